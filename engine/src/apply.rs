@@ -1,0 +1,290 @@
+//! Events change the engine's state: the second stage of the path.
+//!
+//! Temperature: hot.
+
+use crate::decode::DecodeError;
+use crate::decode::head::Head;
+use crate::decode::message::{Item, Message};
+use crate::decode::pending::PendingTx;
+use crate::decode::receipt::quantity;
+use crate::decode::swap;
+use crate::input::{Command, Happening, Source};
+use crate::mempool::{News, Target};
+use crate::note::Note;
+use crate::outbox::{Outbox, Settles};
+use crate::pipeline::{Change, Engine};
+use crate::plan::Follow;
+use crate::query::{Answers, Query};
+use crate::strategy::StrategySet;
+use crate::units::{Nanos, Wei};
+use crate::world::follow::Progress;
+use crate::wire::json::Value;
+use crate::world::Stale;
+
+impl<S: StrategySet> Engine<S> {
+    /// Applies a message.
+    pub(crate) fn apply<O: Outbox>(
+        &mut self,
+        message: &Message<'_>,
+        at: Nanos,
+        source: Source,
+    ) -> Change {
+        let applied = match message {
+            Message::Notification { item, .. } => self.apply_item::<O>(item, at),
+            Message::Reply { id, result } => {
+                self.apply_reply::<O>(Answers::from_id(*id), *result, at)
+            }
+            Message::ReplyError { id, code, .. } => {
+                let answers = id.map_or(Answers::Other, Answers::from_id);
+                self.apply_reply_error(answers, *code);
+                Ok(Change::None)
+            }
+            // The engine asks one question at a time; a batch answers nothing of its own.
+            Message::Batch(_) => {
+                self.tally.replies_other += 1;
+                Ok(Change::None)
+            }
+        };
+        applied.unwrap_or_else(|error| {
+            self.tally.undecodable(source, error);
+            Change::None
+        })
+    }
+
+    fn apply_item<O: Outbox>(&mut self, item: &Item<'_>, at: Nanos) -> Result<Change, DecodeError> {
+        match item {
+            Item::Head(head) => return self.apply_head::<O>(head, at),
+            Item::Log(log) => {
+                let fate = self.world.on_log(log)?;
+                self.tally.log(fate);
+            }
+            Item::PendingTx(tx) => return Ok(self.apply_pending(tx)),
+            Item::PendingHash(hash) => {
+                if !self.mempool.knows(hash) {
+                    self.tally.pending_fetched += 1;
+                    self.queries.ask(Query::Transaction(*hash));
+                }
+            }
+            Item::Unknown(_) => self.tally.replies_other += 1,
+        }
+        Ok(Change::None)
+    }
+
+    /// Applies what is not a message.
+    pub(crate) fn apply_other(&mut self, what: Happening<'_>, at: Nanos) -> Change {
+        match what {
+            Happening::Frame { .. } => {}
+            Happening::Truncated { source } => self.apply_truncated(source),
+            Happening::Tick => self.world.on_tick(at, self.silent_after_ns, &mut self.queries),
+            Happening::Link { source, is_up } => self.apply_link(source, is_up),
+            Happening::Command(Command::Drain) => self.risk.is_draining = true,
+            Happening::Command(Command::Reload(reloaded)) => {
+                self.world.reload(&reloaded.anchor, &reloaded.reserves);
+                self.queries.ask(Query::LatestHead);
+            }
+        }
+        Change::None
+    }
+
+    fn apply_truncated(&mut self, source: Source) {
+        self.tally.truncated[source as usize] += 1;
+        match source {
+            // What was skipped may have been a head or a log: ask where the chain stands. A head
+            // that was missed shows as a gap; a log that was missed comes with the seal.
+            Source::Chain => self.queries.ask(Query::LatestHead),
+            // A list of logs that does not fit will not fit the next time either.
+            Source::Rpc => self.world.set_stale(Stale::Lost, true),
+            // One pending transaction fewer is an opportunity lost, not a wrong state.
+            Source::Pending => {}
+        }
+    }
+
+    fn apply_link(&mut self, source: Source, is_up: bool) {
+        match source {
+            Source::Chain => self.world.set_stale(Stale::ChainLink, !is_up),
+            Source::Rpc => self.world.set_stale(Stale::RpcLink, !is_up),
+            Source::Pending => return,
+        }
+        if is_up {
+            // What happened while it was down is found by the newest head's ancestry.
+            self.queries.ask(Query::LatestHead);
+        }
+        if is_up && source == Source::Rpc {
+            self.ask_for_accounts();
+        }
+    }
+
+    /// Asks for what our own transactions change: nonces, balances, holdings.
+    pub(crate) fn ask_for_accounts(&mut self) {
+        for index in 0..self.risk.wallets.len() {
+            let Ok(index) = u8::try_from(index) else { break };
+            self.ask_for_wallet(crate::ids::WalletId(index));
+        }
+        let holder = self.signer.executor();
+        for (rank, base) in (0_u8..).zip(&self.world.bases) {
+            let token = self.world.tokens.get(*base).address;
+            self.queries.ask(Query::Holding { rank, token, holder });
+        }
+    }
+
+    fn apply_head<O: Outbox>(&mut self, head: &Head, at: Nanos) -> Result<Change, DecodeError> {
+        self.tally.heads += 1;
+        let progress = self.world.on_head(head, at, &mut self.queries);
+        Ok(self.after_progress::<O>(progress))
+    }
+
+    fn apply_reply<O: Outbox>(
+        &mut self,
+        answers: Answers,
+        result: Value<'_>,
+        at: Nanos,
+    ) -> Result<Change, DecodeError> {
+        match (answers, result) {
+            (Answers::Head, Value::Object(span)) => {
+                return self.apply_head::<O>(&Head::parse(span)?, at);
+            }
+            (Answers::BlockLogs(opened), Value::Array(span)) => {
+                let progress = self.apply_block_logs::<O>((opened, span), at)?;
+                return Ok(self.after_progress::<O>(progress));
+            }
+            (Answers::Transaction, Value::Object(span)) => {
+                return Ok(self.apply_pending(&PendingTx::parse(span)?));
+            }
+            // The node does not know it (yet, or any more); what is still needed is asked again.
+            (Answers::Head | Answers::Transaction, Value::Null) => {}
+            (Answers::Head | Answers::Transaction | Answers::BlockLogs(_), _) => {
+                return Err(DecodeError::Contradiction);
+            }
+            (answers, result) => self.apply_account_reply(answers, result)?,
+        }
+        Ok(Change::None)
+    }
+
+    /// Replies about our own transactions and accounts.
+    fn apply_account_reply(
+        &mut self,
+        answers: Answers,
+        result: Value<'_>,
+    ) -> Result<(), DecodeError> {
+        match answers {
+            Answers::Receipt(ticket) => self.on_receipt(ticket, result)?,
+            Answers::Known(ticket) => self.on_known(ticket, result == Value::Null),
+            Answers::Nonce(wallet) => {
+                let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);
+                self.on_nonce(wallet, nonce);
+            }
+            Answers::Balance(wallet) => {
+                let balance = Wei(quantity(result)?);
+                if let Some(wallet) = self.risk.wallets.get_mut(wallet.index()) {
+                    wallet.balance = balance;
+                }
+            }
+            Answers::Holding(rank) => {
+                let held = quantity(result)?;
+                if let Some(place) = self.risk.holdings.get_mut(usize::from(rank)) {
+                    *place = held;
+                }
+            }
+            Answers::Sent(_) => {}
+            Answers::Head | Answers::BlockLogs(_) | Answers::Transaction | Answers::Other => {
+                self.tally.replies_other += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_block_logs<O: Outbox>(
+        &mut self,
+        list: (u32, &[u8]),
+        at: Nanos,
+    ) -> Result<Progress, DecodeError> {
+        match O::SETTLES {
+            Settles::ByReceipt => self.world.on_block_logs(list, at, &mut self.queries, None),
+            Settles::ByReplay => {
+                let flights = &mut self.flights;
+                self.world.on_block_logs(
+                    list,
+                    at,
+                    &mut self.queries,
+                    Some(&mut |world, after| crate::settle::replay(flights, world, after)),
+                )
+            }
+        }
+    }
+
+    fn apply_reply_error(&mut self, answers: Answers, code: i64) {
+        self.tally.reply_errors += 1;
+        if let Answers::Sent(ticket) = answers {
+            self.notes.add(Note::Refused { ticket, code });
+            self.on_refused(ticket);
+        }
+    }
+
+    fn after_progress<O: Outbox>(&mut self, progress: Progress) -> Change {
+        match progress {
+            Progress::None => Change::None,
+            Progress::CatchingUp => {
+                self.on_sealed::<O>();
+                Change::None
+            }
+            Progress::AtHead => {
+                self.on_sealed::<O>();
+                Change::Block
+            }
+        }
+    }
+
+    /// A sealed block: submissions may have ended, waiting swaps may have landed.
+    fn on_sealed<O: Outbox>(&mut self) {
+        let tip = *self.world.tip();
+        let included = self.world.included();
+        self.waiting.forget(|hash| included.iter().any(|landed| landed.hash == *hash));
+        let touched = u32::try_from(self.world.touched().len()).unwrap_or(u32::MAX);
+        self.notes.add(Note::Sealed {
+            number: tip.number,
+            hash: tip.hash,
+            next_base_fee: tip.next_base_fee,
+            touched,
+        });
+        self.settle_block::<O>();
+    }
+
+    /// Turns a pending transaction into a target, if it is one.
+    fn apply_pending(&mut self, tx: &PendingTx<'_>) -> Change {
+        let Some(target) = self.target_of(tx) else {
+            self.tally.pending_other += 1;
+            return Change::None;
+        };
+        let news = self.mempool.announce(&target.follow, target.sender, target.nonce);
+        self.tally.pending(news);
+        match news {
+            News::Duplicate | News::Underpays => return Change::None,
+            News::Replaces(old) => self.waiting.forget(|hash| *hash == old),
+            News::New => {}
+        }
+        // Only bytes that hash to what was announced are worth following.
+        if tx.verify(&mut self.scratch.raw).is_err() {
+            self.tally.pending_forged += 1;
+            return Change::None;
+        }
+        Change::Pending(target)
+    }
+
+    fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
+        let follow = Follow {
+            hash: tx.hash,
+            max_fee: Wei(tx.max_fee),
+            priority_fee: Wei(tx.priority_fee),
+        };
+        let swap = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
+        Some(Target {
+            follow,
+            sender: tx.from,
+            nonce: tx.nonce,
+            hops: swap.hops,
+            hop_count: swap.hop_count,
+            terms: swap.terms,
+            deadline: swap.deadline,
+        })
+    }
+}

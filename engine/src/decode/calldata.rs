@@ -1,0 +1,361 @@
+//! What a pending transaction calls: Uniswap V2 swaps, through Router02 or straight at a pair.
+//!
+//! Takes decoded calldata and returns what the swap fixes. Total on hostile calldata: offsets may
+//! point anywhere, lengths may be anything, and none of it is followed out of the data. What the
+//! contract would accept but nobody sends in earnest (an address with something in its upper bytes)
+//! is refused rather than guessed at. The layout is the contract's own: offsets count from the first
+//! argument, need not be canonical, and bytes after the last argument are ignored.
+//!
+//! Temperature: hot.
+
+use alloy_primitives::{Address, U256};
+
+use crate::decode::DecodeError;
+use crate::limits::PATH_TOKENS_MAX;
+
+macro_rules! router_functions {
+    ($($(#[$doc:meta])* $name:ident = $signature:literal, $selector:literal;)*) => {
+        /// A swap function of Uniswap V2's Router02.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum RouterFunction {
+            $($(#[$doc])* #[doc = concat!("\n\n`", $signature, "`")] $name,)*
+        }
+
+        impl RouterFunction {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The function with this selector.
+            #[must_use]
+            #[inline]
+            pub const fn of(selector: [u8; 4]) -> Option<Self> {
+                match u32::from_be_bytes(selector) {
+                    $($selector => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Its selector.
+            #[must_use]
+            pub const fn selector(self) -> [u8; 4] {
+                match self {
+                    $(Self::$name => u32::to_be_bytes($selector),)*
+                }
+            }
+
+            /// What its selector is the hash of.
+            #[must_use]
+            pub const fn signature(self) -> &'static str {
+                match self {
+                    $(Self::$name => $signature,)*
+                }
+            }
+        }
+    };
+}
+
+router_functions! {
+    /// Exact tokens in, at least so many tokens out.
+    ExactTokensForTokens =
+        "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)", 0x38ed_1739;
+    /// At most so many tokens in, exact tokens out.
+    TokensForExactTokens =
+        "swapTokensForExactTokens(uint256,uint256,address[],address,uint256)", 0x8803_dbee;
+    /// Exact native in, at least so many tokens out.
+    ExactNativeForTokens =
+        "swapExactETHForTokens(uint256,address[],address,uint256)", 0x7ff3_6ab5;
+    /// At most so many tokens in, exact native out.
+    TokensForExactNative =
+        "swapTokensForExactETH(uint256,uint256,address[],address,uint256)", 0x4a25_d94a;
+    /// Exact tokens in, at least so much native out.
+    ExactTokensForNative =
+        "swapExactTokensForETH(uint256,uint256,address[],address,uint256)", 0x18cb_afe5;
+    /// At most the native sent along in, exact tokens out.
+    NativeForExactTokens =
+        "swapETHForExactTokens(uint256,address[],address,uint256)", 0xfb3b_db41;
+    /// Exact tokens in; what arrives is measured, as tokens may take a fee on transfer.
+    ExactTokensForTokensWithFee =
+        "swapExactTokensForTokensSupportingFeeOnTransferTokens(\
+         uint256,uint256,address[],address,uint256)", 0x5c11_d795;
+    /// Exact native in; what arrives is measured, as tokens may take a fee on transfer.
+    ExactNativeForTokensWithFee =
+        "swapExactETHForTokensSupportingFeeOnTransferTokens(\
+         uint256,address[],address,uint256)", 0xb6f9_de95;
+    /// Exact tokens in for native; what arrives is measured, as tokens may take a fee on transfer.
+    ExactTokensForNativeWithFee =
+        "swapExactTokensForETHSupportingFeeOnTransferTokens(\
+         uint256,uint256,address[],address,uint256)", 0x791a_c947;
+}
+
+impl RouterFunction {
+    /// Whether it fixes what goes in; otherwise it fixes what comes out.
+    #[must_use]
+    pub const fn is_exact_in(self) -> bool {
+        match self {
+            Self::TokensForExactTokens
+            | Self::TokensForExactNative
+            | Self::NativeForExactTokens => false,
+            Self::ExactTokensForTokens
+            | Self::ExactNativeForTokens
+            | Self::ExactTokensForNative
+            | Self::ExactTokensForTokensWithFee
+            | Self::ExactNativeForTokensWithFee
+            | Self::ExactTokensForNativeWithFee => true,
+        }
+    }
+
+    /// Whether the first token is native, sent along as the transaction's value.
+    #[must_use]
+    pub const fn native_in(self) -> bool {
+        match self {
+            Self::ExactNativeForTokens
+            | Self::NativeForExactTokens
+            | Self::ExactNativeForTokensWithFee => true,
+            Self::ExactTokensForTokens
+            | Self::TokensForExactTokens
+            | Self::TokensForExactNative
+            | Self::ExactTokensForNative
+            | Self::ExactTokensForTokensWithFee
+            | Self::ExactTokensForNativeWithFee => false,
+        }
+    }
+
+    /// Whether the last token is paid out as native.
+    #[must_use]
+    pub const fn native_out(self) -> bool {
+        match self {
+            Self::TokensForExactNative
+            | Self::ExactTokensForNative
+            | Self::ExactTokensForNativeWithFee => true,
+            Self::ExactTokensForTokens
+            | Self::TokensForExactTokens
+            | Self::ExactNativeForTokens
+            | Self::NativeForExactTokens
+            | Self::ExactTokensForTokensWithFee
+            | Self::ExactNativeForTokensWithFee => false,
+        }
+    }
+
+    /// Whether the router measures what arrives instead of computing it beforehand.
+    #[must_use]
+    pub const fn fee_on_transfer(self) -> bool {
+        match self {
+            Self::ExactTokensForTokensWithFee
+            | Self::ExactNativeForTokensWithFee
+            | Self::ExactTokensForNativeWithFee => true,
+            Self::ExactTokensForTokens
+            | Self::TokensForExactTokens
+            | Self::ExactNativeForTokens
+            | Self::TokensForExactNative
+            | Self::ExactTokensForNative
+            | Self::NativeForExactTokens => false,
+        }
+    }
+}
+
+/// Selector of a pair's own `swap(uint256,uint256,address,bytes)`.
+pub const PAIR_SWAP: [u8; 4] = [0x02, 0x2c, 0x0d, 0x9f];
+
+/// What calldata asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// A swap through the router.
+    Router(RouterSwap<'a>),
+    /// A swap straight at a pair.
+    Pair(PairSwap),
+    /// Something that the engine does not follow.
+    Other,
+}
+
+/// A swap through Uniswap V2's Router02.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouterSwap<'a> {
+    /// Which function; its methods say what is exact and what is native.
+    pub function: RouterFunction,
+    /// What is exact, in the smallest unit of the first token (exact in) or of the last (exact out).
+    pub amount: u128,
+    /// Least output (exact in) or most input (exact out); a larger number saturates, which no amount
+    /// of a pool can tell from the number itself.
+    pub limit: u128,
+    /// The tokens, in order.
+    pub path: Path<'a>,
+    /// Who receives.
+    pub to: Address,
+    /// The last timestamp, in seconds, at which the router accepts it; saturates.
+    pub deadline: u64,
+}
+
+/// A swap straight at a Uniswap V2 pair, which was paid beforehand or is paid in the callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairSwap {
+    /// Token 0 out.
+    pub amount0_out: u128,
+    /// Token 1 out.
+    pub amount1_out: u128,
+    /// Who receives.
+    pub to: Address,
+    /// Whether the pair calls the receiver back (a flash swap).
+    pub has_callback: bool,
+}
+
+/// A swap's tokens: two to [`PATH_TOKENS_MAX`] clean addresses in the calldata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path<'a> {
+    words: &'a [[u8; 32]],
+}
+
+impl<'a> Path<'a> {
+    /// How many tokens it has.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a path has at least two tokens")]
+    pub const fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// The token at `index`.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<Address> {
+        self.words.get(index).map(low_address)
+    }
+
+    /// The tokens, in order.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Address> + Clone + use<'a> {
+        self.words.iter().map(low_address)
+    }
+}
+
+/// Reads calldata; `value` is the native wei that the transaction sends along.
+///
+/// # Errors
+/// When the selector is a swap's but the arguments are not.
+pub fn parse(input: &[u8], value: U256) -> Result<Call<'_>, DecodeError> {
+    let Some((selector, rest)) = input.split_first_chunk() else { return Ok(Call::Other) };
+    let arguments = Arguments { bytes: rest };
+    if let Some(function) = RouterFunction::of(*selector) {
+        router_swap(function, &arguments, value).map(Call::Router)
+    } else if *selector == PAIR_SWAP {
+        pair_swap(&arguments).map(Call::Pair)
+    } else {
+        Ok(Call::Other)
+    }
+}
+
+#[inline]
+fn router_swap<'a>(
+    function: RouterFunction,
+    arguments: &Arguments<'a>,
+    value: U256,
+) -> Result<RouterSwap<'a>, DecodeError> {
+    // Functions that take native lack the first argument: the value stands for it.
+    let (first, second, head) = match function.native_in() {
+        true if function.is_exact_in() => (value, arguments.integer(0)?, 1),
+        true => (arguments.integer(0)?, value, 1),
+        false => (arguments.integer(0)?, arguments.integer(1)?, 2),
+    };
+    // Every function's exact amount comes first, and its bound second.
+    Ok(RouterSwap {
+        function,
+        amount: narrow(first)?,
+        limit: u128::try_from(second).unwrap_or(u128::MAX),
+        path: arguments.path(head)?,
+        to: arguments.address(head + 1)?,
+        deadline: u64::try_from(arguments.integer(head + 2)?).unwrap_or(u64::MAX),
+    })
+}
+
+#[inline]
+fn pair_swap(arguments: &Arguments<'_>) -> Result<PairSwap, DecodeError> {
+    Ok(PairSwap {
+        amount0_out: narrow(arguments.integer(0)?)?,
+        amount1_out: narrow(arguments.integer(1)?)?,
+        to: arguments.address(2)?,
+        has_callback: arguments.has_bytes(3)?,
+    })
+}
+
+#[inline]
+fn narrow(amount: U256) -> Result<u128, DecodeError> {
+    u128::try_from(amount).map_or(Err(DecodeError::AmountTooLarge), Ok)
+}
+
+/// ABI-encoded arguments: a head of 32-byte words, which may point into what follows.
+struct Arguments<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Arguments<'a> {
+    #[inline]
+    fn integer(&self, index: usize) -> Result<U256, DecodeError> {
+        self.word_at(index * 32).map(|word| U256::from_be_bytes(*word))
+    }
+
+    #[inline]
+    fn address(&self, index: usize) -> Result<Address, DecodeError> {
+        clean_address(self.word_at(index * 32)?)
+    }
+
+    /// The address array that head word `index` points to.
+    #[inline]
+    fn path(&self, index: usize) -> Result<Path<'a>, DecodeError> {
+        let (count, items) = self.list(index)?;
+        if !(2..=PATH_TOKENS_MAX).contains(&count) {
+            return Err(DecodeError::PathLength);
+        }
+        let (words, _) = items.as_chunks::<32>();
+        let words = words.get(..count).ok_or(DecodeError::OutOfBounds)?;
+        for word in words {
+            clean_address(word)?;
+        }
+        Ok(Path { words })
+    }
+
+    /// Whether the byte string that head word `index` points to has any bytes.
+    #[inline]
+    fn has_bytes(&self, index: usize) -> Result<bool, DecodeError> {
+        let (count, bytes) = self.list(index)?;
+        if count > bytes.len() {
+            return Err(DecodeError::OutOfBounds);
+        }
+        Ok(count > 0)
+    }
+
+    /// The length that head word `index` points to, and everything after it.
+    #[inline]
+    fn list(&self, index: usize) -> Result<(usize, &'a [u8]), DecodeError> {
+        let offset = self.size(index * 32)?;
+        let count = self.size(offset)?;
+        let start = offset.checked_add(32).ok_or(DecodeError::OutOfBounds)?;
+        Ok((count, self.bytes.get(start..).ok_or(DecodeError::OutOfBounds)?))
+    }
+
+    /// A word that is an offset or a length: what memory could not hold lies outside of the data.
+    #[inline]
+    fn size(&self, at: usize) -> Result<usize, DecodeError> {
+        let size = U256::from_be_bytes(*self.word_at(at)?);
+        usize::try_from(size).map_or(Err(DecodeError::OutOfBounds), Ok)
+    }
+
+    #[inline]
+    fn word_at(&self, at: usize) -> Result<&'a [u8; 32], DecodeError> {
+        self.bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or(DecodeError::OutOfBounds)
+    }
+}
+
+#[inline]
+fn clean_address(word: &[u8; 32]) -> Result<Address, DecodeError> {
+    let (upper, _) = word.split_at(12);
+    if upper.iter().all(|byte| *byte == 0) {
+        Ok(low_address(word))
+    } else {
+        Err(DecodeError::DirtyAddress)
+    }
+}
+
+#[inline]
+fn low_address(word: &[u8; 32]) -> Address {
+    word.last_chunk::<20>().map_or(Address::ZERO, |bytes| Address::new(*bytes))
+}

@@ -1,0 +1,351 @@
+//! What one frame is: a notification, a reply or a batch of them.
+//!
+//! The entry of decode. A notification's kind is decided by the shape of what it carries and not by
+//! its subscription id, because a notification may overtake the reply that tells the id, and by no
+//! key's place, because nobody promises an order. One pass: members are noted while the kind is still
+//! unknown, and converted once it is.
+//!
+//! Temperature: hot.
+
+use alloy_primitives::B256;
+
+use crate::decode::DecodeError;
+use crate::decode::fields::{Field, Fields};
+use crate::decode::head::Head;
+use crate::decode::log::Log;
+use crate::decode::pending::PendingTx;
+use crate::wire::hex;
+use crate::wire::json::{self, Items, Scanner, Value};
+
+/// One JSON-RPC message from a node.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a message lives on the stack for one call and boxing would allocate"
+)]
+pub enum Message<'a> {
+    /// News from a subscription.
+    Notification {
+        /// The subscription's id as it is written, without quotes; empty if there is none.
+        subscription: &'a [u8],
+        /// The news.
+        item: Item<'a>,
+    },
+    /// The answer to a question.
+    Reply {
+        /// The question's id.
+        id: u64,
+        /// The answer.
+        result: Value<'a>,
+    },
+    /// The refusal of a question.
+    ReplyError {
+        /// The question's id; `None` if the node did not understand even that.
+        id: Option<u64>,
+        /// JSON-RPC error code; 0 if there is none.
+        code: i64,
+        /// The node's words, with JSON escapes; empty if there are none.
+        message: &'a [u8],
+    },
+    /// Several messages in an array.
+    Batch(Batch<'a>),
+}
+
+/// What a notification carries.
+#[derive(Clone, Debug)]
+pub enum Item<'a> {
+    /// A new block's header.
+    Head(Head),
+    /// A log of a block.
+    Log(Log<'a>),
+    /// A pending transaction.
+    PendingTx(PendingTx<'a>),
+    /// A pending transaction's hash.
+    PendingHash(B256),
+    /// Anything else, such as an array of receipts.
+    Unknown(Value<'a>),
+}
+
+/// Reads one message.
+///
+/// # Errors
+/// When it is not a JSON-RPC message, or an item that it announces lacks a field.
+#[inline]
+pub fn parse(bytes: &[u8]) -> Result<Message<'_>, DecodeError> {
+    let mut scanner = Scanner::new(bytes);
+    if scanner.peek() == Some(b'[') {
+        return Ok(Message::Batch(Batch { items: json::items(bytes)? }));
+    }
+    let message = parse_one(&mut scanner)?;
+    scanner.finish()?;
+    Ok(message)
+}
+
+/// The messages of a batch, in order. After an error inside of the array itself there are no more.
+#[derive(Clone, Debug)]
+pub struct Batch<'a> {
+    items: Items<'a>,
+}
+
+impl<'a> Iterator for Batch<'a> {
+    type Item = Result<Message<'a>, DecodeError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.items.next()? {
+            Ok(span) => Some(parse_one(&mut Scanner::new(span))),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+/// Reads the members of the message's outermost object.
+#[inline]
+fn parse_one<'a>(scanner: &mut Scanner<'a>) -> Result<Message<'a>, DecodeError> {
+    let (mut notification, mut id, mut result, mut error) = (None, Value::Null, None, Value::Null);
+    scanner.object()?;
+    while let Some(key) = scanner.next_key()? {
+        match key {
+            b"params" if scanner.peek() == Some(b'{') => notification = params(scanner)?,
+            b"id" => id = scanner.value()?,
+            b"result" => result = Some(scanner.value()?),
+            b"error" => error = scanner.value()?,
+            _ => scanner.skip()?,
+        }
+    }
+    if let Some((subscription, item)) = notification {
+        return Ok(Message::Notification { subscription, item });
+    }
+    let id = id.scalar().and_then(|text| hex::quantity_u64(text).ok());
+    match (error, result) {
+        (Value::Null, None) => Err(DecodeError::NotRpc),
+        (Value::Null, Some(result)) => {
+            Ok(Message::Reply { id: id.ok_or(DecodeError::ReplyId)?, result })
+        }
+        (error, _) => refusal(id, error),
+    }
+}
+
+/// Reads a notification's parameters; `None` if they hold no result.
+#[inline]
+fn params<'a>(scanner: &mut Scanner<'a>) -> Result<Option<(&'a [u8], Item<'a>)>, DecodeError> {
+    let (mut subscription, mut item): (&[u8], _) = (&[], None);
+    scanner.object()?;
+    while let Some(key) = scanner.next_key()? {
+        match key {
+            b"result" => item = Some(read_item(scanner)?),
+            b"subscription" => subscription = scanner.value()?.scalar().unwrap_or_default(),
+            _ => scanner.skip()?,
+        }
+    }
+    Ok(item.map(|item| (subscription, item)))
+}
+
+#[inline]
+fn read_item<'a>(scanner: &mut Scanner<'a>) -> Result<Item<'a>, DecodeError> {
+    if scanner.peek() != Some(b'{') {
+        let value = scanner.value()?;
+        return Ok(match value.scalar().map(hex::fixed) {
+            Some(Ok(hash)) => Item::PendingHash(B256::new(hash)),
+            Some(Err(_)) | None => Item::Unknown(value),
+        });
+    }
+    // The object's end is known only after it was walked; its start is here.
+    let rest = scanner.rest();
+    let fields = Fields::scan(scanner)?;
+    let span = rest.get(..rest.len() - scanner.rest().len()).unwrap_or_default();
+    if fields.has(Field::ParentHash) {
+        Head::from_fields(&fields).map(Item::Head)
+    } else if fields.has(Field::Topics) {
+        Log::from_fields(&fields).map(Item::Log)
+    } else if is_transaction(&fields) {
+        PendingTx::from_fields(&fields).map(Item::PendingTx)
+    } else {
+        Ok(Item::Unknown(Value::Object(span)))
+    }
+}
+
+#[inline]
+fn is_transaction(fields: &Fields<'_>) -> bool {
+    let has_input = fields.has(Field::Input) || fields.has(Field::Data);
+    has_input && fields.has(Field::Gas) && fields.has(Field::Nonce)
+}
+
+/// Reads an error object, or whatever stands in its place.
+#[cold]
+fn refusal<'a>(id: Option<u64>, error: Value<'a>) -> Result<Message<'a>, DecodeError> {
+    let (mut code, mut message) = (0, error.scalar().unwrap_or_default());
+    if let Value::Object(span) = error {
+        let mut scanner = Scanner::new(span);
+        scanner.object()?;
+        while let Some(key) = scanner.next_key()? {
+            match key {
+                b"code" => code = integer(&scanner.value()?).unwrap_or(0),
+                b"message" => message = scanner.value()?.scalar().unwrap_or_default(),
+                _ => scanner.skip()?,
+            }
+        }
+    }
+    Ok(Message::ReplyError { id, code, message })
+}
+
+fn integer(value: &Value<'_>) -> Option<i64> {
+    match value.scalar()? {
+        [b'-', digits @ ..] => {
+            hex::quantity_u64(digits).ok().and_then(|size| 0_i64.checked_sub_unsigned(size))
+        }
+        digits => hex::quantity_u64(digits).ok().and_then(|size| i64::try_from(size).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use alloy_primitives::b256;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HASH: &str = "0x363e8bc5d00092f035e48b2ceb5f6c4c527769326b73b32e5a1155af048fa2ff";
+
+    fn notification(result: &str) -> String {
+        [
+            r#"{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"0x3","result":"#,
+            result,
+            "}}",
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_pending_hash_is_read_as_anvil_sends_it() {
+        let text = notification(&["\"", HASH, "\""].concat());
+        let Ok(Message::Notification { subscription, item: Item::PendingHash(hash) }) =
+            parse(text.as_bytes())
+        else {
+            unreachable!("a hash");
+        };
+        assert_eq!(subscription, b"0x3");
+        assert_eq!(hash, b256!("363e8bc5d00092f035e48b2ceb5f6c4c527769326b73b32e5a1155af048fa2ff"));
+    }
+
+    #[test]
+    fn the_subscription_may_stand_behind_the_result() {
+        let text = [r#"{"params":{"result":""#, HASH, r#"","subscription":"0x7"},"method":"x"}"#];
+        let text = text.concat();
+        let message = parse(text.as_bytes());
+        assert!(
+            matches!(
+                message,
+                Ok(Message::Notification { subscription: b"0x7", item: Item::PendingHash(_) })
+            ),
+            "{message:?}"
+        );
+    }
+
+    #[test]
+    fn what_has_an_unknown_shape_is_handed_over_as_it_is() {
+        for (result, expected) in [
+            ("true", Value::Bool(true)),
+            (r#""0x12""#, Value::Str(b"0x12")),
+            (r#"[{"logs":[]}]"#, Value::Array(br#"[{"logs":[]}]"#)),
+            (r#"{"syncing":{"a":1}}"#, Value::Object(br#"{"syncing":{"a":1}}"#)),
+            (" { } ", Value::Object(b"{ }")),
+        ] {
+            let text = notification(result);
+            let Ok(Message::Notification { item: Item::Unknown(value), .. }) =
+                parse(text.as_bytes())
+            else {
+                unreachable!("unknown: {result}");
+            };
+            assert_eq!(value, expected);
+        }
+    }
+
+    #[test]
+    fn replies_are_told_by_their_id_however_it_is_written() {
+        for id in ["42", "\"42\"", "\"0x2a\""] {
+            let text = [r#"{"id":"#, id, r#","result":{"a":[1]},"jsonrpc":"2.0"}"#].concat();
+            let message = parse(text.as_bytes());
+            assert!(
+                matches!(
+                    message,
+                    Ok(Message::Reply { id: 42, result: Value::Object(br#"{"a":[1]}"#) })
+                ),
+                "{message:?}"
+            );
+        }
+        let null = parse(br#"{"jsonrpc":"2.0","id":1,"result":null}"#);
+        assert!(matches!(null, Ok(Message::Reply { id: 1, result: Value::Null })));
+        assert!(matches!(parse(br#"{"id":null,"result":1}"#), Err(DecodeError::ReplyId)));
+    }
+
+    #[test]
+    fn refusals_carry_code_and_words() {
+        let read = |text: &'static str| match parse(text.as_bytes()) {
+            Ok(Message::ReplyError { id, code, message }) => (id, code, message),
+            other => unreachable!("{other:?}"),
+        };
+        assert_eq!(
+            read(r#"{"id":7,"error":{"code":-32000,"message":"nonce too low","data":{}}}"#),
+            (Some(7), -32_000, &b"nonce too low"[..])
+        );
+        assert_eq!(
+            read(r#"{"id":null,"error":{"message":"a \"b\"","code":-32600}}"#),
+            (None, -32_600, &br#"a \"b\""#[..])
+        );
+        assert_eq!(
+            read(r#"{"error":"error in signature check"}"#),
+            (None, 0, &b"error in signature check"[..])
+        );
+        assert_eq!(read(r#"{"error":{},"id":1}"#), (Some(1), 0, &b""[..]));
+        assert!(matches!(parse(br#"{"id":1,"error":null,"result":2}"#), Ok(Message::Reply { .. })));
+    }
+
+    #[test]
+    fn a_batch_is_walked_message_by_message() {
+        let text = br#" [{"id":1,"result":"0x1"},{"id":2,"error":{"code":3}},[],{"id":3}] "#;
+        let Ok(Message::Batch(batch)) = parse(text) else { unreachable!("a batch") };
+        let list: Vec<_> = batch.collect();
+        assert_eq!(list.len(), 4);
+        assert!(matches!(list[0], Ok(Message::Reply { id: 1, result: Value::Str(b"0x1") })));
+        assert!(matches!(list[1], Ok(Message::ReplyError { id: Some(2), code: 3, .. })));
+        assert!(matches!(list[2], Err(DecodeError::Json(_))));
+        assert!(matches!(list[3], Err(DecodeError::NotRpc)));
+    }
+
+    #[test]
+    fn what_follows_the_message_is_an_error() {
+        assert!(parse(br#"{"id":1,"result":2} {"#).is_err());
+        assert!(parse(b"").is_err());
+        assert!(parse(b"{}").is_err());
+        assert!(parse(br#"{"id":1,"result":2"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(Message::Batch(batch)) = parse(&bytes) {
+                prop_assert!(batch.count() <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn damaged_messages_never_panic(
+            cut in any::<proptest::sample::Index>(),
+            at in any::<proptest::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut text = notification(
+                r#"{"parentHash":"0x1","topics":["0x2"],"gas":"0x1","input":"0x","nonce":"0x0"}"#,
+            )
+            .into_bytes();
+            let at = at.index(text.len());
+            text[at] = byte;
+            text.truncate(cut.index(text.len()) + 1);
+            let _ignored = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Inputs: everything that can change a decision.
+//!
+//! A recorded sequence of inputs gives the same decisions again, because nothing else gets in: time is
+//! `at`, and the node's answers are frames like its announcements.
+//!
+//! Temperature: hot.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::units::Nanos;
+use crate::world::Tip;
+
+/// Where a frame came from: one of the three connections to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Source {
+    /// Heads and logs.
+    Chain,
+    /// Pending transactions.
+    Pending,
+    /// Replies, and our own transactions out.
+    Rpc,
+}
+
+impl Source {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Chain, Self::Pending, Self::Rpc];
+
+    /// The name used in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chain => "chain",
+            Self::Pending => "pending",
+            Self::Rpc => "rpc",
+        }
+    }
+}
+
+/// An order from the shell.
+#[derive(Debug)]
+pub enum Command {
+    /// Submit nothing new; follow what is in flight.
+    Drain,
+    /// The pools' reserves at a block, loaded anew after the feed was lost.
+    Reload(Box<Reloaded>),
+}
+
+/// The world at a block, read from the node.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The block.
+    pub anchor: Tip,
+    /// Each pool's reserves there, in the order of handles.
+    pub reserves: Vec<[u128; 2]>,
+}
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// A whole message.
+    Frame {
+        /// Its connection.
+        source: Source,
+        /// Its bytes.
+        bytes: &'a [u8],
+    },
+    /// A message that was longer than the buffer and was skipped.
+    Truncated {
+        /// Its connection.
+        source: Source,
+    },
+    /// Time passed.
+    Tick,
+    /// A connection came up, with its subscriptions made, or went down.
+    Link {
+        /// The connection.
+        source: Source,
+        /// Whether it is up.
+        is_up: bool,
+    },
+    /// An order from the shell.
+    Command(Command),
+}
+
+/// Something that happened, when, and in what order.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// When its first byte was read.
+    pub at: Nanos,
+    /// Its place in the sequence of all inputs.
+    pub seq: u64,
+    /// What happened.
+    pub what: Happening<'a>,
+}

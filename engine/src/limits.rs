@@ -1,0 +1,71 @@
+//! Every capacity of the engine, with its unit, and the relations between them.
+//!
+//! A full table is a counted, handled outcome, never a reallocation. Memory is taken once, from
+//! these numbers, before the first frame is read.
+//!
+//! Temperature: cold.
+
+/// Pools in the universe.
+pub const POOLS_MAX: usize = 65_536;
+/// Tokens in the universe.
+pub const TOKENS_MAX: usize = 32_768;
+/// Factories that pools come from.
+pub const FACTORIES_MAX: usize = 32;
+/// Base tokens: what profit is kept in.
+pub const BASE_TOKENS_MAX: usize = 8;
+/// Wallets that may sign.
+pub const WALLETS_MAX: usize = 16;
+
+/// Longest cycle that is searched, in swaps. Each hop costs a quote per size that is tried.
+pub const HOPS_MAX: usize = 4;
+/// Longest path of a pending swap that is decoded, in tokens.
+pub const PATH_TOKENS_MAX: usize = 6;
+/// Swaps of one pending transaction that are applied to the world.
+pub const TARGET_HOPS_MAX: usize = PATH_TOKENS_MAX - 1;
+/// Plans that one event may propose; the best are kept.
+pub const PLANS_MAX: usize = 16;
+/// Token cycles in the index.
+pub const CYCLES_MAX: usize = 1 << 20;
+/// Pools that one sealed block may touch before the rest of its list is "all of them".
+pub const TOUCHED_MAX: usize = 4_096;
+
+/// Blocks that can be played backwards.
+pub const REORG_BLOCKS_MAX: usize = 64;
+/// Changes to the world that can be played backwards.
+pub const UNDO_ENTRIES_MAX: usize = 1 << 16;
+/// Log indices of one block that are told apart (mainnet's largest known block has 10,041 logs).
+pub const LOGS_PER_BLOCK_MAX: usize = 1 << 16;
+/// Pending transactions remembered for deduplication.
+pub const PENDING_MAX: usize = 1 << 15;
+/// Pending swaps that wait while a block is open.
+pub const PENDING_QUEUE_MAX: usize = 256;
+
+/// Submissions on their way.
+pub const FLIGHTS_MAX: usize = 64;
+/// Opportunities remembered so that none is taken twice.
+pub const TAKEN_MAX: usize = 1 << 14;
+/// Questions to the node that one input may raise.
+pub const QUERIES_MAX: usize = 256;
+/// Notes to the journal that one input may raise.
+pub const NOTES_MAX: usize = 256;
+
+/// Longest raw transaction that is re-encoded, in bytes (geth's pool refuses more than 128 KiB).
+pub const RAW_TX_BYTES_MAX: usize = 128 * 1_024;
+/// Longest transaction of our own, in bytes.
+pub const OWN_TX_BYTES_MAX: usize = 1_024;
+
+/// Executor calldata: selector and header, in bytes.
+pub const CALLDATA_HEADER_BYTES: usize = 81;
+/// Executor calldata: one leg, in bytes.
+pub const LEG_BYTES: usize = 25;
+/// Longest executor calldata, in bytes.
+pub const CALLDATA_BYTES_MAX: usize = CALLDATA_HEADER_BYTES + HOPS_MAX * LEG_BYTES;
+
+const _: () = assert!(HOPS_MAX >= 2, "a cycle has at least two swaps");
+const _: () = assert!(
+    OWN_TX_BYTES_MAX >= CALLDATA_BYTES_MAX + 256,
+    "an envelope is at most 256 bytes more than its calldata"
+);
+const _: () = assert!(POOLS_MAX <= u32::MAX as usize, "a pool id is a u32");
+const _: () = assert!(LOGS_PER_BLOCK_MAX.is_multiple_of(64), "log indices are kept in a bit set");
+const _: () = assert!(FLIGHTS_MAX >= WALLETS_MAX, "every wallet can have one submission in flight");

@@ -1,0 +1,72 @@
+//! Where signed transactions go. What a run is — live, dry-run, backtest — is decided by this type and
+//! by where inputs come from, and by nothing else.
+//!
+//! Temperature: hot.
+
+use alloy_primitives::B256;
+
+use crate::ids::WalletId;
+use crate::units::Nanos;
+
+/// The times at which one input passed the stages of the path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// The first byte was read from the socket.
+    pub received: Nanos,
+    /// The frame was decoded.
+    pub decoded: Nanos,
+    /// The world was changed.
+    pub applied: Nanos,
+    /// The strategies had proposed.
+    pub decided: Nanos,
+    /// The transaction was signed.
+    pub signed: Nanos,
+}
+
+/// A signed transaction on its way out.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedTx<'a> {
+    /// EIP-2718 bytes.
+    pub raw: &'a [u8],
+    /// Their hash.
+    pub hash: B256,
+    /// The submission's number; replies come back under it.
+    pub ticket: u32,
+    /// The wallet that signed.
+    pub wallet: WalletId,
+}
+
+/// Why a transaction did not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Unsent {
+    /// The connection is down or its buffer is full.
+    LinkDown,
+}
+
+/// How the end of a submission is learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settles {
+    /// From the chain: receipts.
+    ByReceipt,
+    /// From the following blocks: the plan is executed on the state where it would have landed.
+    ByReplay,
+}
+
+/// Takes signed transactions.
+pub trait Outbox {
+    /// How the end of a submission is learnt.
+    const SETTLES: Settles;
+
+    /// Sends a transaction, without waiting.
+    ///
+    /// # Errors
+    /// When it did not leave.
+    fn submit(&mut self, tx: &SignedTx<'_>, stamps: &Stamps) -> Result<(), Unsent>;
+}
+
+/// Reads the time for stamps. Decisions never use it.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Nanos;
+}

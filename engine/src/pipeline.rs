@@ -1,0 +1,254 @@
+//! The critical path on one screen: [`Engine::on_input`].
+//!
+//! ```text
+//! input ─► decode ─► world ─► strategies ─► risk ─► sign ─► outbox
+//! bytes    event     change   plans         admitted        raw transaction
+//! ```
+//!
+//! Everything is synchronous and allocates nothing. What the engine wants from the node it writes into
+//! [`Engine::queries`]; what it wants to be told into [`Engine::notes`]; the shell drains both after
+//! each input.
+//!
+//! Temperature: hot.
+
+use alloc::vec::Vec;
+
+use crate::books::Books;
+use crate::decode::{message, swap};
+use crate::flight::{Doubt, Flight, Flights, Outcome, Settlement};
+use crate::limits::RAW_TX_BYTES_MAX;
+use crate::input::{Happening, Input};
+use crate::mempool::{Mempool, Target};
+use crate::note::{Note, Notes};
+use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
+use crate::plan::Plans;
+use crate::query::Queries;
+use crate::risk::{Reject, Risk};
+use crate::sign::Signer;
+use crate::strategy::{Ctx, StrategySet};
+use crate::tally::Tally;
+use crate::units::Nanos;
+use crate::waiting::Waiting;
+use crate::world::{Freshness, World};
+
+/// The engine: all state that decisions rest on, and the one function that changes it.
+#[derive(Debug)]
+pub struct Engine<S> {
+    /// Pools, heads, freshness.
+    pub world: World,
+    /// Limits, wallets, opportunities taken.
+    pub risk: Risk,
+    /// Submissions on their way.
+    pub flights: Flights,
+    /// What came of it.
+    pub books: Books,
+    /// Questions for the node, raised by the last input.
+    pub queries: Queries,
+    /// Notes for the journal, taken during the last input.
+    pub notes: Notes,
+    /// Counts of everything that is not an error of ours.
+    pub tally: Tally,
+    pub(crate) signer: Signer,
+    pub(crate) mempool: Mempool,
+    pub(crate) waiting: Waiting,
+    strategies: S,
+    plans: Plans,
+    pub(crate) scratch: Scratch,
+    pub(crate) silent_after_ns: u64,
+    reported: Freshness,
+}
+
+/// Room for what is decoded and re-encoded.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    pub(crate) calldata: [u8; swap::CALLDATA_BYTES_MAX],
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { calldata: [0; swap::CALLDATA_BYTES_MAX], raw: alloc::vec![0; RAW_TX_BYTES_MAX] }
+    }
+}
+
+/// What a change of the world gives the strategies to look at.
+pub(crate) enum Change {
+    /// Nothing.
+    None,
+    /// A block was sealed and the world stands at the newest head.
+    Block,
+    /// A pending swap was announced.
+    Pending(Target),
+}
+
+impl<S: StrategySet> Engine<S> {
+    /// An engine that has heard nothing yet. Reserves every buffer.
+    ///
+    /// # Errors
+    /// When a strategy cannot start.
+    #[cold]
+    pub fn new(
+        world: World,
+        mut strategies: S,
+        risk: Risk,
+        signer: Signer,
+        silent_after_ns: u64,
+    ) -> Result<Self, (&'static str, crate::strategy::InitError)> {
+        strategies.init(&world)?;
+        let reported = *world.freshness();
+        Ok(Self {
+            world,
+            risk,
+            flights: Flights::default(),
+            books: Books::default(),
+            queries: Queries::default(),
+            notes: Notes::default(),
+            tally: Tally::default(),
+            signer,
+            mempool: Mempool::default(),
+            waiting: Waiting::default(),
+            strategies,
+            plans: Plans::default(),
+            scratch: Scratch::default(),
+            silent_after_ns,
+            reported,
+        })
+    }
+
+    /// The whole path, from bytes that came in to bytes that go out.
+    pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
+        let mut stamps = Stamps { received: input.at, ..Stamps::default() };
+        let at = input.at;
+        let change = match input.what {
+            Happening::Frame { source, bytes } => {
+                self.tally.frames[source as usize] += 1;
+                match message::parse(bytes) {
+                    Ok(message) => {
+                        stamps.decoded = clock.now();
+                        self.apply::<O>(&message, at, source)
+                    }
+                    Err(error) => {
+                        self.tally.undecodable(source, error);
+                        Change::None
+                    }
+                }
+            }
+            other => self.apply_other(other, at),
+        };
+        self.report_freshness(at);
+        stamps.applied = clock.now();
+        match change {
+            Change::None => {}
+            Change::Block => self.on_block(&mut stamps, clock, outbox),
+            Change::Pending(target) => self.on_pending(&target, &mut stamps, clock, outbox),
+        }
+    }
+
+    /// Strategies over a sealed block, then over the pending swaps that waited for the seal.
+    fn on_block<O: Outbox>(&mut self, stamps: &mut Stamps, clock: &impl Clock, outbox: &mut O) {
+        self.plans.clear();
+        let ctx = Ctx { world: &self.world, touched: self.world.touched() };
+        self.strategies.on_block(&ctx, &mut self.plans);
+        self.world.clear_touched();
+        self.trade(stamps, clock, outbox);
+        for _ in 0..self.waiting.len() {
+            let Some(target) = self.waiting.pop() else { break };
+            self.on_pending(&target, stamps, clock, outbox);
+        }
+    }
+
+    /// Strategies over the world as if `target` had landed; the world is taken back afterwards.
+    fn on_pending<O: Outbox>(
+        &mut self,
+        target: &Target,
+        stamps: &mut Stamps,
+        clock: &impl Clock,
+        outbox: &mut O,
+    ) {
+        if !self.world.freshness().is_fresh() {
+            self.tally.pending_stale += 1;
+            return;
+        }
+        if self.world.open_block().is_some() {
+            self.tally.queued += 1;
+            self.waiting.push(target);
+            return;
+        }
+        self.plans.clear();
+        match self.world.apply_target(target) {
+            Err(unfit) => self.tally.unfit(unfit),
+            Ok(mark) => {
+                let ctx = Ctx { world: &self.world, touched: self.world.touched() };
+                self.strategies.on_pending(&ctx, target, &mut self.plans);
+                self.world.clear_touched();
+                if self.world.take_back(mark).is_err() {
+                    self.world.set_stale(crate::world::Stale::Lost, true);
+                }
+                self.trade(stamps, clock, outbox);
+            }
+        }
+    }
+
+    /// Risk, signature and submission of what was proposed, best first.
+    fn trade<O: Outbox>(&mut self, stamps: &mut Stamps, clock: &impl Clock, outbox: &mut O) {
+        stamps.decided = clock.now();
+        for rank in 0..self.plans.len() {
+            let Some(plan) = self.plans.get(rank) else { break };
+            let (verdict, is_new) = self.risk.admit(&plan, &self.world, &self.flights);
+            let sent = verdict.and_then(|admitted| {
+                let ticket = self.flights.next_ticket().ok_or(Reject::TableFull)?;
+                let signed = self.signer.sign(&admitted, &self.world);
+                let (raw, hash) = signed.ok_or(Reject::Unsignable)?;
+                stamps.signed = clock.now();
+                let tx = SignedTx { raw, hash, ticket, wallet: admitted.wallet };
+                let left = outbox.submit(&tx, stamps);
+                Ok((admitted, ticket, hash, left))
+            });
+            self.books.line_mut(plan.strategy).opportunities += u64::from(is_new);
+            match sent {
+                Ok((admitted, ticket, hash, left)) => {
+                    let first_block = self.world.next_block();
+                    let flight = Flight {
+                        ticket,
+                        admitted,
+                        hash,
+                        first_block,
+                        target_place: None,
+                        replayed: None,
+                        doubt: Doubt::None,
+                    };
+                    self.enter(&flight, left);
+                }
+                Err(reason) => {
+                    self.books.reject(reason);
+                    self.notes.add(Note::Rejected { plan, reason, is_new });
+                }
+            }
+        }
+    }
+
+    /// Puts a submission on the books, whether it left or not.
+    fn enter(&mut self, flight: &Flight, left: Result<(), Unsent>) {
+        self.risk.take(&flight.admitted.plan, &self.world);
+        self.flights.launch(*flight);
+        self.notes.add(Note::Submitted(*flight));
+        match left {
+            Ok(()) => {
+                let wallet = &mut self.risk.wallets[flight.admitted.wallet.index()];
+                wallet.nonce = flight.admitted.nonce.saturating_add(1);
+                self.books.line_mut(flight.admitted.plan.strategy).sent += 1;
+            }
+            Err(Unsent::LinkDown) => {
+                self.settle(flight.ticket, &Settlement::empty(Outcome::Unsent));
+            }
+        }
+    }
+
+    fn report_freshness(&mut self, at: Nanos) {
+        let freshness = *self.world.freshness();
+        if freshness != self.reported {
+            self.reported = freshness;
+            self.notes.add(Note::Freshness { freshness, at });
+        }
+    }
+}

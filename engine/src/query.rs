@@ -1,0 +1,304 @@
+//! Questions to the node, written without allocation, and the ids by which replies find their way.
+//!
+//! The engine never waits: it writes a question into [`Queries`], the shell sends it, and the reply
+//! comes back as a frame. The JSON-RPC id says what was asked, so nothing has to be remembered.
+//!
+//! Temperature: warm.
+
+use core::fmt::{self, Write as _};
+
+use alloy_primitives::{Address, B256};
+
+use crate::ids::WalletId;
+use crate::limits::QUERIES_MAX;
+
+/// Longest question, in bytes.
+pub const QUERY_BYTES_MAX: usize = 512;
+
+/// One question to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// The newest block's header.
+    LatestHead,
+    /// A block's header, by hash.
+    Head(B256),
+    /// All logs with this topic 0 in a block, by hash; `open` is the open block's number in the
+    /// engine's own count, so that a late reply is recognised.
+    BlockLogs {
+        /// The block.
+        block: B256,
+        /// The engine's own count of opened blocks.
+        open: u32,
+    },
+    /// A pending transaction's body, by hash.
+    Transaction(B256),
+    /// Our own transaction's receipt.
+    Receipt {
+        /// The submission, by its ticket.
+        ticket: u32,
+        /// Its transaction.
+        hash: B256,
+    },
+    /// Whether the node still knows our own transaction.
+    Known {
+        /// The submission, by its ticket.
+        ticket: u32,
+        /// Its transaction.
+        hash: B256,
+    },
+    /// A wallet's next nonce, counting mined transactions only.
+    Nonce(WalletId, Address),
+    /// A wallet's balance.
+    Balance(WalletId, Address),
+    /// What the executor holds of the base token with this rank.
+    Holding {
+        /// Place in the list of base tokens.
+        rank: u8,
+        /// The token.
+        token: Address,
+        /// The executor.
+        holder: Address,
+    },
+}
+
+/// What a reply answers, read back from its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// [`Query::LatestHead`] or [`Query::Head`].
+    Head,
+    /// [`Query::BlockLogs`], with the count of opened blocks.
+    BlockLogs(u32),
+    /// [`Query::Transaction`].
+    Transaction,
+    /// [`Query::Receipt`], with the ticket.
+    Receipt(u32),
+    /// [`Query::Known`], with the ticket.
+    Known(u32),
+    /// [`Query::Nonce`].
+    Nonce(WalletId),
+    /// [`Query::Balance`].
+    Balance(WalletId),
+    /// [`Query::Holding`], with the base token's rank.
+    Holding(u8),
+    /// A transaction that was sent, with the ticket.
+    Sent(u32),
+    /// Nothing that this engine asked (subscriptions are the shell's).
+    Other,
+}
+
+const KIND_SHIFT: u32 = 40;
+const KIND_HEAD: u64 = 1;
+const KIND_BLOCK_LOGS: u64 = 2;
+const KIND_TRANSACTION: u64 = 3;
+const KIND_RECEIPT: u64 = 4;
+const KIND_KNOWN: u64 = 5;
+const KIND_NONCE: u64 = 6;
+const KIND_BALANCE: u64 = 7;
+const KIND_HOLDING: u64 = 8;
+const KIND_SENT: u64 = 9;
+
+const fn id(kind: u64, low: u32) -> u64 {
+    (kind << KIND_SHIFT) | low as u64
+}
+
+/// The id under which a transaction with this ticket is sent.
+#[must_use]
+pub const fn sent_id(ticket: u32) -> u64 {
+    id(KIND_SENT, ticket)
+}
+
+impl Answers {
+    /// Reads a reply's id. Ids stay below 2^53, which every JSON reader keeps exactly.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the id's low 32 bits are the payload")]
+    pub const fn from_id(id: u64) -> Self {
+        let low = id as u32;
+        match id >> KIND_SHIFT {
+            KIND_HEAD => Self::Head,
+            KIND_BLOCK_LOGS => Self::BlockLogs(low),
+            KIND_TRANSACTION => Self::Transaction,
+            KIND_RECEIPT => Self::Receipt(low),
+            KIND_KNOWN => Self::Known(low),
+            KIND_NONCE => Self::Nonce(WalletId(low as u8)),
+            KIND_BALANCE => Self::Balance(WalletId(low as u8)),
+            KIND_HOLDING => Self::Holding(low as u8),
+            KIND_SENT => Self::Sent(low),
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Query {
+    /// The JSON-RPC id of this question.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        match self {
+            Self::LatestHead | Self::Head(_) => id(KIND_HEAD, 0),
+            Self::BlockLogs { open, .. } => id(KIND_BLOCK_LOGS, *open),
+            Self::Transaction(_) => id(KIND_TRANSACTION, 0),
+            Self::Receipt { ticket, .. } => id(KIND_RECEIPT, *ticket),
+            Self::Known { ticket, .. } => id(KIND_KNOWN, *ticket),
+            Self::Nonce(wallet, _) => id(KIND_NONCE, wallet.0 as u32),
+            Self::Balance(wallet, _) => id(KIND_BALANCE, wallet.0 as u32),
+            Self::Holding { rank, .. } => id(KIND_HOLDING, *rank as u32),
+        }
+    }
+
+    /// Writes the JSON-RPC request into `out` and returns its length.
+    #[must_use]
+    pub fn write(&self, topic: &B256, out: &mut [u8; QUERY_BYTES_MAX]) -> usize {
+        let mut text = Text { out, len: 0 };
+        let written = write!(text, r#"{{"jsonrpc":"2.0","id":{},"method":"#, self.id())
+            .and_then(|()| self.write_call(topic, &mut text))
+            .and_then(|()| text.write_str("}"));
+        debug_assert!(written.is_ok(), "every question fits QUERY_BYTES_MAX");
+        text.len
+    }
+
+    fn write_call(&self, topic: &B256, text: &mut Text<'_>) -> fmt::Result {
+        match self {
+            Self::LatestHead => {
+                text.write_str(r#""eth_getBlockByNumber","params":["latest",false]"#)
+            }
+            Self::Head(hash) => write!(text, r#""eth_getBlockByHash","params":["{hash}",false]"#),
+            Self::BlockLogs { block, .. } => write!(
+                text,
+                r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":["{topic}"]}}]"#
+            ),
+            Self::Transaction(hash) | Self::Known { hash, .. } => {
+                write!(text, r#""eth_getTransactionByHash","params":["{hash}"]"#)
+            }
+            Self::Receipt { hash, .. } => {
+                write!(text, r#""eth_getTransactionReceipt","params":["{hash}"]"#)
+            }
+            Self::Nonce(_, address) => {
+                write!(text, r#""eth_getTransactionCount","params":["{address:#x}","latest"]"#)
+            }
+            Self::Balance(_, address) => {
+                write!(text, r#""eth_getBalance","params":["{address:#x}","latest"]"#)
+            }
+            // balanceOf(address) has the selector 0x70a08231.
+            Self::Holding { token, holder, .. } => write!(
+                text,
+                r#""eth_call","params":[{{"to":"{token:#x}","data":"0x70a08231{:0>64}"}},"latest"]"#,
+                HexDigits(holder)
+            ),
+        }
+    }
+}
+
+/// An address as 40 digits without the prefix, padded on request.
+struct HexDigits<'a>(&'a Address);
+
+impl fmt::Display for HexDigits<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for _ in 40..out.width().unwrap_or(40) {
+            out.write_char('0')?;
+        }
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+struct Text<'a> {
+    out: &'a mut [u8; QUERY_BYTES_MAX],
+    len: usize,
+}
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len.checked_add(text.len()).ok_or(fmt::Error)?;
+        let space = self.out.get_mut(self.len..end).ok_or(fmt::Error)?;
+        space.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// The questions that one input raised, in order.
+#[derive(Debug)]
+pub struct Queries {
+    list: [Query; QUERIES_MAX],
+    count: usize,
+    /// Questions that did not fit, since the start. They are asked again by the next tick.
+    pub dropped: u64,
+}
+
+impl Default for Queries {
+    fn default() -> Self {
+        Self { list: [Query::LatestHead; QUERIES_MAX], count: 0, dropped: 0 }
+    }
+}
+
+impl Queries {
+    /// Asks.
+    pub fn ask(&mut self, query: Query) {
+        if let Some(place) = self.list.get_mut(self.count) {
+            *place = query;
+            self.count += 1;
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// What is to be asked.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Query] {
+        &self.list[..self.count]
+    }
+
+    /// Forgets what was asked.
+    pub const fn clear(&mut self) {
+        self.count = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> [Query; 9] {
+        let (hash, address) = (B256::repeat_byte(0xab), Address::repeat_byte(0xcd));
+        [
+            Query::LatestHead,
+            Query::Head(hash),
+            Query::BlockLogs { block: hash, open: u32::MAX },
+            Query::Transaction(hash),
+            Query::Receipt { ticket: 7, hash },
+            Query::Known { ticket: 7, hash },
+            Query::Nonce(WalletId(3), address),
+            Query::Balance(WalletId(3), address),
+            Query::Holding { rank: 2, token: address, holder: address },
+        ]
+    }
+
+    #[test]
+    fn every_question_is_json_and_carries_its_id() {
+        for query in all() {
+            let mut out = [0; QUERY_BYTES_MAX];
+            let len = query.write(&B256::repeat_byte(1), &mut out);
+            let json: serde_json::Value = serde_json::from_slice(&out[..len]).unwrap();
+            assert_eq!(json["id"].as_u64(), Some(query.id()), "{json}");
+            assert!(query.id() < 1 << 53);
+            assert_ne!(Answers::from_id(query.id()), Answers::Other);
+        }
+    }
+
+    #[test]
+    fn a_holding_is_asked_with_a_padded_address() {
+        let mut out = [0; QUERY_BYTES_MAX];
+        let len = all()[8].write(&B256::ZERO, &mut out);
+        let json: serde_json::Value = serde_json::from_slice(&out[..len]).unwrap();
+        let data = json["params"][0]["data"].as_str().unwrap();
+        assert_eq!(data.len(), 2 + 8 + 64);
+        assert!(data.starts_with("0x70a08231000000000000000000000000cdcd"), "{data}");
+    }
+
+    #[test]
+    fn too_many_questions_are_counted() {
+        let mut queries = Queries::default();
+        for _ in 0..=QUERIES_MAX {
+            queries.ask(Query::LatestHead);
+        }
+        assert_eq!((queries.as_slice().len(), queries.dropped), (QUERIES_MAX, 1));
+    }
+}

@@ -1,0 +1,424 @@
+//! Risk: admits a plan or rejects it with one reason, and sets its price.
+//!
+//! Nothing is signed that did not pass [`Risk::admit`]. The bid is bounded so that even a program that
+//! uses its whole gas limit in the dearest block in which it may land costs no more than its profit.
+//!
+//! Temperature: hot.
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
+
+use alloc::vec::Vec;
+
+use alloy_primitives::{Address, U256};
+use hashbrown::HashMap;
+
+use crate::flight::{Admitted, Fees, Flights};
+use crate::gas::GasTable;
+use crate::ids::WalletId;
+use crate::limits::{BASE_TOKENS_MAX, TAKEN_MAX};
+use crate::plan::{Bid, Plan};
+use crate::units::Wei;
+use crate::world::World;
+use crate::world::hash::FixedState;
+
+/// Why a plan was turned down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reject {
+    /// The world may be behind the chain.
+    StaleWorld,
+    /// A block is open: its end is not known yet.
+    OpenBlock,
+    /// The process is ending.
+    Draining,
+    /// This opportunity was taken, and nobody else has moved its pools since.
+    AlreadyTaken,
+    /// A pool of it is used by a submission that is on its way.
+    PoolsBusy,
+    /// After gas and tip it brings less than the configured minimum.
+    BelowMinProfit,
+    /// A unit of gas would cost more than the configured cap.
+    GasPriceCap,
+    /// Its input is worth more than the configured cap.
+    NotionalCap,
+    /// A pool of it is quarantined.
+    Quarantined,
+    /// Every wallet has a submission on its way.
+    NonceBusy,
+    /// No free wallet can pay the gas.
+    WalletEmpty,
+    /// The table of submissions is full.
+    TableFull,
+    /// It could not be signed or did not fit its buffer.
+    Unsignable,
+}
+
+impl Reject {
+    /// How many reasons there are.
+    pub const COUNT: usize = 13;
+
+    /// The name used in the journal and in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StaleWorld => "stale-world",
+            Self::OpenBlock => "open-block",
+            Self::Draining => "draining",
+            Self::AlreadyTaken => "already-taken",
+            Self::PoolsBusy => "pools-busy",
+            Self::BelowMinProfit => "below-min-profit",
+            Self::GasPriceCap => "gas-price-cap",
+            Self::NotionalCap => "notional-cap",
+            Self::Quarantined => "quarantined",
+            Self::NonceBusy => "nonce-busy",
+            Self::WalletEmpty => "wallet-empty",
+            Self::TableFull => "table-full",
+            Self::Unsignable => "unsignable",
+        }
+    }
+
+    /// Whether the opportunity was worth taking, and only our own state kept us from it.
+    #[must_use]
+    pub const fn is_missed(self) -> bool {
+        match self {
+            Self::NonceBusy
+            | Self::WalletEmpty
+            | Self::TableFull
+            | Self::NotionalCap
+            | Self::GasPriceCap
+            | Self::PoolsBusy => true,
+            Self::StaleWorld
+            | Self::OpenBlock
+            | Self::Draining
+            | Self::AlreadyTaken
+            | Self::BelowMinProfit
+            | Self::Quarantined
+            | Self::Unsignable => false,
+        }
+    }
+}
+
+/// Where the input of a program comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Funding {
+    /// Always a flash swap: the executor needs no funds.
+    Flash,
+    /// The executor's own funds where they suffice (less gas), otherwise a flash swap.
+    Own,
+}
+
+/// The limits that the user set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Least profit after gas and tip.
+    pub min_profit: Wei,
+    /// Most that a unit of gas may cost.
+    pub gas_price_max: Wei,
+    /// Most that the input may be worth.
+    pub notional_max: Wei,
+    /// Where the input comes from.
+    pub funding: Funding,
+}
+
+/// What is known of a wallet.
+#[derive(Clone, Copy, Debug)]
+pub struct WalletState {
+    /// Its address.
+    pub address: Address,
+    /// The nonce that its next transaction must carry.
+    pub nonce: u64,
+    /// What it can spend on gas.
+    pub balance: Wei,
+}
+
+/// Opportunities that were seen or taken, by a fingerprint of their pools and these pools' versions.
+#[derive(Debug)]
+struct Memory {
+    fingerprints: HashMap<u64, bool, FixedState>,
+    ring: Vec<u64>,
+    next: usize,
+}
+
+impl Memory {
+    fn new() -> Self {
+        // Twice the entries, so that tombstones are cleared in place and never by growing.
+        let fingerprints =
+            HashMap::with_capacity_and_hasher(TAKEN_MAX.saturating_mul(2), FixedState);
+        Self { fingerprints, ring: Vec::with_capacity(TAKEN_MAX), next: 0 }
+    }
+
+    /// Notes that it was seen; true the first time.
+    fn see(&mut self, fingerprint: u64) -> bool {
+        if self.fingerprints.contains_key(&fingerprint) {
+            return false;
+        }
+        if self.ring.len() < TAKEN_MAX {
+            self.ring.push(fingerprint);
+        } else {
+            let oldest = core::mem::replace(&mut self.ring[self.next], fingerprint);
+            self.fingerprints.remove(&oldest);
+            self.next = self.next.wrapping_add(1) % TAKEN_MAX;
+        }
+        self.fingerprints.insert(fingerprint, false);
+        true
+    }
+
+    fn is_taken(&self, fingerprint: u64) -> bool {
+        self.fingerprints.get(&fingerprint).copied().unwrap_or(false)
+    }
+
+    fn take(&mut self, fingerprint: u64) {
+        if let Some(is_taken) = self.fingerprints.get_mut(&fingerprint) {
+            *is_taken = true;
+        }
+    }
+}
+
+/// Admits or rejects plans.
+#[derive(Debug)]
+pub struct Risk {
+    /// The user's limits.
+    pub limits: Limits,
+    /// Wallets, by handle.
+    pub wallets: Vec<WalletState>,
+    /// What the executor holds of each base token, by rank.
+    pub holdings: [u128; BASE_TOKENS_MAX],
+    /// Gas by number of legs.
+    pub gas: GasTable,
+    /// Whether the process is ending.
+    pub is_draining: bool,
+    /// Whether a wallet must be able to pay its gas: not in a run that sends nothing.
+    pub needs_balance: bool,
+    memory: Memory,
+}
+
+impl Risk {
+    /// Risk with these limits and wallets.
+    #[must_use]
+    #[cold]
+    pub fn new(limits: Limits, wallets: Vec<WalletState>) -> Self {
+        Self {
+            limits,
+            wallets,
+            holdings: [0; BASE_TOKENS_MAX],
+            gas: GasTable::default(),
+            is_draining: false,
+            needs_balance: true,
+            memory: Memory::new(),
+        }
+    }
+
+    /// Admits a plan, or says why not. The second value tells whether the opportunity is new: the same
+    /// cycle on the same state counts once, whatever becomes of it.
+    pub fn admit(
+        &mut self,
+        plan: &Plan,
+        world: &World,
+        flights: &Flights,
+    ) -> (Result<Admitted, Reject>, bool) {
+        if let Err(reject) = self.gate(world) {
+            return (Err(reject), false);
+        }
+        let priced = self.price(plan, world);
+        // What does not pay is no opportunity, so it is not remembered as one.
+        if let Err(reject @ (Reject::BelowMinProfit | Reject::Quarantined)) = priced {
+            return (Err(reject), false);
+        }
+        let fingerprint = fingerprint(plan, world);
+        let is_new = self.memory.see(fingerprint);
+        let admitted = priced.and_then(|admitted| {
+            self.check_free(fingerprint, &admitted, flights)?;
+            self.assign_wallet(admitted, flights)
+        });
+        (admitted, is_new)
+    }
+
+    /// Remembers that the opportunity was taken.
+    pub fn take(&mut self, plan: &Plan, world: &World) {
+        self.memory.take(fingerprint(plan, world));
+    }
+
+    const fn gate(&self, world: &World) -> Result<(), Reject> {
+        if self.is_draining {
+            return Err(Reject::Draining);
+        }
+        if !world.freshness().is_fresh() {
+            return Err(Reject::StaleWorld);
+        }
+        if world.open_block().is_some() {
+            return Err(Reject::OpenBlock);
+        }
+        Ok(())
+    }
+
+    fn check_free(
+        &self,
+        fingerprint: u64,
+        admitted: &Admitted,
+        flights: &Flights,
+    ) -> Result<(), Reject> {
+        if self.memory.is_taken(fingerprint) {
+            return Err(Reject::AlreadyTaken);
+        }
+        if flights.overlaps(&admitted.plan) {
+            return Err(Reject::PoolsBusy);
+        }
+        Ok(())
+    }
+
+    fn price(&self, plan: &Plan, world: &World) -> Result<Admitted, Reject> {
+        if plan.legs().iter().any(|leg| world.pools.get(leg.pool).is_quarantined) {
+            return Err(Reject::Quarantined);
+        }
+        let is_flash = !self.can_fund(plan, world);
+        let legs = plan.legs().len();
+        let gas_limit = self.gas.limit(legs, is_flash).min(world.chain.tx_gas_max);
+        let gas = self.gas.expected(legs, is_flash);
+        let offer = Offer::of(plan, world, gas_limit, gas)?;
+        let net_wei = plan.profit_wei.less(offer.expected.times_gas(gas));
+        let net_wei = net_wei.ok_or(Reject::BelowMinProfit)?;
+        if net_wei < self.limits.min_profit {
+            return Err(Reject::BelowMinProfit);
+        }
+        if offer.worst > self.limits.gas_price_max {
+            return Err(Reject::GasPriceCap);
+        }
+        if notional(plan) > self.limits.notional_max {
+            return Err(Reject::NotionalCap);
+        }
+        let least_profit = in_profit_token(plan, offer.worst.times_gas(gas));
+        let fees = Fees {
+            max_fee: offer.max_fee(self.limits.gas_price_max),
+            priority_fee: offer.priority,
+            gas_limit,
+        };
+        Ok(Admitted {
+            plan: *plan,
+            wallet: WalletId(0),
+            nonce: 0,
+            fees,
+            least_profit,
+            net_wei,
+            is_flash,
+        })
+    }
+
+    fn can_fund(&self, plan: &Plan, world: &World) -> bool {
+        match self.limits.funding {
+            Funding::Flash => false,
+            Funding::Own => {
+                let rank = world.bases.iter().position(|base| *base == plan.profit_token);
+                let held = rank.and_then(|rank| self.holdings.get(rank)).copied();
+                held.is_some_and(|held| held >= plan.amount_in)
+            }
+        }
+    }
+
+    fn assign_wallet(&self, admitted: Admitted, flights: &Flights) -> Result<Admitted, Reject> {
+        let most = admitted.fees.max_fee.times_gas(admitted.fees.gas_limit);
+        let mut reject = Reject::NonceBusy;
+        for (index, wallet) in self.wallets.iter().enumerate() {
+            let Ok(index) = u8::try_from(index) else { break };
+            let id = WalletId(index);
+            if flights.uses_wallet(id) {
+                continue;
+            }
+            if self.needs_balance && wallet.balance < most {
+                reject = Reject::WalletEmpty;
+                continue;
+            }
+            return Ok(Admitted { wallet: id, nonce: wallet.nonce, ..admitted });
+        }
+        Err(reject)
+    }
+}
+
+/// The price of a unit of gas, as offered.
+struct Offer {
+    priority: Wei,
+    /// In the next block, the likeliest.
+    expected: Wei,
+    /// In the dearest block in which the plan may land.
+    worst: Wei,
+    /// The cap that keeps the whole gas limit within the profit; `None` copies the target's.
+    headroom: Option<Wei>,
+    copied_cap: Wei,
+}
+
+impl Offer {
+    fn of(
+        plan: &Plan,
+        world: &World,
+        limit: crate::units::Gas,
+        gas: crate::units::Gas,
+    ) -> Result<Self, Reject> {
+        let next = world.tip().next_base_fee;
+        let ahead = plan.last_block.0.saturating_sub(world.next_block().0);
+        let dearest = world.chain.base_fee_bound(next, ahead);
+        match plan.bid {
+            Bid::Behind(follow) => Ok(Self {
+                priority: follow.priority_fee.min(follow.max_fee),
+                expected: next.plus(follow.priority_fee).min(follow.max_fee),
+                worst: dearest.plus(follow.priority_fee).min(follow.max_fee),
+                headroom: None,
+                copied_cap: follow.max_fee,
+            }),
+            Bid::Share(share) => {
+                let left = plan.profit_wei.less(next.times_gas(gas));
+                let left = left.ok_or(Reject::BelowMinProfit)?;
+                let wished = share.of(left.0).checked_div(u128::from(gas.0)).unwrap_or(0);
+                let afforded = plan.profit_wei.0.checked_div(u128::from(limit.0)).unwrap_or(0);
+                let bounded = afforded.checked_sub(dearest.0).ok_or(Reject::BelowMinProfit)?;
+                let priority = Wei(wished.min(bounded));
+                Ok(Self {
+                    priority,
+                    expected: next.plus(priority),
+                    worst: dearest.plus(priority),
+                    headroom: Some(Wei(afforded)),
+                    copied_cap: Wei(0),
+                })
+            }
+        }
+    }
+
+    /// `maxFeePerGas`: the target's own behind a target; otherwise what the profit affords, so that
+    /// no block is missed for a base fee that rose, and none costs more than it brings.
+    fn max_fee(&self, cap: Wei) -> Wei {
+        match self.headroom {
+            Some(headroom) => headroom.min(cap).max(self.worst),
+            None => self.copied_cap,
+        }
+    }
+}
+
+/// What the input is worth in wei, in the proportion in which the profit is.
+fn notional(plan: &Plan) -> Wei {
+    let worth = U256::from(plan.amount_in)
+        .checked_mul(U256::from(plan.profit_wei.0))
+        .and_then(|product| product.checked_div(U256::from(plan.profit)));
+    Wei(worth.and_then(|worth| u128::try_from(worth).ok()).unwrap_or(u128::MAX))
+}
+
+/// `cost` in the profit token's smallest unit, rounded up, in the proportion of the plan's profit.
+fn in_profit_token(plan: &Plan, cost: Wei) -> u128 {
+    let profit_wei = U256::from(plan.profit_wei.0.max(1));
+    let least = U256::from(cost.0)
+        .checked_mul(U256::from(plan.profit))
+        .map(|product| product.div_ceil(profit_wei));
+    least.and_then(|least| u128::try_from(least).ok()).unwrap_or(u128::MAX).min(plan.profit)
+}
+
+/// A cycle on a state: its pools, their order and their versions, and the transaction that it follows.
+fn fingerprint(plan: &Plan, world: &World) -> u64 {
+    use core::hash::{BuildHasher, Hasher};
+
+    let mut hasher = FixedState.build_hasher();
+    for leg in plan.legs() {
+        let version = world.pools.get(leg.pool).version;
+        hasher.write_u64(u64::from(leg.pool.0) << 32 | u64::from(version));
+        hasher.write_u64(leg.direction as u64);
+    }
+    if let Some(follow) = plan.follows() {
+        hasher.write(follow.hash.as_slice());
+    }
+    hasher.finish()
+}

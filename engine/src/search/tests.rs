@@ -1,0 +1,271 @@
+//! The search against brute force over all simple cycles, on small random markets.
+//!
+//! Temperature: cold.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use alloy_primitives::Address;
+use proptest::prelude::*;
+
+use super::*;
+use crate::amm::{ConstantProduct, Pool};
+use crate::ids::FactoryId;
+use crate::world::pools::PoolEntry;
+
+const WETH: TokenId = TokenId(0);
+const USDC: TokenId = TokenId(1);
+const BASES: [TokenId; 2] = [WETH, USDC];
+/// Decimals of the tokens of the random markets.
+const DECIMALS: [u32; 6] = [18, 6, 18, 8, 18, 9];
+
+/// A pool of two tokens with these reserves, at 0.3 %.
+type Sketch = ([u32; 2], [u128; 2]);
+
+fn market(pools: &[Sketch]) -> PoolTable {
+    let mut table = PoolTable::new(pools.len());
+    for (place, (tokens, reserves)) in (1_u64..).zip(pools) {
+        let mut address = Address::ZERO;
+        address[..8].copy_from_slice(&place.to_be_bytes());
+        let state = ConstantProduct::new(*reserves, 3_000).unwrap().into();
+        let entry = PoolEntry::new(address, FactoryId(0), tokens.map(TokenId), state);
+        table.insert(entry).unwrap();
+    }
+    table.index_pairs();
+    table
+}
+
+fn search_all(searcher: &mut Searcher, pools: &PoolTable, touched: &[PoolId]) -> Vec<Found> {
+    let mut all = Vec::new();
+    searcher.search(pools, touched, &SearchLimits::NONE, &mut |found| all.push(*found));
+    all
+}
+
+/// What the legs say must be what the pools say.
+fn assert_exact(pools: &PoolTable, found: &Found) {
+    let mut amount = found.amount_in;
+    let mut token = found.profit_token;
+    let mut seen: Vec<PoolId> = Vec::new();
+    for leg in found.legs() {
+        let entry = pools.get(leg.pool);
+        assert_eq!(entry.tokens[leg.direction.index_in()], token, "legs join");
+        assert_eq!(leg.amount_in, amount);
+        assert_eq!(entry.state.quote_out(amount, leg.direction), Some(leg.amount_out));
+        assert!(!seen.contains(&leg.pool), "a pool is used once");
+        assert!(!entry.is_quarantined);
+        (amount, token) = (leg.amount_out, entry.tokens[leg.direction.index_out()]);
+        seen.push(leg.pool);
+    }
+    assert_eq!(token, found.profit_token, "the cycle closes");
+    assert_eq!(amount - found.amount_in, found.profit);
+    assert!(found.profit > 0);
+}
+
+/// Every simple cycle through a touched pool by plain recursion, and the best profit per base.
+struct Brute<'a> {
+    pools: &'a PoolTable,
+    touched: &'a [PoolId],
+    hops_max: usize,
+    best: [u128; 2],
+}
+
+impl Brute<'_> {
+    fn run(mut self) -> [u128; 2] {
+        for (rank, base) in BASES.iter().enumerate() {
+            self.extend(rank, *base, &mut Vec::new(), &mut Vec::new());
+        }
+        self.best
+    }
+
+    fn extend(
+        &mut self,
+        rank: usize,
+        at: TokenId,
+        path: &mut Vec<(PoolId, Direction)>,
+        tokens: &mut Vec<TokenId>,
+    ) {
+        if at == BASES[rank] && path.len() >= 2 {
+            if path.iter().any(|(pool, _)| self.touched.contains(pool)) {
+                let hop = |(pool, direction): &(PoolId, Direction)| Hop {
+                    pool: &self.pools.get(*pool).state,
+                    direction: *direction,
+                };
+                let hops: Vec<_> = path.iter().map(hop).collect();
+                let profit = best_input(&hops, u128::MAX).map_or(0, |sizing| sizing.profit);
+                self.best[rank] = self.best[rank].max(profit);
+            }
+            return;
+        }
+        if path.len() == self.hops_max || tokens.contains(&at) {
+            return;
+        }
+        // A cycle through a more preferred base is that base's.
+        if BASES[..rank].contains(&at) {
+            return;
+        }
+        tokens.push(at);
+        for id in self.pools.ids() {
+            let entry = self.pools.get(*id);
+            let Some(side) = entry.tokens.iter().position(|token| *token == at) else { continue };
+            if entry.is_quarantined || path.iter().any(|(used, _)| used == id) {
+                continue;
+            }
+            let direction = [Direction::ZeroForOne, Direction::OneForZero][side];
+            path.push((*id, direction));
+            self.extend(rank, entry.tokens[1 - side], path, tokens);
+            path.pop();
+        }
+        tokens.pop();
+    }
+}
+
+fn random_pool() -> impl Strategy<Value = Sketch> {
+    let tokens = (0_u32..6, 0_u32..6).prop_filter("two tokens", |(a, b)| a != b);
+    (tokens, 10_u128..1_000, 900_u128..1_110).prop_map(|((first, second), depth, skew)| {
+        let unit = |token: u32| 10_u128.pow(DECIMALS[token as usize]);
+        ([first, second], [depth * unit(first), depth * skew * unit(second) / 1_000])
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn the_search_finds_what_brute_force_finds(
+        sketches in proptest::collection::vec(random_pool(), 2..14),
+        touched_share in 1_usize..4,
+        hops_max in 2_usize..=4,
+    ) {
+        let pools = market(&sketches);
+        let touched: Vec<_> = pools.ids().iter().step_by(touched_share).copied().collect();
+        let mut searcher = Searcher::new(&pools, &BASES, WETH, hops_max);
+        let found = search_all(&mut searcher, &pools, &touched);
+        for cycle in &found {
+            assert_exact(&pools, cycle);
+            prop_assert!(cycle.legs().iter().any(|leg| touched.contains(&leg.pool)));
+        }
+        let brute = Brute { pools: &pools, touched: &touched, hops_max, best: [0; 2] }.run();
+        for (rank, best) in brute.into_iter().enumerate() {
+            let of_base = found.iter().filter(|cycle| cycle.profit_token == BASES[rank]);
+            let ours = of_base.map(|cycle| cycle.profit).max().unwrap_or(0);
+            // Only the best FOUND_MAX of both bases together are kept.
+            if found.len() < FOUND_MAX {
+                prop_assert_eq!(ours, best, "rank {}", rank);
+            } else {
+                prop_assert!(ours <= best);
+            }
+        }
+    }
+
+    #[test]
+    fn a_supposed_move_leaves_no_trace(
+        sketches in proptest::collection::vec(random_pool(), 2..14), amount in 1_u128..1_000,
+    ) {
+        let mut pools = market(&sketches);
+        let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+        let all = pools.ids().to_vec();
+        let before = search_all(&mut searcher, &pools, &all);
+        let moved = all[0];
+        let state = pools.get(moved).state;
+        let unit = 10_u128.pow(DECIMALS[sketches[0].0[0] as usize]);
+        let out = state.quote_out(amount * unit, Direction::ZeroForOne).unwrap();
+        let after = state.after_swap(amount * unit, out, Direction::ZeroForOne).unwrap();
+        pools.set_state(moved, after);
+        searcher.suppose(&pools, &[moved]);
+        let supposed = search_all(&mut searcher, &pools, &[moved]);
+        for cycle in &supposed {
+            assert_exact(&pools, cycle);
+        }
+        let mut fresh = Searcher::new(&pools, &BASES, WETH, 4);
+        let amounts = |found: &[Found]| -> Vec<_> {
+            found.iter().map(|cycle| (cycle.legs, cycle.profit)).collect()
+        };
+        let afresh = search_all(&mut fresh, &pools, &[moved]);
+        prop_assert_eq!(amounts(&supposed), amounts(&afresh));
+        pools.set_state(moved, state);
+        searcher.restore();
+        prop_assert_eq!(search_all(&mut searcher, &pools, &all), before);
+    }
+}
+
+const ETHER: u128 = 1_000_000_000_000_000_000;
+const TWO_POOLS: [Sketch; 2] =
+    [([0, 1], [1_000 * ETHER, 2_000_000_000_000]), ([1, 0], [1_900_000_000_000, 1_000 * ETHER])];
+
+#[test]
+fn two_pools_of_a_pair_make_one_cycle_that_starts_at_the_preferred_base() {
+    let pools = market(&TWO_POOLS);
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+    let all = search_all(&mut searcher, &pools, pools.ids());
+    assert_eq!(all.len(), 1);
+    assert_exact(&pools, &all[0]);
+    assert_eq!((all[0].profit_token, all[0].leg_count), (WETH, 2));
+    assert_eq!(all[0].profit, 256_654_733_122_117_753);
+    assert_eq!(search_all(&mut searcher, &pools, &[PoolId(1)]), all, "by either pool");
+    assert_eq!(search_all(&mut searcher, &pools, &[]), []);
+}
+
+#[test]
+fn a_quarantined_pool_is_not_used_until_it_is_released() {
+    let mut pools = market(&TWO_POOLS);
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+    let touched = [PoolId(0)];
+    pools.entry_mut(PoolId(1)).is_quarantined = true;
+    searcher.refresh(&pools, &[PoolId(1)]);
+    assert_eq!(search_all(&mut searcher, &pools, &touched), []);
+    pools.entry_mut(PoolId(1)).is_quarantined = false;
+    searcher.refresh(&pools, &[PoolId(1)]);
+    assert_eq!(search_all(&mut searcher, &pools, &touched).len(), 1);
+}
+
+#[test]
+fn what_was_open_before_a_supposed_move_is_told_apart_from_what_it_opened() {
+    let even = [TWO_POOLS[0], ([1, 0], [2_000_000_000_000, 1_000 * ETHER])];
+    let mut pools = market(&even);
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 2);
+    pools.set_state(PoolId(1), market(&TWO_POOLS).get(PoolId(1)).state);
+    searcher.suppose(&pools, &[PoolId(1)]);
+    let opened = search_all(&mut searcher, &pools, &[PoolId(1)]);
+    assert_eq!((opened[0].profit, opened[0].profit_before), (256_654_733_122_117_753, 0));
+    searcher.refresh(&pools, &[PoolId(1)]);
+    searcher.suppose(&pools, &[PoolId(0)]);
+    let unmoved = search_all(&mut searcher, &pools, &[PoolId(0)]);
+    assert!(unmoved[0].profit_before.abs_diff(unmoved[0].profit) < 1_000_000_000);
+}
+
+#[test]
+fn a_cycle_is_evaluated_once_however_many_of_its_pools_moved() {
+    let pools = market(&TWO_POOLS);
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+    search_all(&mut searcher, &pools, &[PoolId(0), PoolId(1), PoolId(0)]);
+    assert_eq!((searcher.counts().expanded, searcher.counts().sized), (1, 1));
+}
+
+#[test]
+fn a_pool_that_came_after_the_index_is_ignored() {
+    let mut pools = PoolTable::new(3);
+    for id in market(&TWO_POOLS).ids() {
+        pools.insert(*market(&TWO_POOLS).get(*id)).unwrap();
+    }
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+    let state: Pool = ConstantProduct::new([ETHER, 1], 0).unwrap().into();
+    let late = PoolEntry::new(Address::repeat_byte(9), FactoryId(0), [WETH, USDC], state);
+    let late = pools.insert(late).unwrap();
+    searcher.refresh(&pools, &[late]);
+    assert_eq!(search_all(&mut searcher, &pools, &[late]), []);
+}
+
+#[test]
+fn a_base_token_is_valued_by_the_best_pool_that_can_be_used() {
+    let mut pools = market(&TWO_POOLS);
+    let amount = 1_000_000_000;
+    let best = pools.get(PoolId(1)).state.quote_out(amount, Direction::ZeroForOne);
+    let other = pools.get(PoolId(0)).state.quote_out(amount, Direction::OneForZero);
+    assert!(best > other);
+    assert_eq!(native_value(&pools, WETH, USDC, amount), best);
+    assert_eq!(native_value(&pools, WETH, WETH, 5), Some(5));
+    assert_eq!(native_value(&pools, WETH, TokenId(5), 5), None);
+    pools.entry_mut(PoolId(1)).is_quarantined = true;
+    assert_eq!(native_value(&pools, WETH, USDC, amount), other);
+}

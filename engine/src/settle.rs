@@ -1,0 +1,230 @@
+//! Every submission is followed to its end.
+//!
+//! Live: after each sealed block its receipt is asked for. No receipt raises doubt, and doubt is checked
+//! before it is believed: the node no longer knows it twice in a row (dropped), or another transaction
+//! took its nonce (replaced). Dry-run: the block is replayed, and the plan is executed at the place
+//! where it would have landed.
+//!
+//! Temperature: warm.
+
+use crate::decode::DecodeError;
+use crate::decode::receipt::{Account, Receipt};
+use crate::flight::{Doubt, Flight, Flights, Outcome, Settlement};
+use crate::ids::WalletId;
+use crate::limits::FLIGHTS_MAX;
+use crate::note::Note;
+use crate::outbox::{Outbox, Settles};
+use crate::pipeline::Engine;
+use crate::plan::Plan;
+use crate::query::Query;
+use crate::strategy::StrategySet;
+use crate::units::Wei;
+use crate::wire::json::Value;
+use crate::world::World;
+use crate::world::follow::Included;
+
+/// The tickets of all submissions, so that the table may change while they are walked.
+fn tickets(flights: &Flights) -> ([u32; FLIGHTS_MAX], usize) {
+    let mut list = [0; FLIGHTS_MAX];
+    let mut count = 0;
+    for (place, flight) in list.iter_mut().zip(flights.iter()) {
+        *place = flight.ticket;
+        count += 1;
+    }
+    (list, count)
+}
+
+impl<S: StrategySet> Engine<S> {
+    /// After a block was sealed: which submissions ended in it?
+    pub(crate) fn settle_block<O: Outbox>(&mut self) {
+        for landed in self.world.included() {
+            let block = self.world.tip().hash;
+            for flight in self.flights.iter_mut() {
+                let follow = flight.admitted.plan.follows();
+                if follow.is_some_and(|follow| follow.hash == landed.hash) {
+                    flight.target_place = Some((block, landed.index));
+                }
+            }
+        }
+        match O::SETTLES {
+            Settles::ByReceipt => {
+                for flight in self.flights.iter() {
+                    let (ticket, hash) = (flight.ticket, flight.hash);
+                    self.queries.ask(Query::Receipt { ticket, hash });
+                }
+            }
+            Settles::ByReplay => self.settle_by_replay(),
+        }
+    }
+
+    fn settle_by_replay(&mut self) {
+        if self.world.included().is_empty() {
+            // Sealed without logs: the state at its top is the state at its end.
+            replay(&mut self.flights, &mut self.world, None);
+        }
+        let (list, count) = tickets(&self.flights);
+        for ticket in &list[..count] {
+            let Some(flight) = self.flights.get_mut(*ticket) else { continue };
+            let Some(end) = verdict(flight, &self.world) else { continue };
+            if end.outcome == Outcome::Won {
+                self.world.overlay(flight.admitted.plan.legs());
+            }
+            self.settle(*ticket, &end);
+        }
+    }
+
+    /// A receipt came, or there is none yet.
+    pub(crate) fn on_receipt(&mut self, ticket: u32, result: Value<'_>) -> Result<(), DecodeError> {
+        let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
+        let token = self.world.tokens.get(flight.admitted.plan.profit_token).address;
+        let account = Account { token, holder: self.signer.executor() };
+        if let Some(receipt) = Receipt::parse(result, &account)? {
+            let end = end_of(flight, &receipt);
+            self.settle(ticket, &end);
+            return Ok(());
+        }
+        if flight.doubt == Doubt::Overtaken {
+            self.settle(ticket, &Settlement::empty(Outcome::Replaced));
+        } else if self.world.tip().number > flight.first_block {
+            let (hash, wallet) = (flight.hash, flight.admitted.wallet);
+            self.queries.ask(Query::Known { ticket, hash });
+            self.ask_for_wallet(wallet);
+        }
+        Ok(())
+    }
+
+    /// The node said whether it still knows a submission.
+    pub(crate) fn on_known(&mut self, ticket: u32, is_unknown: bool) {
+        let Some(flight) = self.flights.get_mut(ticket) else { return };
+        if !is_unknown {
+            if flight.doubt != Doubt::Overtaken {
+                flight.doubt = Doubt::None;
+            }
+            return;
+        }
+        match flight.doubt {
+            Doubt::None => flight.doubt = Doubt::Unknown,
+            Doubt::Refused => self.settle(ticket, &Settlement::empty(Outcome::Refused)),
+            Doubt::Unknown => self.settle(ticket, &Settlement::empty(Outcome::Dropped)),
+            Doubt::Overtaken => {}
+        }
+    }
+
+    /// The node answered a submission with an error.
+    pub(crate) fn on_refused(&mut self, ticket: u32) {
+        if let Some(flight) = self.flights.get_mut(ticket) {
+            flight.doubt = Doubt::Refused;
+            let hash = flight.hash;
+            self.queries.ask(Query::Known { ticket, hash });
+        }
+    }
+
+    /// The node said what a wallet's next nonce is, counting mined transactions.
+    pub(crate) fn on_nonce(&mut self, wallet: WalletId, nonce: u64) {
+        let Some(state) = self.risk.wallets.get_mut(wallet.index()) else { return };
+        state.nonce = nonce;
+        for flight in self.flights.iter_mut().filter(|flight| flight.admitted.wallet == wallet) {
+            state.nonce = state.nonce.max(flight.admitted.nonce.saturating_add(1));
+            if flight.admitted.nonce < nonce {
+                flight.doubt = Doubt::Overtaken;
+                let (ticket, hash) = (flight.ticket, flight.hash);
+                self.queries.ask(Query::Receipt { ticket, hash });
+            }
+        }
+    }
+
+    /// Closes a submission and enters its end in the books.
+    pub(crate) fn settle(&mut self, ticket: u32, end: &Settlement) {
+        let Some(flight) = self.flights.land(ticket) else { return };
+        let plan = &flight.admitted.plan;
+        let rank = self.world.tokens.base_rank(plan.profit_token).map(usize::from);
+        self.books.settle(&flight, end, rank);
+        if end.outcome == Outcome::Landed {
+            self.risk.gas.learn(plan.legs().len(), flight.admitted.is_flash, end.gas_used);
+        }
+        self.notes.add(Note::Settled(flight, *end));
+        self.ask_for_wallet(flight.admitted.wallet);
+        if let Some(rank) = rank.and_then(|rank| u8::try_from(rank).ok()) {
+            let token = self.world.tokens.get(plan.profit_token).address;
+            let holder = self.signer.executor();
+            self.queries.ask(Query::Holding { rank, token, holder });
+        }
+    }
+
+    pub(crate) fn ask_for_wallet(&mut self, wallet: WalletId) {
+        if let Some(state) = self.risk.wallets.get(wallet.index()) {
+            self.queries.ask(Query::Nonce(wallet, state.address));
+            self.queries.ask(Query::Balance(wallet, state.address));
+        }
+    }
+}
+
+fn end_of(flight: &Flight, receipt: &Receipt) -> Settlement {
+    let right_behind = flight.target_place.is_some_and(|(block, index)| {
+        block == receipt.block_hash && index.checked_add(1) == Some(receipt.index)
+    });
+    let outcome = if receipt.is_success { Outcome::Landed } else { Outcome::Reverted };
+    Settlement {
+        outcome,
+        gained: receipt.gained,
+        gas_used: receipt.gas_used,
+        gas_price: receipt.gas_price,
+        is_behind_target: receipt.is_success && right_behind,
+    }
+}
+
+/// Executes the plans on the state where they would land: at the top of the block, or right behind the
+/// transaction that they follow.
+pub(crate) fn replay(flights: &mut Flights, world: &mut World, after: Option<Included>) {
+    for flight in flights.iter_mut() {
+        let is_here = match (flight.admitted.plan.follows(), after) {
+            (None, None) => true,
+            (Some(follow), Some(landed)) => follow.hash == landed.hash,
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if is_here {
+            flight.replayed = requote(&flight.admitted.plan, world);
+        }
+    }
+}
+
+/// The profit of a plan's program on the world as it is; the executor quotes on chain like this.
+fn requote(plan: &Plan, world: &World) -> Option<u128> {
+    let mut amount = plan.amount_in;
+    for leg in plan.legs() {
+        amount = world.quote(leg.pool, leg.direction, amount)?;
+    }
+    amount.checked_sub(plan.amount_in)
+}
+
+/// How a dry-run submission ended, once the block where it would have landed is sealed.
+fn verdict(flight: &Flight, world: &World) -> Option<Settlement> {
+    let plan = &flight.admitted.plan;
+    let tip = world.tip();
+    if tip.number < flight.first_block {
+        return None;
+    }
+    if plan.follows().is_some() && flight.target_place.is_none() {
+        let is_over = tip.number >= plan.last_block;
+        return is_over.then(|| Settlement::empty(Outcome::TargetMissing));
+    }
+    let least = flight.admitted.least_profit;
+    let Some(gained) = flight.replayed.filter(|gained| *gained >= least) else {
+        return Some(Settlement::empty(Outcome::Vanished));
+    };
+    // Whoever moved these pools in the same block may have been before us.
+    let was_moved = plan.legs().iter().any(|leg| world.touched().contains(&leg.pool));
+    let still_pays = requote(plan, world).is_some_and(|profit| profit >= least);
+    if plan.follows().is_none() && was_moved && !still_pays {
+        return Some(Settlement::empty(Outcome::Contested));
+    }
+    let price = tip.next_base_fee.plus(flight.admitted.fees.priority_fee);
+    Some(Settlement {
+        outcome: Outcome::Won,
+        gained: i128::try_from(gained).unwrap_or(i128::MAX),
+        gas_used: crate::gas::GasTable::default()
+            .expected(plan.legs().len(), flight.admitted.is_flash),
+        gas_price: Wei(price.0.min(flight.admitted.fees.max_fee.0)),
+        is_behind_target: false,
+    })
+}

@@ -1,0 +1,116 @@
+//! The executor's calldata: a packed program, as `abi/Executor.sol` reads it.
+//!
+//! ```text
+//! selector 4 | flags 1 | last block 8 | profit token 20 | amount in 16 | least profit 16 | tip 16
+//! then per leg: kind 1 | pool 20 | fee in pips 3 | direction 1
+//! ```
+//!
+//! All numbers are big-endian.
+//!
+//! Temperature: hot.
+
+use alloy_primitives::Address;
+
+use crate::amm::Pool;
+use crate::flight::Admitted;
+use crate::ids::Direction;
+use crate::limits::CALLDATA_BYTES_MAX;
+use crate::plan::Leg;
+use crate::units::BlockNumber;
+use crate::world::World;
+
+/// First four bytes of `keccak256("execute()")`.
+pub const EXECUTE: [u8; 4] = [0x61, 0x46, 0x19, 0x54];
+const FLAG_FLASH: u8 = 1;
+const KIND_CONSTANT_PRODUCT: u8 = 0;
+
+/// A program of the executor, before it is packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Whether the first pool lends the input.
+    pub is_flash: bool,
+    /// Later than this block it reverts.
+    pub last_block: BlockNumber,
+    /// The token that goes in first and comes out last.
+    pub profit_token: Address,
+    /// Input, in the profit token's smallest unit.
+    pub amount_in: u128,
+    /// Below this profit, in the profit token's smallest unit, it reverts.
+    pub least_profit: u128,
+    /// Paid to the block's producer by a call, in wei.
+    pub tip: u128,
+    /// The swaps.
+    pub legs: &'a [Leg],
+    /// Where the pools' addresses and fees are.
+    pub world: &'a World,
+}
+
+impl<'a> Program<'a> {
+    /// The program of an admitted plan.
+    #[must_use]
+    pub fn of(admitted: &'a Admitted, world: &'a World) -> Self {
+        let plan = &admitted.plan;
+        Self {
+            is_flash: admitted.is_flash,
+            last_block: plan.last_block,
+            profit_token: world.tokens.get(plan.profit_token).address,
+            amount_in: plan.amount_in,
+            least_profit: admitted.least_profit,
+            tip: 0,
+            legs: plan.legs(),
+            world,
+        }
+    }
+
+    /// Packs the program into `out` and returns its length; `None` if it has too many legs.
+    #[must_use]
+    pub fn write(&self, out: &mut [u8; CALLDATA_BYTES_MAX]) -> Option<usize> {
+        let mut text = Packer { out, len: 0 };
+        text.put(&EXECUTE)?;
+        text.put(&[if self.is_flash { FLAG_FLASH } else { 0 }])?;
+        text.put(&self.last_block.0.to_be_bytes())?;
+        text.put(self.profit_token.as_slice())?;
+        text.put(&self.amount_in.to_be_bytes())?;
+        text.put(&self.least_profit.to_be_bytes())?;
+        text.put(&self.tip.to_be_bytes())?;
+        for leg in self.legs {
+            let entry = self.world.pools.get(leg.pool);
+            match entry.state {
+                Pool::ConstantProduct(pool) => {
+                    text.put(&[KIND_CONSTANT_PRODUCT])?;
+                    text.put(entry.address.as_slice())?;
+                    text.put(&pool.fee_pips().to_be_bytes()[1..])?;
+                }
+            }
+            text.put(&[match leg.direction {
+                Direction::ZeroForOne => 1,
+                Direction::OneForZero => 0,
+            }])?;
+        }
+        Some(text.len)
+    }
+}
+
+struct Packer<'a> {
+    out: &'a mut [u8; CALLDATA_BYTES_MAX],
+    len: usize,
+}
+
+impl Packer<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(bytes.len())?;
+        self.out.get_mut(self.len..end)?.copy_from_slice(bytes);
+        self.len = end;
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selector_is_that_of_execute() {
+        assert_eq!(EXECUTE, alloy_primitives::keccak256("execute()")[..4]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Signing: an admitted plan becomes the bytes of a transaction.
+//!
+//! ```text
+//! plan ──► calldata (packed program) ──► envelope (EIP-1559) ──► keccak ──► signature ──► raw bytes
+//! ```
+//!
+//! Everything is written into one buffer that each [`Signer`] owns. Keys are wiped on drop and are in no
+//! `Debug` output.
+//!
+//! Temperature: hot.
+
+pub mod calldata;
+pub mod eip1559;
+
+use core::fmt;
+
+use alloc::vec::Vec;
+
+use alloy_primitives::{Address, B256, keccak256};
+use k256::ecdsa::SigningKey;
+
+use self::calldata::Program;
+use self::eip1559::Envelope;
+use crate::flight::Admitted;
+use crate::limits::{CALLDATA_BYTES_MAX, OWN_TX_BYTES_MAX};
+use crate::world::World;
+
+/// The key of a wallet.
+pub struct WalletKey {
+    key: SigningKey,
+    address: Address,
+}
+
+impl fmt::Debug for WalletKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "WalletKey({}, key hidden)", self.address)
+    }
+}
+
+/// The bytes are not a private key: zero, or not below the curve's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAKey;
+
+impl WalletKey {
+    /// A key from its 32 bytes.
+    ///
+    /// # Errors
+    /// When they are no key.
+    pub fn new(bytes: &[u8; 32]) -> Result<Self, NotAKey> {
+        let key = SigningKey::from_slice(bytes).map_err(|_opaque| NotAKey)?;
+        let point = key.verifying_key().to_encoded_point(false);
+        // The address is the hash of the point without its leading format byte.
+        let hash = keccak256(point.as_bytes().get(1..).unwrap_or_default());
+        let address = Address::from_slice(&hash[12..]);
+        Ok(Self { key, address })
+    }
+
+    /// The address of the wallet.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    fn sign(&self, digest: &B256) -> Option<Signature> {
+        let (signature, parity) = self.key.sign_prehash_recoverable(digest.as_slice()).ok()?;
+        let (r, s) = signature.split_bytes();
+        Some(Signature { r: r.into(), s: s.into(), is_odd: parity.is_y_odd() })
+    }
+}
+
+/// A signature: r, low s, and the parity of the point's y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The point's x, modulo the curve's order.
+    pub r: [u8; 32],
+    /// At most half the curve's order (EIP-2).
+    pub s: [u8; 32],
+    /// Whether the point's y is odd.
+    pub is_odd: bool,
+}
+
+/// Signs for all wallets.
+#[derive(Debug)]
+pub struct Signer {
+    keys: Vec<WalletKey>,
+    executor: Address,
+    calldata: [u8; CALLDATA_BYTES_MAX],
+    envelope: [u8; OWN_TX_BYTES_MAX],
+}
+
+impl Signer {
+    /// Signs calls of `executor` with `keys`, by wallet handle.
+    #[must_use]
+    #[cold]
+    pub const fn new(keys: Vec<WalletKey>, executor: Address) -> Self {
+        Self {
+            keys,
+            executor,
+            calldata: [0; CALLDATA_BYTES_MAX],
+            envelope: [0; OWN_TX_BYTES_MAX],
+        }
+    }
+
+    /// The executor that is called.
+    #[must_use]
+    pub const fn executor(&self) -> Address {
+        self.executor
+    }
+
+    /// Writes and signs the transaction of an admitted plan. `None` if it does not fit the buffer or
+    /// the wallet has no key.
+    pub fn sign(&mut self, admitted: &Admitted, world: &World) -> Option<(&[u8], B256)> {
+        let len = Program::of(admitted, world).write(&mut self.calldata)?;
+        let key = self.keys.get(admitted.wallet.index())?;
+        let envelope = Envelope {
+            chain_id: world.chain.id,
+            nonce: admitted.nonce,
+            fees: admitted.fees,
+            to: self.executor,
+            input: self.calldata.get(..len)?,
+        };
+        let digest = keccak256(envelope.write_unsigned(&mut self.envelope)?);
+        let signature = key.sign(&digest)?;
+        let raw = envelope.write_signed(&signature, &mut self.envelope)?;
+        let hash = keccak256(raw);
+        Some((raw, hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_gives_the_address_that_the_specification_says() {
+        // anvil's first account.
+        let key = alloy_primitives::hex!(
+            "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+        );
+        let key = WalletKey::new(&key).unwrap();
+        let address = alloy_primitives::address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+        assert_eq!(key.address(), address);
+        assert!(!alloc::format!("{key:?}").contains("ac0974"));
+    }
+
+    #[test]
+    fn zero_is_no_key() {
+        assert_eq!(WalletKey::new(&[0; 32]).err(), Some(NotAKey));
+        assert_eq!(WalletKey::new(&[0xff; 32]).err(), Some(NotAKey));
+    }
+}

@@ -1,0 +1,522 @@
+//! Following the chain: open and sealed blocks, gaps, reorgs.
+//!
+//! A head opens a block. Its logs are applied as they come; the node's own list of the block's logs,
+//! asked for by hash the moment the head arrives, decides what belongs to it and seals it. A head
+//! whose bloom filter excludes our topic is sealed at once. A head whose parent is unknown waits, and
+//! the parent is asked for. A head that forks off an earlier sealed block takes the world back there.
+//!
+//! Temperature: warm.
+
+use alloc::vec::Vec;
+
+use alloy_primitives::B256;
+
+use super::undo::Mark;
+use super::{Stale, Tip, World};
+use crate::decode::DecodeError;
+use crate::decode::head::Head;
+use crate::decode::log::Log;
+use crate::decode::topics::SYNC;
+use crate::ids::PoolId;
+use crate::limits::{LOGS_PER_BLOCK_MAX, REORG_BLOCKS_MAX};
+use crate::query::{Queries, Query};
+use crate::units::{BlockNumber, Nanos};
+use crate::wire::json;
+
+/// Transactions of one block that are told apart for having touched our pools.
+const INCLUDED_MAX: usize = 4_096;
+/// A question about a block is repeated after this long.
+const RETRY_NS: u64 = 1_000_000_000;
+
+/// A block, by height and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRef {
+    /// Height.
+    pub number: BlockNumber,
+    /// Hash.
+    pub hash: B256,
+}
+
+/// A transaction that touched our pools in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Included {
+    /// The transaction.
+    pub hash: B256,
+    /// Its place in the block.
+    pub index: u32,
+}
+
+/// What became of a log from the subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LogFate {
+    /// Applied to the open block.
+    Applied,
+    /// Applied before.
+    Duplicate,
+    /// From a block that is not open; the seal brings it.
+    OtherBlock,
+    /// Taken back by the node; the new branch's heads say so too.
+    Removed,
+    /// From a contract that is no pool of ours, or of another shape.
+    Foreign,
+}
+
+/// How far a head or a list of logs has brought the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// No block was sealed.
+    None,
+    /// At least one block was sealed; more are waiting.
+    CatchingUp,
+    /// At least one block was sealed, and the world stands at the newest head.
+    AtHead,
+}
+
+/// A sealed block, and the place in the undo log where the world stood at its end.
+#[derive(Clone, Copy, Debug)]
+struct Sealed {
+    tip: Tip,
+    mark: Mark,
+}
+
+/// A block whose logs may still be coming.
+#[derive(Debug)]
+struct Open {
+    head: Head,
+    /// Where the undo log stood before it.
+    mark: Mark,
+    applied: Vec<u64>,
+    applied_count: u32,
+    highest: Option<u32>,
+    asked_at: Nanos,
+}
+
+/// The state of following.
+#[derive(Debug)]
+pub struct Follower {
+    sealed: Vec<Sealed>,
+    is_open: bool,
+    open: Open,
+    /// Heads whose parent is not sealed yet.
+    waiting: Vec<Head>,
+    included: Vec<Included>,
+    /// Blocks opened since the start: tells a late reply from a current one.
+    opened: u32,
+    last_head_at: Nanos,
+    gap_asked_at: Nanos,
+    /// Reorgs played backwards, since the start.
+    pub reorgs: u64,
+    /// Deepest of them, in blocks.
+    pub reorg_depth_max: u64,
+}
+
+impl Follower {
+    pub(super) fn new(anchor: Tip, mark: Mark) -> Self {
+        let mut sealed = Vec::with_capacity(REORG_BLOCKS_MAX + 1);
+        sealed.push(Sealed { tip: anchor, mark });
+        let applied = alloc::vec![0; LOGS_PER_BLOCK_MAX / 64];
+        let open = Open {
+            head: Head::default(),
+            mark,
+            applied,
+            applied_count: 0,
+            highest: None,
+            asked_at: Nanos(0),
+        };
+        Self {
+            sealed,
+            is_open: false,
+            open,
+            waiting: Vec::with_capacity(REORG_BLOCKS_MAX),
+            included: Vec::with_capacity(INCLUDED_MAX),
+            opened: 0,
+            last_head_at: Nanos(0),
+            gap_asked_at: Nanos(0),
+            reorgs: 0,
+            reorg_depth_max: 0,
+        }
+    }
+
+    pub(super) const fn open(&self) -> Option<BlockRef> {
+        if self.is_open {
+            let Head { number, hash, .. } = self.open.head;
+            Some(BlockRef { number: BlockNumber(number), hash })
+        } else {
+            None
+        }
+    }
+
+    fn depth_of(&self, hash: &B256) -> Option<usize> {
+        self.sealed.iter().rev().position(|sealed| sealed.tip.hash == *hash)
+    }
+
+    fn is_waiting(&self, hash: &B256) -> bool {
+        self.waiting.iter().any(|head| head.hash == *hash)
+    }
+
+    fn is_open_block(&self, hash: &B256) -> bool {
+        self.is_open && self.open.head.hash == *hash
+    }
+
+    fn knows(&self, hash: &B256) -> bool {
+        self.is_open_block(hash) || self.is_waiting(hash) || self.depth_of(hash).is_some()
+    }
+
+    /// Whether this log of the open block is new; remembers it.
+    fn first_time(&mut self, log_index: u32) -> bool {
+        let (word, bit) = (log_index as usize / 64, log_index % 64);
+        let Some(word) = self.open.applied.get_mut(word) else { return true };
+        let is_new = *word & (1 << bit) == 0;
+        *word |= 1 << bit;
+        is_new
+    }
+}
+
+impl World {
+    /// The transactions of the block sealed last that touched our pools, in block order.
+    #[must_use]
+    pub fn included(&self) -> &[Included] {
+        &self.follower.included
+    }
+
+    /// Reorgs played backwards since the start, and the deepest of them in blocks.
+    #[must_use]
+    pub const fn reorgs(&self) -> (u64, u64) {
+        (self.follower.reorgs, self.follower.reorg_depth_max)
+    }
+
+    /// Follows a head, wherever it came from (subscription or reply).
+    pub fn on_head(&mut self, head: &Head, at: Nanos, queries: &mut Queries) -> Progress {
+        self.follower.last_head_at = at;
+        self.freshness.set(Stale::Silent, false);
+        if self.follower.knows(&head.hash) {
+            return Progress::None;
+        }
+        let oldest = self.follower.sealed.first().map_or(0, |sealed| sealed.tip.number.0);
+        if head.number <= oldest || self.follower.waiting.len() == REORG_BLOCKS_MAX {
+            // Deeper than the undo log, or a gap longer than we fill block by block.
+            self.lose();
+            return Progress::None;
+        }
+        self.follower.waiting.push(*head);
+        self.advance(at, queries)
+    }
+
+    /// Applies a log from the subscription, if it belongs to the open block.
+    ///
+    /// # Errors
+    /// When the log is not what its event says.
+    pub fn on_log(&mut self, log: &Log<'_>) -> Result<LogFate, DecodeError> {
+        if log.removed {
+            return Ok(LogFate::Removed);
+        }
+        if !self.follower.is_open_block(&log.block_hash) {
+            return Ok(LogFate::OtherBlock);
+        }
+        // Out of order would leave an older value in place; the seal puts it right.
+        if self.follower.open.highest.is_some_and(|highest| log.log_index < highest) {
+            return Ok(LogFate::OtherBlock);
+        }
+        self.apply_log(log)
+    }
+
+    fn apply_log(&mut self, log: &Log<'_>) -> Result<LogFate, DecodeError> {
+        let Some((pool, reserves)) = self.reserves_in(log)? else {
+            return Ok(LogFate::Foreign);
+        };
+        if !self.follower.first_time(log.log_index) {
+            return Ok(LogFate::Duplicate);
+        }
+        let open = &mut self.follower.open;
+        open.applied_count += 1;
+        open.highest = Some(log.log_index.max(open.highest.unwrap_or(0)));
+        self.set_reserves(pool, reserves);
+        Ok(LogFate::Applied)
+    }
+
+    fn reserves_in(&self, log: &Log<'_>) -> Result<Option<(PoolId, [u128; 2])>, DecodeError> {
+        if log.topic_count != 1 || log.topics[0] != SYNC {
+            return Ok(None);
+        }
+        let Some(pool) = self.pools.id_of(&log.address) else { return Ok(None) };
+        let reserves = [log.word_u112(0)?, log.word_u112(1)?];
+        Ok(Some((pool, reserves)))
+    }
+
+    /// Seals the open block by the node's own list of its logs (the JSON array `logs`).
+    /// `visit` is called with the world at the block's start (`None`) and after each of its
+    /// transactions that touched our pools, if `replay` asks for it.
+    ///
+    /// # Errors
+    /// When the list is not a list of this block's logs; the block stays open and the list is asked
+    /// for again.
+    pub fn on_block_logs(
+        &mut self,
+        (opened, logs): (u32, &[u8]),
+        at: Nanos,
+        queries: &mut Queries,
+        replay: Option<&mut Visitor<'_>>,
+    ) -> Result<Progress, DecodeError> {
+        if !self.follower.is_open || opened != self.follower.opened {
+            return Ok(Progress::None);
+        }
+        self.check_list(logs)?;
+        let is_complete = self.list_is_applied(logs)?;
+        if !is_complete || replay.is_some() {
+            self.apply_list(logs, replay)?;
+        }
+        self.note_included(logs)?;
+        self.seal();
+        self.advance(at, queries);
+        Ok(self.progress())
+    }
+
+    /// Every log must be of the open block, and in order; otherwise nothing of it is believed.
+    fn check_list(&self, logs: &[u8]) -> Result<(), DecodeError> {
+        let mut last = None;
+        for item in json::items(logs)? {
+            let log = Log::parse(item?)?;
+            if log.block_hash != self.follower.open.head.hash || last >= Some(log.log_index) {
+                return Err(DecodeError::Contradiction);
+            }
+            self.reserves_in(&log)?;
+            last = Some(log.log_index);
+        }
+        Ok(())
+    }
+
+    /// Whether what was applied from the subscription is exactly what the list says.
+    fn list_is_applied(&self, logs: &[u8]) -> Result<bool, DecodeError> {
+        let open = &self.follower.open;
+        let mut ours = 0_u32;
+        for item in json::items(logs)? {
+            let log = Log::parse(item?)?;
+            if self.reserves_in(&log)?.is_some() {
+                let (word, bit) = (log.log_index as usize / 64, log.log_index % 64);
+                let was_applied = open.applied.get(word).is_some_and(|word| word & (1 << bit) != 0);
+                if !was_applied {
+                    return Ok(false);
+                }
+                ours += 1;
+            }
+        }
+        Ok(ours == open.applied_count)
+    }
+
+    /// Applies the whole list from the state before the block.
+    fn apply_list(
+        &mut self,
+        logs: &[u8],
+        mut replay: Option<&mut Visitor<'_>>,
+    ) -> Result<(), DecodeError> {
+        if self.undo.roll_back(&mut self.pools, self.follower.open.mark).is_err() {
+            self.lose();
+            return Err(DecodeError::Contradiction);
+        }
+        self.follower.forget_applied();
+        if let Some(visit) = &mut replay {
+            visit(self, None);
+        }
+        let mut current: Option<Included> = None;
+        for item in json::items(logs)? {
+            let log = Log::parse(item?)?;
+            if let (Some(visit), Some(before)) = (&mut replay, current)
+                && before.hash != log.tx_hash
+            {
+                visit(self, Some(before));
+                current = None;
+            }
+            if self.apply_log(&log)? == LogFate::Applied {
+                current = Some(Included { hash: log.tx_hash, index: log.tx_index });
+            }
+        }
+        if let (Some(visit), Some(last)) = (&mut replay, current) {
+            visit(self, Some(last));
+        }
+        Ok(())
+    }
+
+    fn note_included(&mut self, logs: &[u8]) -> Result<(), DecodeError> {
+        self.follower.included.clear();
+        for item in json::items(logs)? {
+            let log = Log::parse(item?)?;
+            let included = Included { hash: log.tx_hash, index: log.tx_index };
+            let list = &mut self.follower.included;
+            if list.last() != Some(&included)
+                && list.len() < INCLUDED_MAX
+                && self.pools.id_of(&log.address).is_some()
+            {
+                list.push(included);
+            }
+        }
+        Ok(())
+    }
+
+    /// What time brings: repeated questions, silence.
+    pub fn on_tick(&mut self, at: Nanos, silent_after_ns: u64, queries: &mut Queries) {
+        let follower = &mut self.follower;
+        if follower.is_open && at.since(follower.open.asked_at) > RETRY_NS {
+            follower.open.asked_at = at;
+            let block = follower.open.head.hash;
+            queries.ask(Query::BlockLogs { block, open: follower.opened });
+            self.freshness.set(Stale::SealLate, true);
+        }
+        if at.since(follower.last_head_at) > silent_after_ns {
+            if !self.freshness.has(Stale::Silent) {
+                queries.ask(Query::LatestHead);
+            }
+            self.freshness.set(Stale::Silent, true);
+        }
+        if self.freshness.has(Stale::Gap) && at.since(follower.gap_asked_at) > RETRY_NS {
+            self.ask_for_parents(at, queries);
+            queries.ask(Query::LatestHead);
+        }
+    }
+
+    /// Loads the world anew: `states` are the pools' reserves at `anchor`, in the order of handles.
+    #[cold]
+    pub fn reload(&mut self, anchor: &Tip, states: &[[u128; 2]]) {
+        for (index, reserves) in states.iter().enumerate().take(self.pools.len()) {
+            let pool = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
+            self.set_reserves(pool, *reserves);
+        }
+        let mark = self.undo.mark();
+        self.tip = *anchor;
+        self.follower = Follower::new(*anchor, mark);
+        self.freshness.set(Stale::Lost, false);
+        self.freshness.set(Stale::Gap, false);
+    }
+
+    fn progress(&self) -> Progress {
+        if self.follower.is_open || !self.follower.waiting.is_empty() {
+            Progress::CatchingUp
+        } else {
+            Progress::AtHead
+        }
+    }
+
+    /// Opens what can be opened, until a block waits for its logs or nothing fits.
+    fn advance(&mut self, at: Nanos, queries: &mut Queries) -> Progress {
+        let mut has_sealed = false;
+        // Each round takes one head off the list.
+        for _ in 0..=REORG_BLOCKS_MAX {
+            let Some((place, depth)) = self.next_waiting() else { break };
+            let head = self.follower.waiting.swap_remove(place);
+            if self.fork_at(depth).is_err() {
+                self.lose();
+                return Progress::None;
+            }
+            self.open(&head, at);
+            if head.may_contain_topic(&SYNC) {
+                let open = self.follower.opened;
+                queries.ask(Query::BlockLogs { block: head.hash, open });
+                break;
+            }
+            self.follower.included.clear();
+            self.seal();
+            has_sealed = true;
+        }
+        self.ask_for_parents(at, queries);
+        if has_sealed { self.progress() } else { Progress::None }
+    }
+
+    /// The head announced last whose parent is sealed, and how deep that parent lies. While a block is
+    /// open, only a fork that leaves it behind counts.
+    fn next_waiting(&self) -> Option<(usize, usize)> {
+        let follower = &self.follower;
+        follower
+            .waiting
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(place, head)| Some((place, follower.depth_of(&head.parent_hash)?)))
+    }
+
+    /// Takes the world back to the sealed block `depth` blocks below the tip.
+    fn fork_at(&mut self, depth: usize) -> Result<(), super::TooFarBack> {
+        let is_open = self.follower.is_open;
+        if depth == 0 && !is_open {
+            return Ok(());
+        }
+        let keep = self.follower.sealed.len() - depth;
+        let Some(ancestor) = self.follower.sealed[..keep].last().copied() else {
+            return Err(super::TooFarBack);
+        };
+        self.undo.roll_back(&mut self.pools, ancestor.mark)?;
+        self.follower.sealed.truncate(keep);
+        self.follower.is_open = false;
+        self.tip = ancestor.tip;
+        self.follower.reorgs += 1;
+        let blocks = depth as u64 + u64::from(is_open);
+        self.follower.reorg_depth_max = self.follower.reorg_depth_max.max(blocks);
+        // Undone pools moved too: whoever keeps figures of them must look again.
+        self.touch_all();
+        Ok(())
+    }
+
+    fn open(&mut self, head: &Head, at: Nanos) {
+        let follower = &mut self.follower;
+        debug_assert!(!follower.is_open, "one block is open at a time");
+        follower.forget_applied();
+        follower.open.head = *head;
+        follower.open.mark = self.undo.mark();
+        follower.open.asked_at = at;
+        follower.is_open = true;
+        follower.opened = follower.opened.wrapping_add(1);
+    }
+
+    fn seal(&mut self) {
+        let head = self.follower.open.head;
+        let tip = Tip {
+            number: BlockNumber(head.number),
+            hash: head.hash,
+            timestamp: head.timestamp,
+            next_base_fee: self.chain.next_base_fee(&head),
+        };
+        debug_assert!(head.parent_hash == self.tip.hash, "blocks are sealed in chain order");
+        self.tip = tip;
+        let follower = &mut self.follower;
+        if follower.sealed.len() > REORG_BLOCKS_MAX {
+            follower.sealed.remove(0);
+        }
+        follower.sealed.push(Sealed { tip, mark: self.undo.mark() });
+        follower.is_open = false;
+        self.freshness.set(Stale::SealLate, false);
+    }
+
+    fn ask_for_parents(&mut self, at: Nanos, queries: &mut Queries) {
+        let follower = &mut self.follower;
+        let mut has_gap = false;
+        for head in &follower.waiting {
+            if !follower.knows(&head.parent_hash) {
+                has_gap = true;
+                queries.ask(Query::Head(head.parent_hash));
+            }
+        }
+        follower.gap_asked_at = at;
+        self.freshness.set(Stale::Gap, has_gap);
+    }
+
+    fn lose(&mut self) {
+        self.follower.waiting.clear();
+        self.freshness.set(Stale::Lost, true);
+    }
+
+    fn touch_all(&mut self) {
+        for index in 0..self.pools.len().min(crate::limits::TOUCHED_MAX) {
+            self.touched.push(PoolId(u32::try_from(index).unwrap_or(u32::MAX)));
+        }
+    }
+}
+
+/// Called while a block is replayed; see [`World::on_block_logs`].
+pub type Visitor<'a> = dyn FnMut(&mut World, Option<Included>) + 'a;
+
+impl Follower {
+    fn forget_applied(&mut self) {
+        self.open.applied.fill(0);
+        self.open.applied_count = 0;
+        self.open.highest = None;
+    }
+}

@@ -1,0 +1,361 @@
+//! The world: the state of every pool and head that decisions rest on, and its single writer.
+//!
+//! ```text
+//! head ──► open block ──► logs applied as they come ──► sealed by the node's own list of logs
+//!            │                     │
+//!            └── parent unknown: ask for it, stale until the gap is closed
+//! ```
+//!
+//! Invariants: the world always stands at one sealed block or inside one open block, and knows
+//! which; every change is in the undo log; strategies see sealed blocks only.
+//!
+//! Temperature: hot.
+
+pub mod follow;
+pub mod freshness;
+pub mod hash;
+pub mod pools;
+pub mod tokens;
+pub mod undo;
+
+use alloc::vec::Vec;
+
+use alloy_primitives::{Address, B256};
+
+pub use self::follow::{BlockRef, Follower};
+pub use self::freshness::{Freshness, Stale};
+use self::pools::PoolTable;
+use self::tokens::TokenTable;
+use self::undo::{Mark, TooFarBack, UndoLog};
+use crate::amm::Pool;
+use crate::chain::ChainSpec;
+use crate::ids::{Direction, FactoryId, PoolId, TokenId};
+use crate::limits::{TOUCHED_MAX, UNDO_ENTRIES_MAX};
+use crate::mempool::{Target, Terms};
+use crate::plan::Leg;
+use crate::units::{BlockNumber, Wei};
+
+/// A factory of the configuration: where its pairs are and what they cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factory {
+    /// The factory.
+    pub address: Address,
+    /// The router whose swaps go through this factory's pairs.
+    pub router: Address,
+    /// The pairs' fee in pips (3,000 is 0.3 %). Configured, never derived.
+    pub fee_pips: u32,
+}
+
+/// The block that the world stands at, and what follows from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tip {
+    /// Height of the last sealed block.
+    pub number: BlockNumber,
+    /// Its hash.
+    pub hash: B256,
+    /// Its timestamp, in seconds.
+    pub timestamp: u64,
+    /// The next block's base fee, by the chain's rule.
+    pub next_base_fee: Wei,
+}
+
+/// Why a pending swap cannot be applied: it would not land, or not as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Unfit {
+    /// A pool cannot give the amount.
+    NoLiquidity,
+    /// The sender's bound is not met on our state: it would revert.
+    LimitMissed,
+    /// The router's deadline is over in the next block.
+    PastDeadline,
+    /// Its fee cap is below the next base fee.
+    Underpriced,
+    /// The undo log has no room for it.
+    TooLong,
+}
+
+/// Everything that decisions rest on.
+#[derive(Debug)]
+pub struct World {
+    /// The chain's rules.
+    pub chain: ChainSpec,
+    /// Tokens, by handle.
+    pub tokens: TokenTable,
+    /// Pools, by handle.
+    pub pools: PoolTable,
+    /// Factories, by handle.
+    pub factories: Vec<Factory>,
+    /// Base tokens: what profit is kept in, most preferred first.
+    pub bases: Vec<TokenId>,
+    /// The wrapped native token.
+    pub native: TokenId,
+    tip: Tip,
+    freshness: Freshness,
+    follower: Follower,
+    undo: UndoLog,
+    touched: Touched,
+}
+
+/// What a world is made of; see [`World::new`].
+#[derive(Debug)]
+pub struct Universe {
+    /// The chain's rules.
+    pub chain: ChainSpec,
+    /// Tokens.
+    pub tokens: TokenTable,
+    /// Pools, with their state at `anchor`.
+    pub pools: PoolTable,
+    /// Factories.
+    pub factories: Vec<Factory>,
+    /// Base tokens, most preferred first.
+    pub bases: Vec<TokenId>,
+    /// The wrapped native token.
+    pub native: TokenId,
+    /// The block whose state the pools are in.
+    pub anchor: Tip,
+}
+
+impl World {
+    /// A world that stands at `universe.anchor` and is stale until the feed is up.
+    #[must_use]
+    #[cold]
+    pub fn new(universe: Universe) -> Self {
+        let Universe { chain, tokens, pools, factories, bases, native, anchor } = universe;
+        let touched = Touched::new(pools.len());
+        let undo = UndoLog::new(UNDO_ENTRIES_MAX);
+        let follower = Follower::new(anchor, undo.mark());
+        let freshness = Freshness::default();
+        let tip = anchor;
+        Self {
+            chain,
+            tokens,
+            pools,
+            factories,
+            bases,
+            native,
+            tip,
+            freshness,
+            follower,
+            undo,
+            touched,
+        }
+    }
+
+    /// The last sealed block.
+    #[must_use]
+    pub const fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    /// The number of the block that a transaction sent now can land in first.
+    #[must_use]
+    pub const fn next_block(&self) -> BlockNumber {
+        self.tip.number.plus(1)
+    }
+
+    /// Whether trading is allowed, and if not, why.
+    #[must_use]
+    pub const fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// Raises or clears a reason not to trade.
+    pub const fn set_stale(&mut self, why: Stale, is_stale: bool) {
+        self.freshness.set(why, is_stale);
+    }
+
+    /// The block that is open, if one is.
+    #[must_use]
+    pub const fn open_block(&self) -> Option<BlockRef> {
+        self.follower.open()
+    }
+
+    /// Pools that moved since the list was last taken by [`World::clear_touched`].
+    #[must_use]
+    pub fn touched(&self) -> &[PoolId] {
+        self.touched.as_slice()
+    }
+
+    /// Starts a new list of touched pools.
+    pub fn clear_touched(&mut self) {
+        self.touched.clear();
+    }
+
+    /// Sets a pool's reserves to what its own log says; our overlay, if any, is added.
+    fn set_reserves(&mut self, pool: PoolId, reserves: [u128; 2]) {
+        let entry = self.pools.entry_mut(pool);
+        self.undo.remember(pool, entry);
+        entry.version = entry.version.wrapping_add(1);
+        entry.state = entry.state.with_reserves(reserves, entry.overlay);
+        self.touched.push(pool);
+    }
+
+    /// Adds a trade of ours that the chain does not contain (dry-run, backtest): it stays in the
+    /// pools until the chain's own logs have absorbed it.
+    pub fn overlay(&mut self, legs: &[Leg]) {
+        for leg in legs {
+            let entry = self.pools.entry_mut(leg.pool);
+            let Some(state) = entry.state.after_swap(leg.amount_in, leg.amount_out, leg.direction)
+            else {
+                continue;
+            };
+            self.undo.remember(leg.pool, entry);
+            entry.state = state;
+            let (paid, taken) = (leg.direction.index_in(), leg.direction.index_out());
+            entry.overlay[paid] = entry.overlay[paid].saturating_add_unsigned(leg.amount_in);
+            entry.overlay[taken] = entry.overlay[taken].saturating_sub_unsigned(leg.amount_out);
+            self.touched.push(leg.pool);
+        }
+    }
+
+    /// What `amount` of a pool's input token gives, on the state as it is.
+    #[must_use]
+    pub fn quote(&self, pool: PoolId, direction: Direction, amount: u128) -> Option<u128> {
+        self.pools.get(pool).state.quote_out(amount, direction)
+    }
+
+    /// Applies a pending swap as if it had just landed, and returns the mark to take it back.
+    /// Its pools are in [`World::touched`] then.
+    ///
+    /// # Errors
+    /// When it would not land on this state; nothing is changed then.
+    pub fn apply_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
+        if target.follow.max_fee < self.tip.next_base_fee {
+            return Err(Unfit::Underpriced);
+        }
+        // The next block's timestamp is at least one second later.
+        if target.deadline <= self.tip.timestamp {
+            return Err(Unfit::PastDeadline);
+        }
+        let mark = self.undo.mark();
+        match self.apply_hops(target) {
+            Ok(()) => Ok(mark),
+            Err(unfit) => {
+                // A handful of changes: the log always reaches back that far.
+                self.undo.roll_back(&mut self.pools, mark).map_err(|TooFarBack| Unfit::TooLong)?;
+                Err(unfit)
+            }
+        }
+    }
+
+    /// Takes back what [`World::apply_target`] did.
+    ///
+    /// # Errors
+    /// When the log does not reach back to `mark`; the world must be resynchronised then.
+    pub fn take_back(&mut self, mark: Mark) -> Result<(), TooFarBack> {
+        self.undo.roll_back(&mut self.pools, mark)
+    }
+
+    fn apply_hops(&mut self, target: &Target) -> Result<(), Unfit> {
+        let hops = target.hops();
+        let amount_in = match target.terms {
+            Terms::ExactIn { amount, .. } => amount,
+            Terms::ExactOut { amount, most_in } => {
+                let mut needed = amount;
+                for hop in hops.iter().rev() {
+                    let state = &self.pools.get(hop.pool).state;
+                    needed = state.quote_in(needed, hop.direction).ok_or(Unfit::NoLiquidity)?;
+                }
+                if needed > most_in {
+                    return Err(Unfit::LimitMissed);
+                }
+                needed
+            }
+        };
+        let mut amount = amount_in;
+        for (place, hop) in hops.iter().enumerate() {
+            let entry = self.pools.entry_mut(hop.pool);
+            let quoted = entry.state.quote_out(amount, hop.direction);
+            // The last hop of an exact-output swap pays what was asked, not what it could.
+            let out = match target.terms {
+                Terms::ExactOut { amount: exact, .. } if place + 1 == hops.len() => Some(exact),
+                Terms::ExactOut { .. } | Terms::ExactIn { .. } => quoted,
+            };
+            let out = out.ok_or(Unfit::NoLiquidity)?;
+            let after = entry.state.after_swap(amount, out, hop.direction);
+            self.undo.remember(hop.pool, entry);
+            entry.state = after.ok_or(Unfit::NoLiquidity)?;
+            self.touched.push(hop.pool);
+            amount = out;
+        }
+        match target.terms {
+            Terms::ExactIn { least_out, .. } if amount < least_out => Err(Unfit::LimitMissed),
+            Terms::ExactIn { .. } | Terms::ExactOut { .. } => Ok(()),
+        }
+    }
+}
+
+/// The pools that moved, each once, in the order in which they first moved.
+#[derive(Debug)]
+struct Touched {
+    list: Vec<PoolId>,
+    /// Per pool, the round in which it was last listed.
+    listed_in: Vec<u32>,
+    round: u32,
+    /// Moves that did not fit the list, since the start.
+    dropped: u64,
+}
+
+impl Touched {
+    fn new(pool_count: usize) -> Self {
+        let list = Vec::with_capacity(TOUCHED_MAX);
+        Self { list, listed_in: alloc::vec![0; pool_count], round: 1, dropped: 0 }
+    }
+
+    fn push(&mut self, pool: PoolId) {
+        let listed_in = &mut self.listed_in[pool.index()];
+        if *listed_in == self.round {
+            return;
+        }
+        if self.list.len() == TOUCHED_MAX {
+            self.dropped += 1;
+            return;
+        }
+        *listed_in = self.round;
+        self.list.push(pool);
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.round = match self.round.checked_add(1) {
+            Some(round) => round,
+            None => {
+                self.listed_in.fill(0);
+                1
+            }
+        };
+    }
+
+    fn as_slice(&self) -> &[PoolId] {
+        &self.list
+    }
+}
+
+impl World {
+    /// The factory whose router this is.
+    #[must_use]
+    pub fn factory_of_router(&self, router: &Address) -> Option<FactoryId> {
+        let place = self.factories.iter().position(|factory| factory.router == *router)?;
+        u8::try_from(place).ok().map(FactoryId)
+    }
+
+    /// The pool of two tokens that came from `factory`, and the way from the first to the second.
+    #[must_use]
+    pub fn pair_of(&self, factory: FactoryId, from: TokenId, to: TokenId) -> Option<(PoolId, Direction)> {
+        let candidates = self.pools.pools_of_pair(from, to);
+        let pool = candidates.iter().find(|pool| self.pools.get(**pool).factory == factory)?;
+        let direction = if self.pools.get(*pool).tokens[0] == from {
+            Direction::ZeroForOne
+        } else {
+            Direction::OneForZero
+        };
+        Some((*pool, direction))
+    }
+
+    /// The state of a pool.
+    #[must_use]
+    pub fn state(&self, pool: PoolId) -> &Pool {
+        &self.pools.get(pool).state
+    }
+}

@@ -1,0 +1,102 @@
+//! The undo log: every change to the world with its inverse, in a bounded ring.
+//!
+//! A reorg is the log played backwards to the fork; a pending transaction is marked, applied and
+//! rolled back through the same log.
+//!
+//! Temperature: hot.
+
+use alloc::vec::Vec;
+
+use super::pools::{PoolEntry, PoolTable};
+use crate::amm::Pool;
+use crate::ids::PoolId;
+
+/// A place in the log to which the world can be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+/// The log no longer reaches back to the mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFarBack;
+
+#[derive(Clone, Copy, Debug)]
+struct Inverse {
+    pool: PoolId,
+    state: Pool,
+    version: u32,
+    overlay: [i128; 2],
+}
+
+/// A ring of inverses.
+#[derive(Debug)]
+pub struct UndoLog {
+    ring: Vec<Inverse>,
+    capacity: usize,
+    /// Changes since the start, less those undone; the ring holds the last `capacity` of them.
+    written: u64,
+    /// The oldest change that is still in the ring, or would be.
+    oldest: u64,
+}
+
+impl UndoLog {
+    /// A log that reaches back `capacity` changes.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        assert!(capacity > 0, "an empty log could undo nothing");
+        Self { ring: Vec::with_capacity(capacity), capacity, written: 0, oldest: 0 }
+    }
+
+    /// Here.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark(self.written)
+    }
+
+    /// Writes down what `entry` is now, before it changes.
+    pub fn remember(&mut self, pool: PoolId, entry: &PoolEntry) {
+        let inverse = Inverse {
+            pool,
+            state: entry.state,
+            version: entry.version,
+            overlay: entry.overlay,
+        };
+        let at = self.slot(self.written);
+        if at < self.ring.len() {
+            self.ring[at] = inverse;
+        } else {
+            self.ring.push(inverse);
+        }
+        self.written += 1;
+        self.oldest = self.oldest.max(self.written.saturating_sub(self.capacity as u64));
+    }
+
+    /// Whether the world can still be taken back to `mark`.
+    #[must_use]
+    pub const fn reaches(&self, mark: Mark) -> bool {
+        mark.0 >= self.oldest && mark.0 <= self.written
+    }
+
+    /// Takes the pools back to `mark`.
+    ///
+    /// # Errors
+    /// When the log does not reach that far; nothing is changed then.
+    pub fn roll_back(&mut self, pools: &mut PoolTable, mark: Mark) -> Result<(), TooFarBack> {
+        if !self.reaches(mark) {
+            return Err(TooFarBack);
+        }
+        while self.written > mark.0 {
+            self.written -= 1;
+            let inverse = self.ring[self.slot(self.written)];
+            let entry = pools.entry_mut(inverse.pool);
+            entry.state = inverse.state;
+            entry.version = inverse.version;
+            entry.overlay = inverse.overlay;
+        }
+        Ok(())
+    }
+
+    fn slot(&self, sequence: u64) -> usize {
+        // The remainder is below `capacity`, which is a usize.
+        usize::try_from(sequence % self.capacity as u64).unwrap_or(0)
+    }
+}

@@ -1,0 +1,115 @@
+//! Everything that is wrong with a configuration, collected and told at once.
+//!
+//! Temperature: cold.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// One thing that is wrong: where, what was found, what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key's path, for example `node.url`.
+    pub path: String,
+    /// What was found and what would be right, in one line.
+    pub message: String,
+}
+
+/// All problems of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        write!(out, "the configuration has {count} {noun}:")?;
+        self.0.iter().try_for_each(|problem| write!(out, "\n  {}: {}", problem.path, problem.message))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problems {
+    /// Notes a problem.
+    pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem { path: path.into(), message: message.into() });
+    }
+
+    /// Takes a required value, or notes what is missing.
+    pub(super) fn required<T>(&mut self, value: Option<T>, path: &str, wanted: &str) -> Option<T> {
+        if value.is_none() && !self.0.iter().any(|problem| problem.path == path) {
+            self.add(path, format!("missing; wanted {wanted}"));
+        }
+        value
+    }
+
+    /// Reads a section key by key: every key that does not fit is noted, the others count.
+    pub(super) fn section<T: DeserializeOwned + Default>(&mut self, table: &Table, path: &str) -> T {
+        let mut good = Table::new();
+        for (key, value) in table {
+            let alone = Table::from_iter([(key.to_owned(), value.to_owned())]);
+            match T::deserialize(alone) {
+                Ok(_) => {
+                    good.insert(key.to_owned(), value.to_owned());
+                }
+                Err(error) => self.add(format!("{path}.{key}"), explain(value, error.message())),
+            }
+        }
+        T::deserialize(good).unwrap_or_default()
+    }
+
+    /// Takes a table out of the file, or notes that there is something else in its place.
+    pub(super) fn table(&mut self, file: &mut Table, key: &str) -> Table {
+        match file.remove(key) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(other) => {
+                self.add(key, format!("found {}; wanted a table [{key}]", shown(&other)));
+                Table::new()
+            }
+        }
+    }
+
+    /// Takes a list of tables out of the file.
+    pub(super) fn tables(&mut self, file: &mut Table, key: &str) -> Vec<Table> {
+        let Some(value) = file.remove(key) else { return Vec::new() };
+        let wanted = format!("wanted tables [[{key}]]");
+        let Value::Array(items) = value else {
+            self.add(key, format!("found {}; {wanted}", shown(&value)));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Value::Table(table) => tables.push(table),
+                other => self.add(format!("{key}.{index}"), format!("found {}; {wanted}", shown(&other))),
+            }
+        }
+        tables
+    }
+}
+
+/// What was found and what the deserialiser says; secrets never reach this, because a secret is named,
+/// not written, and a value that may be one is not shown.
+pub(super) fn explain(value: &Value, message: &str) -> String {
+    let message = message.trim();
+    if message.starts_with("unknown field") {
+        return message.to_owned();
+    }
+    format!("found {}; {message}", shown(value))
+}
+
+/// A value for people: short, and never anything that looks like a private key.
+pub(super) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let digits = text.trim_matches('"').trim_start_matches("0x");
+    if digits.len() >= 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return "64 hex digits (hidden)".to_owned();
+    }
+    if text.chars().count() > 60 {
+        return format!("{}…", text.chars().take(60).collect::<String>());
+    }
+    text
+}
