@@ -1,1 +1,48 @@
-//! x
+//! Gannet: a headless MEV and liquidation bot. Arbitrage, backruns and liquidations; never sandwiches.
+//!
+//! This crate is the shell: configuration, sockets, cold start, threads, reports. All decisions are made
+//! in [`gannet_engine`], which has no I/O; read its documentation first. Strategies are in
+//! [`gannet_strategies`], or in your own crate:
+//!
+//! ```no_run
+//! use gannet::{Config, strategies::Standard};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let text = std::fs::read_to_string("config.toml")?;
+//! let config: Config<Standard> = Config::parse(&text, &[])?;
+//! let summary = gannet::run(config)?;
+//! println!("{summary}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Put your own strategies in a set of their own with [`gannet_engine::strategies!`], and
+//! `gannet::run::<YourSet>(config)` flies them; `tests/outside/` is a whole example.
+//!
+//! Temperature: cold.
+
+mod bootstrap;
+pub mod cli;
+mod clock;
+mod commands;
+mod config;
+mod contracts;
+mod feed;
+mod latency;
+mod progress;
+mod run;
+mod runtime;
+mod scribe;
+mod submit;
+mod summary;
+
+pub use gannet_engine as engine;
+pub use gannet_strategies as strategies;
+
+pub use self::clock::Monotonic;
+pub use self::config::{
+    Amount, Config, Endpoint, KeySource, Mode, NamedFactory, Node, Problem, Problems, Runtime, Wallet,
+};
+pub use self::latency::Quantiles;
+pub use self::run::run;
+pub use self::summary::{Scored, Summary, Totals};

@@ -49,12 +49,12 @@ pub struct Line {
 pub struct Books {
     lines: [Line; STRATEGY_LINES],
     /// Rejections by reason.
-    pub rejects: [u64; Reject::COUNT],
+    pub rejects: [u64; Reject::ALL.len()],
 }
 
 impl Default for Books {
     fn default() -> Self {
-        Self { lines: [Line::default(); STRATEGY_LINES], rejects: [0; Reject::COUNT] }
+        Self { lines: [Line::default(); STRATEGY_LINES], rejects: [0; Reject::ALL.len()] }
     }
 }
 

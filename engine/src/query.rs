@@ -9,6 +9,7 @@ use core::fmt::{self, Write as _};
 
 use alloy_primitives::{Address, B256};
 
+use crate::decode::topics::SYNC;
 use crate::ids::WalletId;
 use crate::limits::QUERIES_MAX;
 
@@ -22,7 +23,7 @@ pub enum Query {
     LatestHead,
     /// A block's header, by hash.
     Head(B256),
-    /// All logs with this topic 0 in a block, by hash; `open` is the open block's number in the
+    /// A block's logs of the events that the engine follows, by hash; `open` is the open block's number in the
     /// engine's own count, so that a late reply is recognised.
     BlockLogs {
         /// The block.
@@ -146,16 +147,16 @@ impl Query {
 
     /// Writes the JSON-RPC request into `out` and returns its length.
     #[must_use]
-    pub fn write(&self, topic: &B256, out: &mut [u8; QUERY_BYTES_MAX]) -> usize {
+    pub fn write(&self, out: &mut [u8; QUERY_BYTES_MAX]) -> usize {
         let mut text = Text { out, len: 0 };
         let written = write!(text, r#"{{"jsonrpc":"2.0","id":{},"method":"#, self.id())
-            .and_then(|()| self.write_call(topic, &mut text))
+            .and_then(|()| self.write_call(&mut text))
             .and_then(|()| text.write_str("}"));
         debug_assert!(written.is_ok(), "every question fits QUERY_BYTES_MAX");
         text.len
     }
 
-    fn write_call(&self, topic: &B256, text: &mut Text<'_>) -> fmt::Result {
+    fn write_call(&self, text: &mut Text<'_>) -> fmt::Result {
         match self {
             Self::LatestHead => {
                 text.write_str(r#""eth_getBlockByNumber","params":["latest",false]"#)
@@ -163,7 +164,7 @@ impl Query {
             Self::Head(hash) => write!(text, r#""eth_getBlockByHash","params":["{hash}",false]"#),
             Self::BlockLogs { block, .. } => write!(
                 text,
-                r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":["{topic}"]}}]"#
+                r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":["{SYNC}"]}}]"#
             ),
             Self::Transaction(hash) | Self::Known { hash, .. } => {
                 write!(text, r#""eth_getTransactionByHash","params":["{hash}"]"#)
@@ -275,7 +276,7 @@ mod tests {
     fn every_question_is_json_and_carries_its_id() {
         for query in all() {
             let mut out = [0; QUERY_BYTES_MAX];
-            let len = query.write(&B256::repeat_byte(1), &mut out);
+            let len = query.write(&mut out);
             let json: serde_json::Value = serde_json::from_slice(&out[..len]).unwrap();
             assert_eq!(json["id"].as_u64(), Some(query.id()), "{json}");
             assert!(query.id() < 1 << 53);
@@ -286,7 +287,7 @@ mod tests {
     #[test]
     fn a_holding_is_asked_with_a_padded_address() {
         let mut out = [0; QUERY_BYTES_MAX];
-        let len = all()[8].write(&B256::ZERO, &mut out);
+        let len = all()[8].write(&mut out);
         let json: serde_json::Value = serde_json::from_slice(&out[..len]).unwrap();
         let data = json["params"][0]["data"].as_str().unwrap();
         assert_eq!(data.len(), 2 + 8 + 64);

@@ -53,8 +53,22 @@ pub enum Reject {
 }
 
 impl Reject {
-    /// How many reasons there are.
-    pub const COUNT: usize = 13;
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::StaleWorld,
+        Self::OpenBlock,
+        Self::Draining,
+        Self::AlreadyTaken,
+        Self::PoolsBusy,
+        Self::BelowMinProfit,
+        Self::GasPriceCap,
+        Self::NotionalCap,
+        Self::Quarantined,
+        Self::NonceBusy,
+        Self::WalletEmpty,
+        Self::TableFull,
+        Self::Unsignable,
+    ];
 
     /// The name used in the journal and in metrics.
     #[must_use]
@@ -73,26 +87,6 @@ impl Reject {
             Self::WalletEmpty => "wallet-empty",
             Self::TableFull => "table-full",
             Self::Unsignable => "unsignable",
-        }
-    }
-
-    /// Whether the opportunity was worth taking, and only our own state kept us from it.
-    #[must_use]
-    pub const fn is_missed(self) -> bool {
-        match self {
-            Self::NonceBusy
-            | Self::WalletEmpty
-            | Self::TableFull
-            | Self::NotionalCap
-            | Self::GasPriceCap
-            | Self::PoolsBusy => true,
-            Self::StaleWorld
-            | Self::OpenBlock
-            | Self::Draining
-            | Self::AlreadyTaken
-            | Self::BelowMinProfit
-            | Self::Quarantined
-            | Self::Unsignable => false,
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::mempool::Target;
 
 /// A bounded first-in first-out queue.
 #[derive(Debug)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     queue: VecDeque<Target>,
     /// Swaps that did not fit, since the start.
-    pub dropped: u64,
+    pub(crate) dropped: u64,
 }
 
 impl Default for Waiting {
@@ -27,7 +27,7 @@ impl Default for Waiting {
 
 impl Waiting {
     /// Puts a swap at the end; when the queue is full the oldest gives way.
-    pub fn push(&mut self, target: &Target) {
+    pub(crate) fn push(&mut self, target: &Target) {
         if self.queue.len() == PENDING_QUEUE_MAX {
             self.queue.pop_front();
             self.dropped += 1;
@@ -36,17 +36,17 @@ impl Waiting {
     }
 
     /// Takes the swap that waited longest.
-    pub fn pop(&mut self) -> Option<Target> {
+    pub(crate) fn pop(&mut self) -> Option<Target> {
         self.queue.pop_front()
     }
 
     /// Drops the swaps that `is_gone` tells to be in a block already, or replaced.
-    pub fn forget(&mut self, mut is_gone: impl FnMut(&B256) -> bool) {
+    pub(crate) fn forget(&mut self, mut is_gone: impl FnMut(&B256) -> bool) {
         self.queue.retain(|target| !is_gone(&target.follow.hash));
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use alloy::eips::BlockId;
 use alloy::providers::{DynProvider, Provider};
+use alloy::rpc::client::BatchRequest;
 use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -102,7 +103,7 @@ impl<'a> Reader<'a> {
         let mut progress = Progress::new(label, asked.len());
         let mut answers = Vec::with_capacity(asked.len());
         for chunk in asked.chunks(BATCH_CALLS) {
-            let mut batch = self.provider.client().new_batch();
+            let mut batch = BatchRequest::new(self.provider.client());
             let mut replies = Vec::with_capacity(chunk.len());
             for (to, call) in chunk {
                 let request =
@@ -114,7 +115,7 @@ impl<'a> Reader<'a> {
                 batch.send().await.context("a batch of calls failed")?;
                 for reply in replies {
                     // An error here is the contract's answer: it reverted.
-                    let answer = reply.await.ok();
+                    let answer: Option<Bytes> = reply.await.ok();
                     answers.push(answer.and_then(|data| C::abi_decode_returns(&data).ok()));
                 }
                 anyhow::Ok(())

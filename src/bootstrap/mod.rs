@@ -31,7 +31,7 @@ use crate::config::{Config, Endpoint, Node};
 ///
 /// # Errors
 /// When the node cannot be reached in time or is on another chain.
-pub async fn connect(node: &Node, chain_id: u64) -> Result<DynProvider> {
+pub(crate) async fn connect(node: &Node, chain_id: u64) -> Result<DynProvider> {
     let url = match &node.endpoint {
         Endpoint::WebSocket { url, .. } => url.to_owned(),
         Endpoint::Ipc(path) => path.to_string_lossy().into_owned(),
@@ -82,7 +82,7 @@ fn tip_of(header: &Header, chain: &ChainSpec) -> Tip {
 ///
 /// # Errors
 /// When the node does not answer, or what it answers makes no universe.
-pub async fn load<S>(config: &Config<S>, provider: &DynProvider) -> Result<World> {
+pub(crate) async fn load<S>(config: &Config<S>, provider: &DynProvider) -> Result<World> {
     let header = latest(provider).await?;
     let reader = Reader::new(provider, header.hash);
     let anchor = tip_of(&header, &config.chain);

@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for Amount {
 
 /// An amount of the native token, for people: at most six digits after the point.
 #[must_use]
-pub fn in_ether(wei: i128) -> String {
+pub(crate) fn in_ether(wei: i128) -> String {
     let sign = if wei < 0 { "-" } else { "" };
     let size = wei.unsigned_abs();
     let (whole, rest) = (size / 10_u128.pow(18), size % 10_u128.pow(18));

@@ -20,7 +20,8 @@ use gannet_engine::units::Wei;
 use gannet_engine::world::Factory;
 use toml::{Table, Value};
 
-pub use self::amount::{Amount, in_ether};
+pub use self::amount::Amount;
+pub(crate) use self::amount::in_ether;
 pub use self::problems::{Problem, Problems};
 pub use self::secret::KeySource;
 

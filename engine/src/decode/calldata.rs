@@ -359,3 +359,243 @@ fn clean_address(word: &[u8; 32]) -> Result<Address, DecodeError> {
 fn low_address(word: &[u8; 32]) -> Address {
     word.last_chunk::<20>().map_or(Address::ZERO, |bytes| Address::new(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use alloy::sol;
+    use alloy::sol_types::SolCall;
+    use alloy_primitives::keccak256;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    sol! {
+        function swapExactTokensForTokens(uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapTokensForExactTokens(uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapExactETHForTokens(uint256 a, address[] path, address to, uint256 end);
+        function swapTokensForExactETH(uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapExactTokensForETH(uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapETHForExactTokens(uint256 a, address[] path, address to, uint256 end);
+        function swapExactTokensForTokensSupportingFeeOnTransferTokens(
+            uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapExactETHForTokensSupportingFeeOnTransferTokens(
+            uint256 a, address[] path, address to, uint256 end);
+        function swapExactTokensForETHSupportingFeeOnTransferTokens(
+            uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swap(uint256 a, uint256 b, address to, bytes data);
+    }
+
+    /// What a call is made of.
+    #[derive(Clone, Debug)]
+    struct Parts {
+        a: U256,
+        b: U256,
+        path: Vec<Address>,
+        to: Address,
+        end: U256,
+        value: U256,
+    }
+
+    impl Parts {
+        fn encode(&self, function: RouterFunction) -> Vec<u8> {
+            let Self { a, b, path, to, end, .. } = self.clone();
+            match function {
+                RouterFunction::ExactTokensForTokens => {
+                    swapExactTokensForTokensCall { a, b, path, to, end }.abi_encode()
+                }
+                RouterFunction::TokensForExactTokens => {
+                    swapTokensForExactTokensCall { a, b, path, to, end }.abi_encode()
+                }
+                RouterFunction::ExactNativeForTokens => {
+                    swapExactETHForTokensCall { a, path, to, end }.abi_encode()
+                }
+                RouterFunction::TokensForExactNative => {
+                    swapTokensForExactETHCall { a, b, path, to, end }.abi_encode()
+                }
+                RouterFunction::ExactTokensForNative => {
+                    swapExactTokensForETHCall { a, b, path, to, end }.abi_encode()
+                }
+                RouterFunction::NativeForExactTokens => {
+                    swapETHForExactTokensCall { a, path, to, end }.abi_encode()
+                }
+                RouterFunction::ExactTokensForTokensWithFee => {
+                    swapExactTokensForTokensSupportingFeeOnTransferTokensCall { a, b, path, to, end }
+                        .abi_encode()
+                }
+                RouterFunction::ExactNativeForTokensWithFee => {
+                    swapExactETHForTokensSupportingFeeOnTransferTokensCall { a, path, to, end }
+                        .abi_encode()
+                }
+                RouterFunction::ExactTokensForNativeWithFee => {
+                    swapExactTokensForETHSupportingFeeOnTransferTokensCall { a, b, path, to, end }
+                        .abi_encode()
+                }
+            }
+        }
+
+        /// What is exact, and its bound, as Router02's own parameter names say.
+        fn terms(&self, function: RouterFunction) -> (U256, U256) {
+            match function {
+                // (amountIn, amountOutMin) or (amountOut, amountInMax)
+                RouterFunction::ExactTokensForTokens
+                | RouterFunction::TokensForExactTokens
+                | RouterFunction::TokensForExactNative
+                | RouterFunction::ExactTokensForNative
+                | RouterFunction::ExactTokensForTokensWithFee
+                | RouterFunction::ExactTokensForNativeWithFee => (self.a, self.b),
+                // msg.value, (amountOutMin)
+                RouterFunction::ExactNativeForTokens
+                | RouterFunction::ExactNativeForTokensWithFee => (self.value, self.a),
+                // (amountOut), msg.value
+                RouterFunction::NativeForExactTokens => (self.a, self.value),
+            }
+        }
+    }
+
+    fn integers() -> impl Strategy<Value = U256> {
+        (any::<[u64; 4]>(), 0..256_usize)
+            .prop_map(|(limbs, shift)| U256::from_limbs(limbs) >> shift)
+    }
+
+    fn addresses() -> impl Strategy<Value = Address> {
+        any::<[u8; 20]>().prop_map(Address::new)
+    }
+
+    fn parts() -> impl Strategy<Value = Parts> {
+        let path = prop::collection::vec(addresses(), 0..9);
+        (integers(), integers(), path, addresses(), integers(), integers())
+            .prop_map(|(a, b, path, to, end, value)| Parts { a, b, path, to, end, value })
+    }
+
+    fn saturated(value: U256) -> u128 {
+        value.try_into().unwrap_or(u128::MAX)
+    }
+
+    proptest! {
+        #[test]
+        fn every_router_swap_is_read_as_alloy_encodes_it(parts in parts()) {
+            for function in RouterFunction::ALL {
+                let input = parts.encode(*function);
+                let (exact, bound) = parts.terms(*function);
+                let found = parse(&input, parts.value);
+                if exact > U256::from(u128::MAX) {
+                    prop_assert_eq!(found, Err(DecodeError::AmountTooLarge));
+                    continue;
+                }
+                if !(2..=PATH_TOKENS_MAX).contains(&parts.path.len()) {
+                    prop_assert_eq!(found, Err(DecodeError::PathLength));
+                    continue;
+                }
+                let Ok(Call::Router(swap)) = found else {
+                    return Err(TestCaseError::fail("not a router swap"));
+                };
+                prop_assert_eq!(swap.function, *function);
+                prop_assert_eq!(U256::from(swap.amount), exact);
+                prop_assert_eq!(swap.limit, saturated(bound));
+                prop_assert!(swap.path.iter().eq(parts.path.iter().copied()));
+                prop_assert_eq!(swap.path.len(), parts.path.len());
+                prop_assert_eq!(swap.path.get(1), Some(parts.path[1]));
+                prop_assert_eq!(swap.path.get(parts.path.len()), None);
+                prop_assert_eq!(swap.to, parts.to);
+                prop_assert_eq!(swap.deadline, parts.end.try_into().unwrap_or(u64::MAX));
+                // Cut anywhere, it is an error and never a panic; longer, it is the same.
+                for cut in 4..input.len() {
+                    prop_assert!(parse(&input[..cut], parts.value).is_err());
+                }
+                let longer = [&input[..], &[0xff; 7]].concat();
+                prop_assert_eq!(parse(&longer, parts.value), Ok(Call::Router(swap)));
+            }
+        }
+
+        #[test]
+        fn a_pair_swap_is_read_as_alloy_encodes_it(
+            (a, b) in (integers(), integers()), to in addresses(),
+            data in prop::collection::vec(any::<u8>(), 0..70),
+        ) {
+            let has_callback = !data.is_empty();
+            let input = swapCall { a, b, to, data: data.into() }.abi_encode();
+            let found = parse(&input, U256::ZERO);
+            if a.max(b) > U256::from(u128::MAX) {
+                prop_assert_eq!(found, Err(DecodeError::AmountTooLarge));
+            } else {
+                let (amount0_out, amount1_out) = (saturated(a), saturated(b));
+                let swap = PairSwap { amount0_out, amount1_out, to, has_callback };
+                prop_assert_eq!(found, Ok(Call::Pair(swap)));
+            }
+        }
+
+        #[test]
+        fn hostile_offsets_and_lengths_never_panic(
+            parts in parts(),
+            index in 0_usize..12,
+            hostile in prop_oneof![
+                integers(),
+                (0_u64..400).prop_map(U256::from),
+                (0_u64..400).prop_map(|near| U256::from(u64::MAX - near)),
+                (0_u64..400).prop_map(|near| U256::MAX - U256::from(near)),
+            ],
+        ) {
+            for function in RouterFunction::ALL {
+                let mut input = parts.encode(*function);
+                if let Some(word) = input.get_mut(4 + index * 32..4 + index * 32 + 32) {
+                    word.copy_from_slice(&hostile.to_be_bytes::<32>());
+                }
+                let _ignored = parse(&input, parts.value);
+                // The same words as a pair's swap.
+                input[..4].copy_from_slice(&PAIR_SWAP);
+                let _ignored = parse(&input, parts.value);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(input in prop::collection::vec(any::<u8>(), 0..400), pick in 0_usize..10) {
+            let selector = RouterFunction::ALL.get(pick).map_or(PAIR_SWAP, |name| name.selector());
+            let input = [&selector[..], &input].concat();
+            let _ignored = parse(&input, U256::ZERO);
+        }
+    }
+
+    #[test]
+    fn every_selector_is_the_hash_of_its_signature() {
+        for function in RouterFunction::ALL {
+            let hash = keccak256(function.signature());
+            assert_eq!(hash[..4], function.selector(), "{}", function.signature());
+            assert_eq!(RouterFunction::of(function.selector()), Some(*function));
+        }
+        assert_eq!(keccak256("swap(uint256,uint256,address,bytes)")[..4], PAIR_SWAP);
+        assert_eq!(RouterFunction::ALL.len(), 9);
+    }
+
+    #[test]
+    fn what_is_no_swap_is_something_else() {
+        for input in [&[][..], &[1, 2, 3], &[0xa9, 0x05, 0x9c, 0xbb], &[0; 100]] {
+            assert_eq!(parse(input, U256::ZERO), Ok(Call::Other));
+        }
+    }
+
+    #[test]
+    fn offsets_need_not_be_canonical_but_addresses_must_be_clean() {
+        let parts = Parts {
+            a: U256::from(5),
+            b: U256::from(4),
+            path: vec![Address::repeat_byte(1), Address::repeat_byte(2)],
+            to: Address::repeat_byte(3),
+            end: U256::from(9),
+            value: U256::ZERO,
+        };
+        let input = parts.encode(RouterFunction::ExactTokensForTokens);
+        // Three bytes further on, and the offset says so.
+        let (head, tail) = input.split_at(4 + 5 * 32);
+        let mut shifted = [head, &[0xee; 3], tail].concat();
+        shifted[4 + 2 * 32 + 31] += 3;
+        assert_eq!(parse(&shifted, U256::ZERO), parse(&input, U256::ZERO));
+        for word in [3, 6, 7] {
+            let mut dirty = input.clone();
+            dirty[4 + word * 32] = 1;
+            assert_eq!(parse(&dirty, U256::ZERO), Err(DecodeError::DirtyAddress), "{word}");
+        }
+    }
+}

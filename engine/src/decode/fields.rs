@@ -137,7 +137,22 @@ impl Field {
     pub fn of(key: &[u8]) -> Option<Self> {
         let place = usize::from(HASH.1[bucket(key, HASH.0)]);
         let name = NAMES.get(place)?;
-        if name.as_bytes() == key { Self::ALL.get(place).copied() } else { None }
+        if is_same(name.as_bytes(), key) { Self::ALL.get(place).copied() } else { None }
+    }
+}
+
+/// Compares two short byte strings by a few overlapping words: a call of `memcmp` costs more.
+#[inline]
+fn is_same(name: &[u8], key: &[u8]) -> bool {
+    if name.len() != key.len() {
+        return false;
+    }
+    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(first), Some(last)) if name.len() <= 16 => {
+            key.first_chunk() == Some(first) && key.last_chunk() == Some(last)
+        }
+        (None, None) => name.iter().zip(key).all(|(name, key)| name == key),
+        (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => name == key,
     }
 }
 

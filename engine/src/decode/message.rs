@@ -102,18 +102,22 @@ impl<'a> Iterator for Batch<'a> {
 /// Reads the members of the message's outermost object.
 #[inline]
 fn parse_one<'a>(scanner: &mut Scanner<'a>) -> Result<Message<'a>, DecodeError> {
-    let (mut notification, mut id, mut result, mut error) = (None, Value::Null, None, Value::Null);
+    let (mut id, mut result, mut error) = (Value::Null, None, Value::Null);
+    // Filled in place: an item has half a kilobyte, and each time it is handed on it is copied.
+    let (mut subscription, mut item): (&[u8], _) = (&[], None);
     scanner.object()?;
     while let Some(key) = scanner.next_key()? {
         match key {
-            b"params" if scanner.peek() == Some(b'{') => notification = params(scanner)?,
+            b"params" if scanner.peek() == Some(b'{') => {
+                subscription = read_params(scanner, &mut item)?;
+            }
             b"id" => id = scanner.value()?,
             b"result" => result = Some(scanner.value()?),
             b"error" => error = scanner.value()?,
             _ => scanner.skip()?,
         }
     }
-    if let Some((subscription, item)) = notification {
+    if let Some(item) = item {
         return Ok(Message::Notification { subscription, item });
     }
     let id = id.scalar().and_then(|text| hex::quantity_u64(text).ok());
@@ -122,46 +126,57 @@ fn parse_one<'a>(scanner: &mut Scanner<'a>) -> Result<Message<'a>, DecodeError> 
         (Value::Null, Some(result)) => {
             Ok(Message::Reply { id: id.ok_or(DecodeError::ReplyId)?, result })
         }
-        (error, _) => refusal(id, error),
+        (error, _) => read_refusal(id, error),
     }
 }
 
-/// Reads a notification's parameters; `None` if they hold no result.
+/// Reads a notification's parameters: its item, if there is one, and its subscription.
 #[inline]
-fn params<'a>(scanner: &mut Scanner<'a>) -> Result<Option<(&'a [u8], Item<'a>)>, DecodeError> {
-    let (mut subscription, mut item): (&[u8], _) = (&[], None);
+fn read_params<'a>(
+    scanner: &mut Scanner<'a>,
+    item: &mut Option<Item<'a>>,
+) -> Result<&'a [u8], DecodeError> {
+    let mut subscription: &[u8] = &[];
     scanner.object()?;
     while let Some(key) = scanner.next_key()? {
         match key {
-            b"result" => item = Some(read_item(scanner)?),
+            b"result" if scanner.peek() == Some(b'{') => read_object(scanner, item)?,
+            b"result" => *item = Some(read_other(scanner.value()?)),
             b"subscription" => subscription = scanner.value()?.scalar().unwrap_or_default(),
             _ => scanner.skip()?,
         }
     }
-    Ok(item.map(|item| (subscription, item)))
+    Ok(subscription)
 }
 
+/// Reads an item that is an object.
 #[inline]
-fn read_item<'a>(scanner: &mut Scanner<'a>) -> Result<Item<'a>, DecodeError> {
-    if scanner.peek() != Some(b'{') {
-        let value = scanner.value()?;
-        return Ok(match value.scalar().map(hex::fixed) {
-            Some(Ok(hash)) => Item::PendingHash(B256::new(hash)),
-            Some(Err(_)) | None => Item::Unknown(value),
-        });
-    }
-    // The object's end is known only after it was walked; its start is here.
+fn read_object<'a>(
+    scanner: &mut Scanner<'a>,
+    item: &mut Option<Item<'a>>,
+) -> Result<(), DecodeError> {
+    scanner.peek();
     let rest = scanner.rest();
     let fields = Fields::scan(scanner)?;
-    let span = rest.get(..rest.len() - scanner.rest().len()).unwrap_or_default();
-    if fields.has(Field::ParentHash) {
-        Head::from_fields(&fields).map(Item::Head)
+    *item = Some(if fields.has(Field::ParentHash) {
+        Item::Head(Head::from_fields(&fields)?)
     } else if fields.has(Field::Topics) {
-        Log::from_fields(&fields).map(Item::Log)
+        Item::Log(Log::from_fields(&fields)?)
     } else if is_transaction(&fields) {
-        PendingTx::from_fields(&fields).map(Item::PendingTx)
+        Item::PendingTx(PendingTx::from_fields(&fields)?)
     } else {
-        Ok(Item::Unknown(Value::Object(span)))
+        let span = rest.get(..rest.len() - scanner.rest().len()).unwrap_or_default();
+        Item::Unknown(Value::Object(span))
+    });
+    Ok(())
+}
+
+/// Reads an item that is no object.
+#[inline]
+fn read_other(value: Value<'_>) -> Item<'_> {
+    match value.scalar().map(hex::fixed) {
+        Some(Ok(hash)) => Item::PendingHash(B256::new(hash)),
+        Some(Err(_)) | None => Item::Unknown(value),
     }
 }
 
@@ -173,7 +188,7 @@ fn is_transaction(fields: &Fields<'_>) -> bool {
 
 /// Reads an error object, or whatever stands in its place.
 #[cold]
-fn refusal<'a>(id: Option<u64>, error: Value<'a>) -> Result<Message<'a>, DecodeError> {
+fn read_refusal<'a>(id: Option<u64>, error: Value<'a>) -> Result<Message<'a>, DecodeError> {
     let (mut code, mut message) = (0, error.scalar().unwrap_or_default());
     if let Value::Object(span) = error {
         let mut scanner = Scanner::new(span);

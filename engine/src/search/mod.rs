@@ -27,9 +27,11 @@ use self::cycles::{CycleIndex, Edge, TokenCycle};
 use self::prices::Prices;
 use self::sizing::{Hop, best_input};
 use crate::amm::Mobius;
-use crate::ids::{Direction, PoolId, TokenId};
-use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, PLANS_MAX};
-use crate::plan::Leg;
+use crate::ids::{Direction, PoolId, StrategyId, TokenId};
+use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, PLANS_MAX, TOUCHED_MAX};
+use crate::plan::{Bid, Leg, Plan};
+use crate::units::{BlockNumber, Wei};
+use crate::world::World;
 use crate::world::pools::PoolTable;
 
 /// Cycles that one search sizes in integers; those of the highest estimated value are kept.
@@ -65,6 +67,25 @@ impl Found {
     #[must_use]
     pub fn legs(&self) -> &[Leg] {
         &self.legs[..usize::from(self.leg_count).min(HOPS_MAX)]
+    }
+
+    /// The plan to take it, valued in native wei by an exact quote; `None` if the profit token has
+    /// no pool with the native one that can take it.
+    #[must_use]
+    pub fn plan(&self, world: &World, bid: Bid, last_block: BlockNumber) -> Option<Plan> {
+        let worth = native_value(&world.pools, world.native, self.profit_token, self.profit)?;
+        Some(Plan {
+            // Set by `Plans::propose`.
+            strategy: StrategyId(0),
+            legs: self.legs,
+            leg_count: self.leg_count,
+            profit_token: self.profit_token,
+            amount_in: self.amount_in,
+            profit: self.profit,
+            profit_wei: Wei(worth),
+            bid,
+            last_block,
+        })
     }
 }
 
@@ -192,9 +213,11 @@ impl Searcher {
 
     /// Reads the pools that moved, or that were quarantined or released. Every move must be told
     /// before the next search, moves back (a reorg) included. What was supposed is taken back.
+    /// A list of [`TOUCHED_MAX`] pools stands for all of them.
     pub fn refresh(&mut self, pools: &PoolTable, touched: &[PoolId]) {
         self.restore();
-        self.prices.refresh(&self.index, pools, touched);
+        let moved = if touched.len() < TOUCHED_MAX { touched } else { pools.ids() };
+        self.prices.refresh(&self.index, pools, moved);
     }
 
     /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].
@@ -207,8 +230,25 @@ impl Searcher {
         self.prices.restore(&self.index);
     }
 
+    /// Limits under which no input is worth more than `worth`. A base token that has no pool with
+    /// the native one cannot be valued, so nothing may go in.
+    #[must_use]
+    pub fn limits_worth(&self, worth: Wei) -> SearchLimits {
+        let mut limits = SearchLimits { amount_in_max: [0; BASE_TOKENS_MAX] };
+        for (amount, way) in limits.amount_in_max.iter_mut().zip(&self.to_native) {
+            *amount = match way {
+                ToNative::Same => worth.0,
+                // A price of 0 gives infinity, but then no cycle can be valued either.
+                ToNative::Along(edge) => whole(float(worth.0) / self.prices.best(*edge)),
+                ToNative::Unknown => 0,
+            };
+        }
+        limits
+    }
+
     /// Reports the cycles through at least one `touched` pool that pay, the most valuable first by
-    /// estimate, [`FOUND_MAX`] at most, and one per token cycle and direction.
+    /// estimate, [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
+    /// [`TOUCHED_MAX`] pools stands for all of them.
     pub fn search(
         &mut self,
         pools: &PoolTable,
@@ -216,6 +256,7 @@ impl Searcher {
         limits: &SearchLimits,
         found: &mut impl FnMut(&Found),
     ) {
+        let touched = if touched.len() < TOUCHED_MAX { touched } else { pools.ids() };
         self.start_round(touched);
         for pool in touched {
             let Some(slot) = self.index.slot_of(*pool) else { continue };

@@ -207,6 +207,20 @@ fn two_pools_of_a_pair_make_one_cycle_that_starts_at_the_preferred_base() {
 }
 
 #[test]
+fn an_input_is_limited_by_its_worth_in_native() {
+    let pools = market(&TWO_POOLS);
+    let mut searcher = Searcher::new(&pools, &[WETH, USDC, TokenId(5)], WETH, 2);
+    let limits = searcher.limits_worth(Wei(5 * ETHER));
+    assert_eq!(limits.amount_in_max[0], 5 * ETHER);
+    // The dearer pool sells a WETH for 1,900 USDC and its fee.
+    assert!((9_500_000_000..9_600_000_000).contains(&limits.amount_in_max[1]));
+    assert_eq!(limits.amount_in_max[2..], [0; BASE_TOKENS_MAX - 2]);
+    let mut inputs = Vec::new();
+    searcher.search(&pools, &[PoolId(0)], &limits, &mut |found| inputs.push(found.amount_in));
+    assert!(inputs.len() == 1 && inputs[0] <= 5 * ETHER && inputs[0] > 4 * ETHER);
+}
+
+#[test]
 fn a_quarantined_pool_is_not_used_until_it_is_released() {
     let mut pools = market(&TWO_POOLS);
     let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);

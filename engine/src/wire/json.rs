@@ -300,7 +300,7 @@ impl<'a> Iterator for Items<'a> {
 
 /// The place of the quote that closes a string whose contents start at `at`.
 #[inline]
-pub(crate) fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
     loop {
         at = quote_or_backslash(bytes, at)?;
@@ -314,7 +314,7 @@ pub(crate) fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// The first quote or backslash at or after `at`.
 #[inline]
-fn quote_or_backslash(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> Option<usize> {
     // Keys and quantities end within a word or two, which is over before a vector search starts.
     let mut at = at;
     for _ in 0..2 {
@@ -361,16 +361,16 @@ fn container_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
 
 /// The brackets that are open, one bit each: set for an object.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Nesting {
+struct Nesting {
     is_object: u64,
     /// How many are open.
-    pub(crate) depth: u32,
+    depth: u32,
 }
 
 impl Nesting {
     /// Notes an opening bracket.
     #[inline]
-    pub(crate) fn open(&mut self, bracket: u8) -> Result<(), JsonError> {
+    fn open(&mut self, bracket: u8) -> Result<(), JsonError> {
         if self.depth == DEPTH_MAX {
             return Err(JsonError::TooDeep);
         }
@@ -381,7 +381,7 @@ impl Nesting {
 
     /// Notes a closing bracket, which must match the one opened last.
     #[inline]
-    pub(crate) const fn close(&mut self, bracket: u8) -> Result<(), JsonError> {
+    const fn close(&mut self, bracket: u8) -> Result<(), JsonError> {
         let closes_object = bracket == b'}';
         if self.depth == 0 || (self.is_object & 1 == 1) != closes_object {
             return Err(JsonError::Unexpected);

@@ -15,6 +15,8 @@
 pub mod hex;
 /// A forward-only JSON scanner.
 pub mod json;
+/// A stream of JSON values without I/O.
+pub mod newline;
 /// RLP into a caller's buffer, from either end.
 pub mod rlp;
 /// WebSocket frames without I/O.

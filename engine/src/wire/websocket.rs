@@ -231,8 +231,12 @@ impl Reader {
         match header.opcode {
             Opcode::Continuation if !is_inside => Err(WireError::Continuation),
             Opcode::Text | Opcode::Binary if is_inside => Err(WireError::Interrupted),
-            Opcode::Continuation | Opcode::Text | Opcode::Binary => Ok(()),
-            Opcode::Close | Opcode::Ping | Opcode::Pong => Ok(()),
+            Opcode::Continuation
+            | Opcode::Text
+            | Opcode::Binary
+            | Opcode::Close
+            | Opcode::Ping
+            | Opcode::Pong => Ok(()),
         }
     }
 
@@ -469,5 +473,376 @@ pub fn mask(payload: &mut [u8], key: [u8; 4]) {
     // Words are a multiple of the key's length, so the rest starts with its first byte again.
     for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
         *byte ^= key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io::{self, Read, Write};
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+    use tungstenite::protocol::{Role, WebSocketConfig};
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq)]
+    enum Seen {
+        Text(Vec<u8>),
+        Binary(Vec<u8>),
+        Ping(Vec<u8>),
+        Pong(Vec<u8>),
+        Close(Option<u16>),
+        Skipped(u64),
+        Error(WireError),
+    }
+
+    impl Seen {
+        fn of(next: Result<Message<'_>, WireError>) -> Self {
+            match next {
+                Ok(Message::Text(bytes)) => Self::Text(bytes.to_vec()),
+                Ok(Message::Binary(bytes)) => Self::Binary(bytes.to_vec()),
+                Ok(Message::Ping(bytes)) => Self::Ping(bytes.to_vec()),
+                Ok(Message::Pong(bytes)) => Self::Pong(bytes.to_vec()),
+                Ok(Message::Close { code }) => Self::Close(code),
+                Ok(Message::Skipped { bytes }) => Self::Skipped(bytes),
+                Err(error) => Self::Error(error),
+            }
+        }
+    }
+
+    /// Feeds `stream` in reads of the given sizes, round and round.
+    fn read_all(reader: &mut Reader, mut stream: &[u8], chunks: &[usize]) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        let mut chunks = chunks.iter().cycle();
+        loop {
+            while let Some(next) = reader.next() {
+                seen.push(Seen::of(next));
+            }
+            if stream.is_empty() {
+                return seen;
+            }
+            let spare = reader.spare();
+            assert!(!spare.is_empty(), "there is always room");
+            let count = spare.len().min(stream.len()).min(*chunks.next().unwrap());
+            spare[..count].copy_from_slice(&stream[..count]);
+            reader.filled(count);
+            stream = &stream[count..];
+        }
+    }
+
+    /// A server's frame, as it should be.
+    fn frame(opcode: u8, is_final: bool, payload: &[u8]) -> Vec<u8> {
+        let mut out = vec![opcode | if is_final { FIN } else { 0 }];
+        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+            (Ok(length @ 0..=125), _) => out.push(length),
+            (_, Ok(length)) => {
+                out.push(126);
+                out.extend(length.to_be_bytes());
+            }
+            (_, Err(_)) => {
+                out.push(127);
+                out.extend((payload.len() as u64).to_be_bytes());
+            }
+        }
+        out.extend(payload);
+        out
+    }
+
+    /// A message and how it is sent: the sizes of its fragments, and what stands between them.
+    #[derive(Clone, Debug)]
+    struct Sent {
+        message: Seen,
+        cuts: Vec<prop::sample::Index>,
+        between: Vec<Seen>,
+    }
+
+    impl Sent {
+        fn write(&self, out: &mut Vec<u8>, expected: &mut Vec<Seen>) {
+            let (Seen::Text(payload) | Seen::Binary(payload)) = &self.message else {
+                unreachable!("{self:?}");
+            };
+            let opcode = if matches!(self.message, Seen::Text(_)) { 1 } else { 2 };
+            let mut cuts: Vec<_> =
+                self.cuts.iter().map(|cut| cut.index(payload.len() + 1)).collect();
+            cuts.sort_unstable();
+            cuts.push(payload.len());
+            let mut between = self.between.iter();
+            let mut start = 0;
+            for (index, end) in cuts.iter().enumerate() {
+                let opcode = if index == 0 { opcode } else { 0 };
+                let is_final = index + 1 == cuts.len();
+                out.extend(frame(opcode, is_final, &payload[start..*end]));
+                start = *end;
+                if let Some(control) = between.next().filter(|_| !is_final) {
+                    write_control(control, out);
+                    expected.push(control.clone());
+                }
+            }
+            expected.push(self.message.clone());
+        }
+    }
+
+    fn write_control(control: &Seen, out: &mut Vec<u8>) {
+        let (Seen::Ping(payload) | Seen::Pong(payload)) = control else {
+            unreachable!("{control:?}");
+        };
+        let opcode = if matches!(control, Seen::Ping(_)) { 9 } else { 10 };
+        out.extend(frame(opcode, true, payload));
+    }
+
+    fn controls() -> impl Strategy<Value = Seen> {
+        (any::<bool>(), prop::collection::vec(any::<u8>(), 0..=125)).prop_map(|(is_ping, bytes)| {
+            if is_ping { Seen::Ping(bytes) } else { Seen::Pong(bytes) }
+        })
+    }
+
+    fn messages() -> impl Strategy<Value = Seen> {
+        let length = prop_oneof![0..4_usize, 120..130_usize, 0..3_000_usize, 65_530..65_540_usize];
+        (length, any::<bool>(), any::<u8>()).prop_map(|(length, is_text, seed)| {
+            let bytes = (0..=u8::MAX).cycle().take(length).map(|at| at.wrapping_mul(31) ^ seed);
+            if is_text {
+                Seen::Text(bytes.map(|byte| byte & 0x7f).collect())
+            } else {
+                Seen::Binary(bytes.collect())
+            }
+        })
+    }
+
+    fn sent() -> impl Strategy<Value = Sent> {
+        (
+            messages(),
+            prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+            prop::collection::vec(controls(), 0..5),
+        )
+            .prop_map(|(message, cuts, between)| Sent { message, cuts, between })
+    }
+
+    /// A socket that has received everything and sends nothing.
+    struct Received(VecDeque<u8>);
+
+    impl Read for Received {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.0.read(out)
+        }
+    }
+
+    impl Write for Received {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What tungstenite makes of the same bytes, up to the first error.
+    fn read_by_tungstenite(stream: &[u8]) -> Vec<Seen> {
+        let received = Received(stream.iter().copied().collect());
+        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        let mut socket =
+            tungstenite::WebSocket::from_raw_socket(received, Role::Client, Some(config));
+        let mut seen = Vec::new();
+        while let Ok(message) = socket.read() {
+            seen.push(match message {
+                tungstenite::Message::Text(text) => Seen::Text(text.as_bytes().to_vec()),
+                tungstenite::Message::Binary(bytes) => Seen::Binary(bytes.to_vec()),
+                tungstenite::Message::Ping(bytes) => Seen::Ping(bytes.to_vec()),
+                tungstenite::Message::Pong(bytes) => Seen::Pong(bytes.to_vec()),
+                tungstenite::Message::Close(close) => {
+                    Seen::Close(close.map(|close| close.code.into()))
+                }
+                tungstenite::Message::Frame(_) => unreachable!("not read"),
+            });
+        }
+        seen
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_those_that_tungstenite_reads(
+            sent in prop::collection::vec(sent(), 0..10),
+            chunks in prop::collection::vec(1_usize..5_000, 1..10),
+            close in prop::option::of(prop::option::of(1_000_u16..1_004)),
+        ) {
+            let (mut stream, mut expected) = (Vec::new(), Vec::new());
+            sent.iter().for_each(|sent| sent.write(&mut stream, &mut expected));
+            if let Some(code) = close {
+                let payload = code.map(u16::to_be_bytes);
+                stream.extend(frame(8, true, payload.as_ref().map_or(&[], |code| &code[..])));
+                expected.push(Seen::Close(code));
+            }
+            let mut reader = Reader::new(66_000);
+            let seen = read_all(&mut reader, &stream, &chunks);
+            prop_assert!(seen == expected, "{seen:?}");
+            prop_assert!(seen == read_by_tungstenite(&stream));
+        }
+
+        #[test]
+        fn a_message_longer_than_the_capacity_is_skipped_and_nothing_else(
+            sent in prop::collection::vec(sent(), 0..10),
+            chunks in prop::collection::vec(1_usize..5_000, 1..10),
+            capacity in prop_oneof![0..300_usize, 0..4_000_usize, 65_500..65_560_usize],
+        ) {
+            let (mut stream, mut expected) = (Vec::new(), Vec::new());
+            sent.iter().for_each(|sent| sent.write(&mut stream, &mut expected));
+            for message in &mut expected {
+                if let Seen::Text(bytes) | Seen::Binary(bytes) = message
+                    && bytes.len() > capacity
+                {
+                    *message = Seen::Skipped(bytes.len() as u64);
+                }
+            }
+            let mut reader = Reader::new(capacity);
+            let seen = read_all(&mut reader, &stream, &chunks);
+            prop_assert!(seen == expected, "{seen:?}");
+        }
+
+        #[test]
+        fn hostile_bytes_never_panic_and_end_at_the_first_error(
+            stream in prop::collection::vec(
+                prop_oneof![any::<u8>(), prop::sample::select(vec![0x81_u8, 0x01, 0x80, 0x00])],
+                0..600,
+            ),
+            chunks in prop::collection::vec(1_usize..50, 1..5),
+            capacity in 0_usize..300,
+        ) {
+            let mut reader = Reader::new(capacity);
+            let seen = read_all(&mut reader, &stream, &chunks);
+            let end = seen.iter().position(|seen| matches!(seen, Seen::Error(_) | Seen::Close(_)));
+            prop_assert!(end.is_none_or(|end| end + 1 == seen.len()), "{seen:?}");
+        }
+
+        #[test]
+        fn what_we_encode_a_server_of_tungstenite_reads(
+            length in prop_oneof![0..130_usize, 65_530..65_540_usize],
+            key in any::<[u8; 4]>(),
+        ) {
+            let payload: Vec<u8> = (b'a'..=b'z').cycle().take(length).collect();
+            let mut out = vec![0; HEADER_BYTES_MAX + length];
+            let header = encode_header(Opcode::Text, length, key, &mut out);
+            prop_assert_eq!(header, header_bytes(length));
+            out.truncate(header + length);
+            out[header..].copy_from_slice(&payload);
+            mask(&mut out[header..], key);
+            let mut server = tungstenite::WebSocket::from_raw_socket(
+                Received(out.iter().copied().collect()), Role::Server, None);
+            let received = server.read().unwrap().into_data();
+            prop_assert_eq!(received.as_ref(), &payload[..]);
+            prop_assert_eq!(encode_header(Opcode::Ping, length, key, &mut out[..header - 1]), 0);
+        }
+    }
+
+    fn first_error(stream: &[u8]) -> Option<WireError> {
+        let mut reader = Reader::new(1_000);
+        match read_all(&mut reader, stream, &[1_000]).as_slice() {
+            [] => None,
+            [.., Seen::Error(error)] => Some(*error),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_breach_of_the_protocol_is_named() {
+        let long = |first: u8, length: u64| {
+            [&[first, 127][..], &length.to_be_bytes()].concat()
+        };
+        for (stream, error) in [
+            (vec![0x81, 0x80], WireError::Masked),
+            (vec![0xc1, 0x00], WireError::ReservedBits),
+            (vec![0x91, 0x00], WireError::ReservedBits),
+            (vec![0x83, 0x00], WireError::ReservedOpcode),
+            (vec![0x8b, 0x00], WireError::ReservedOpcode),
+            (vec![0x09, 0x00], WireError::FragmentedControl),
+            (vec![0x89, 126], WireError::ControlTooLong),
+            (vec![0x80, 0x00], WireError::Continuation),
+            (vec![0x01, 0x00, 0x81, 0x00], WireError::Interrupted),
+            (vec![0x81, 126, 0, 125], WireError::LengthNotMinimal),
+            (long(0x81, 0xffff), WireError::LengthNotMinimal),
+            (long(0x81, 1 << 63), WireError::LengthTooLarge),
+            (vec![0x88, 0x01, 0x00], WireError::CloseCode),
+        ] {
+            assert_eq!(first_error(&stream), Some(error), "{stream:02x?}");
+        }
+        // The longest length that is allowed only makes the reader wait.
+        assert_eq!(first_error(&long(0x82, (1 << 63) - 1)), None);
+    }
+
+    #[test]
+    fn lengths_add_up_while_a_message_of_fragments_is_skipped() {
+        let mut reader = Reader::new(100);
+        let mut stream = frame(1, false, &[b'a'; 80]);
+        stream.extend(frame(0, false, &[b'a'; 80]));
+        stream.extend(frame(9, true, b"still there?"));
+        stream.extend(frame(0, false, &[]));
+        stream.extend(frame(0, true, &[b'a'; 5]));
+        stream.extend(frame(2, true, b"next"));
+        let expected = [
+            Seen::Ping(b"still there?".to_vec()),
+            Seen::Skipped(165),
+            Seen::Binary(b"next".to_vec()),
+        ];
+        assert_eq!(read_all(&mut reader, &stream, &[7]), expected);
+        // Nothing is left over from the skipped message.
+        assert_eq!(
+            read_all(&mut reader, &frame(1, true, &[b'b'; 100]), &[1_000]),
+            [Seen::Text(vec![b'b'; 100])]
+        );
+    }
+
+    #[test]
+    fn nothing_follows_a_close() {
+        let mut reader = Reader::new(100);
+        let mut stream = frame(8, true, &[0x03, 0xe9, b'b', b'y', b'e']);
+        stream.extend(frame(1, true, b"ghost"));
+        assert_eq!(read_all(&mut reader, &stream, &[4]), [Seen::Close(Some(1_001))]);
+        assert_eq!(read_all(&mut reader, &frame(1, true, b"ghost"), &[4]), []);
+    }
+
+    #[test]
+    fn masking_twice_changes_nothing() {
+        for length in 0..40 {
+            let plain: Vec<u8> = (0..length).collect();
+            let mut masked = plain.clone();
+            mask(&mut masked, [1, 2, 4, 8]);
+            let bytewise: Vec<u8> =
+                plain.iter().enumerate().map(|(at, byte)| byte ^ (1 << (at % 4))).collect();
+            assert_eq!(masked, bytewise);
+            mask(&mut masked, [1, 2, 4, 8]);
+            assert_eq!(masked, plain);
+        }
+    }
+
+    #[test]
+    fn data_is_moved_rarely_though_the_buffer_is_small() {
+        // Messages of 1,000 bytes through a buffer for one of 1,500: reads cut each of them, and yet
+        // what is moved stays below what is read.
+        let stream = frame(1, true, &[b'x'; 1_000]).repeat(200);
+        let mut reader = Reader::new(1_500);
+        let (mut fed, mut moved, mut count) = (0, 0, 0);
+        while fed < stream.len() {
+            let unread = reader.end - reader.read;
+            let before = reader.read;
+            let spare = reader.spare();
+            let room = spare.len().min(stream.len() - fed).min(700);
+            spare[..room].copy_from_slice(&stream[fed..fed + room]);
+            if reader.read < before {
+                moved += unread;
+            }
+            reader.filled(room);
+            fed += room;
+            while let Some(next) = reader.next() {
+                assert!(matches!(next, Ok(Message::Text(bytes)) if bytes.len() == 1_000));
+                count += 1;
+            }
+        }
+        assert_eq!(count, 200);
+        assert!(moved <= stream.len(), "moved {moved} of {}", stream.len());
     }
 }

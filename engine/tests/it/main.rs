@@ -1,0 +1,12 @@
+//! The engine against the contracts' own bytecode, run by revm.
+//!
+//! [`evm`] is a small chain in memory with real pairs, the real router and the compiled executor, and
+//! an engine's world that mirrors it. [`differential`] holds the arithmetic and the calldata against
+//! it at random; [`executor`] is what the executor promises, one promise a test.
+//!
+//! Temperature: cold.
+#![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
+
+mod differential;
+mod evm;
+mod executor;

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity =0.8.30;
+
+/// @notice A plain ERC-20. Tests write balances into its storage: slot 0 holds the mapping.
+contract Token {
+    mapping(address account => uint256 amount) public balanceOf;
+    mapping(address owner => mapping(address spender => uint256 amount)) public allowance;
+    uint8 public immutable decimals;
+
+    event Transfer(address indexed from, address indexed to, uint256 amount);
+
+    constructor(uint8 decimals_) {
+        decimals = decimals_;
+    }
+
+    function approve(address spender, uint256 amount) external returns (bool) {
+        allowance[msg.sender][spender] = amount;
+        return true;
+    }
+
+    function transfer(address to, uint256 amount) external virtual returns (bool) {
+        _move(msg.sender, to, amount);
+        return true;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external returns (bool) {
+        uint256 allowed = allowance[from][msg.sender];
+        if (allowed != type(uint256).max) allowance[from][msg.sender] = allowed - amount;
+        _move(from, to, amount);
+        return true;
+    }
+
+    function _move(address from, address to, uint256 amount) internal virtual {
+        balanceOf[from] -= amount;
+        balanceOf[to] += amount;
+        emit Transfer(from, to, amount);
+    }
+}
+
+/// @notice Keeps 1 % of every transfer: less arrives than was sent.
+contract FeeToken is Token(18) {
+    function _move(address from, address to, uint256 amount) internal override {
+        super._move(from, to, amount);
+        balanceOf[to] -= amount / 100;
+    }
+}
+
+/// @notice Returns nothing from `transfer`, as USDT does.
+contract SilentToken is Token(6) {
+    function transfer(address to, uint256 amount) external override returns (bool) {
+        _move(msg.sender, to, amount);
+        assembly {
+            return(0, 0)
+        }
+    }
+}
+
+/// @notice Moves nothing and returns false instead of reverting.
+contract FalseToken is Token(18) {
+    function transfer(address, uint256) external pure override returns (bool) {
+        return false;
+    }
+}
+
+/// @notice Calls somebody during every transfer, and keeps the answer if the call failed.
+contract ReentrantToken is Token(18) {
+    address private target;
+    bytes private message;
+    /// @notice What the last call reverted with.
+    bytes public refusal;
+
+    function aim(address target_, bytes calldata message_) external {
+        (target, message) = (target_, message_);
+    }
+
+    function _move(address from, address to, uint256 amount) internal override {
+        (bool entered, bytes memory answer) = target.call(message);
+        require(!entered, "entered");
+        refusal = answer;
+        super._move(from, to, amount);
+    }
+}

@@ -1,0 +1,6 @@
+//! Commands other than `run`.
+//!
+//! Temperature: cold.
+
+pub(crate) mod check;
+pub(crate) mod deploy;

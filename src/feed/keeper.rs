@@ -1,0 +1,188 @@
+//! The keeper: a cold thread that opens connections and reloads the world when the hot thread asks.
+//!
+//! Temperature: cold.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use alloy_primitives::Address;
+use anyhow::{Context, Result};
+use gannet_engine::chain::ChainSpec;
+use gannet_engine::input::{Reloaded, Source};
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::connect::{self, Opened};
+use crate::bootstrap;
+use crate::config::Node;
+
+/// Requests and answers on their way; there are three connections and one reload.
+const RING: usize = 16;
+/// First pause before a connection is tried again; doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How often the keeper looks for requests.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What the hot thread asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Request {
+    /// A connection, which was lost or never was.
+    Connect(Source),
+    /// The pools' reserves at the newest block.
+    Reload,
+}
+
+/// What the hot thread gets.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// A connection that is ready.
+    Connection(Source, Box<Opened>),
+    /// The world at a block.
+    Reloaded(Box<Reloaded>),
+}
+
+/// The hot thread's end.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    requests: Producer<Request>,
+    deliveries: Consumer<Delivery>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts the thread. `pools` are read again when the world must be reloaded.
+    pub(crate) fn start(node: Node, chain: ChainSpec, pools: Vec<Address>) -> Result<Self> {
+        let (requests, incoming) = RingBuffer::new(RING);
+        let (outgoing, deliveries) = RingBuffer::new(RING);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let shift = Shift {
+            node,
+            chain,
+            pools,
+            requests: incoming,
+            deliveries: outgoing,
+            is_over: Arc::clone(&is_over),
+            todo: Vec::new(),
+            // Seeded by the system, as hash maps are: two bots do not retry in step.
+            chance: RandomState::new().hash_one(0),
+        };
+        let thread = std::thread::Builder::new()
+            .name("gannet-keeper".to_owned())
+            .spawn(move || shift.work())
+            .context("starting the keeper thread")?;
+        Ok(Self { requests, deliveries, is_over, thread: Some(thread) })
+    }
+
+    /// Asks; false if the ring is full, which only a keeper that is gone can bring about.
+    pub(crate) fn ask(&mut self, request: Request) -> bool {
+        self.requests.push(request).is_ok()
+    }
+
+    /// What is ready, if anything.
+    pub(crate) fn delivery(&mut self) -> Option<Delivery> {
+        self.deliveries.pop().ok()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        // A keeper in the middle of a connection attempt is left behind; the process is ending.
+        if let Some(thread) = self.thread.take()
+            && thread.is_finished()
+            && thread.join().is_err()
+        {
+            tracing::error!("the keeper thread had panicked");
+        }
+    }
+}
+
+/// Something to be done, not before `due`.
+#[derive(Debug)]
+struct Task {
+    request: Request,
+    due: Instant,
+    pause: Duration,
+}
+
+/// The keeper's end.
+struct Shift {
+    node: Node,
+    chain: ChainSpec,
+    pools: Vec<Address>,
+    requests: Consumer<Request>,
+    deliveries: Producer<Delivery>,
+    is_over: Arc<AtomicBool>,
+    todo: Vec<Task>,
+    chance: u64,
+}
+
+impl Shift {
+    fn work(mut self) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            while let Ok(request) = self.requests.pop() {
+                self.todo.push(Task { request, due: Instant::now(), pause: PAUSE_MIN });
+            }
+            let now = Instant::now();
+            match self.todo.iter().position(|task| task.due <= now) {
+                Some(place) => {
+                    let task = self.todo.swap_remove(place);
+                    self.attempt(task);
+                }
+                None => std::thread::sleep(LOOK),
+            }
+        }
+    }
+
+    fn attempt(&mut self, task: Task) {
+        let done = match task.request {
+            Request::Connect(source) => {
+                let seed = u32::try_from(self.next_chance() >> 32).unwrap_or(1);
+                connect::open(&self.node, source, seed)
+                    .map(|opened| Delivery::Connection(source, Box::new(opened)))
+            }
+            Request::Reload => self.reload().map(|state| Delivery::Reloaded(Box::new(state))),
+        };
+        match done {
+            Ok(delivery) => {
+                if self.deliveries.push(delivery).is_err() {
+                    tracing::warn!("the hot thread takes no deliveries");
+                    self.later(task);
+                }
+            }
+            Err(error) => {
+                let what = match task.request {
+                    Request::Connect(source) => source.name(),
+                    Request::Reload => "reload",
+                };
+                tracing::warn!(what, error = format!("{error:#}"), "trying again");
+                self.later(task);
+            }
+        }
+    }
+
+    /// Tries again after a pause that doubles, give or take a half.
+    fn later(&mut self, task: Task) {
+        let spread = 50 + self.next_chance() % 100;
+        let wait = task.pause * u32::try_from(spread).unwrap_or(100) / 100;
+        let pause = (task.pause * 2).min(PAUSE_MAX);
+        self.todo.push(Task { due: Instant::now() + wait, pause, ..task });
+    }
+
+    fn reload(&self) -> Result<Reloaded> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let provider = bootstrap::connect(&self.node, self.chain.id).await?;
+            bootstrap::reload(&provider, &self.chain, &self.pools).await
+        })
+    }
+
+    const fn next_chance(&mut self) -> u64 {
+        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.chance ^ (self.chance >> 33)
+    }
+}

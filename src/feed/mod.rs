@@ -1,0 +1,16 @@
+//! The feed: three connections to the node, kept up by a cold thread, read by the hot one.
+//!
+//! ```text
+//! cold: connect ─► subscribe ─┐                    ┌── request: connect again (back-off, jitter)
+//!                             ▼ rings              │
+//! hot:            rpc ─► chain ─► pending ─► engine┘
+//! ```
+//!
+//! Three connections, so that a flood of pending transactions never delays a head or a reply.
+//!
+//! Temperature: hot.
+
+pub(crate) mod connect;
+pub(crate) mod keeper;
+pub(crate) mod socket;
+pub(crate) mod wire;

@@ -1,0 +1,158 @@
+//! The raw socket to a node: TCP, TLS over TCP, or a Unix socket, read and written without waiting.
+//!
+//! Set up blocking on a cold thread (see [`super::connect`]), then switched to non-blocking and handed to
+//! the hot thread. TLS is driven by hand, so that a read or a write is one synchronous call.
+//!
+//! Temperature: hot.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustls::ClientConnection;
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    /// `ws://`
+    Tcp(TcpStream),
+    /// `wss://`
+    Tls(Box<Tls>),
+    /// `ipc:`
+    Unix(UnixStream),
+}
+
+/// TLS over TCP.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    session: ClientConnection,
+    tcp: TcpStream,
+}
+
+impl Tls {
+    pub(crate) const fn new(session: ClientConnection, tcp: TcpStream) -> Self {
+        Self { session, tcp }
+    }
+
+    /// Decrypts what is there; reads more records only when nothing is left.
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(out) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            if self.session.wants_write() {
+                self.push()?;
+            }
+            let count = self.session.read_tls(&mut self.tcp)?;
+            self.session
+                .process_new_packets()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            if count == 0 {
+                return Ok(0);
+            }
+        }
+    }
+
+    /// Sends the records that are ready, as far as the socket takes them.
+    fn push(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.tcp) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Socket {
+    /// Switches between waiting (set-up) and not waiting (the hot thread).
+    pub(crate) fn set_nonblocking(&self, is_nonblocking: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.set_nonblocking(is_nonblocking),
+            Self::Tls(tls) => tls.tcp.set_nonblocking(is_nonblocking),
+            Self::Unix(unix) => unix.set_nonblocking(is_nonblocking),
+        }
+    }
+
+    /// Bounds how long a blocking read or write may take.
+    pub(crate) fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.set_read_timeout(limit).and(tcp.set_write_timeout(limit)),
+            Self::Tls(tls) => {
+                tls.tcp.set_read_timeout(limit).and(tls.tcp.set_write_timeout(limit))
+            }
+            Self::Unix(unix) => unix.set_read_timeout(limit).and(unix.set_write_timeout(limit)),
+        }
+    }
+
+    /// Asks the kernel to acknowledge at once. Without it a node that batches small writes (Nagle) waits
+    /// up to 40 ms for our delayed acknowledgement; the kernel forgets the wish after each read.
+    pub(crate) fn acknowledge_quickly(&self) {
+        let tcp = match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => &tls.tcp,
+            Self::Unix(_) => return,
+        };
+        // A wish: a kernel that refuses it is slower, not wrong.
+        SockRef::from(tcp).set_tcp_quickack(true).unwrap_or_default();
+    }
+
+    /// The reactor's own handle of the descriptor: tells when there is something to read.
+    #[expect(unsafe_code, reason = "the only way to register a descriptor; it is owned here")]
+    pub(crate) fn watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let descriptor = match self {
+            Self::Tcp(tcp) => tcp.as_fd(),
+            Self::Tls(tls) => tls.tcp.as_fd(),
+            Self::Unix(unix) => unix.as_fd(),
+        };
+        let owned = descriptor.try_clone_to_owned()?;
+        // SAFETY: `owned` is an open descriptor, and the `AsyncFd` that owns it from here on keeps it
+        // open and unchanged until it is dropped.
+        let watch = unsafe { AsyncFd::register_with_interest(owned, Interest::READABLE) };
+        Ok(watch?)
+    }
+
+    /// Sends what is encrypted already and could not be sent yet.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tls(tls) => tls.push(),
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.read(out),
+            Self::Tls(tls) => tls.read(out),
+            Self::Unix(unix) => unix.read(out),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.write(bytes),
+            Self::Tls(tls) => {
+                let count = tls.session.writer().write(bytes)?;
+                tls.push()?;
+                Ok(count)
+            }
+            Self::Unix(unix) => unix.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::flush(self)
+    }
+}

@@ -1,0 +1,154 @@
+//! A connection to the node: a socket, its framing, and what is still to be sent.
+//!
+//! Temperature: hot.
+
+use std::io::{self, Read, Write};
+
+use gannet_engine::wire::websocket::{self, HEADER_BYTES_MAX, Opcode};
+use gannet_engine::wire::{Message, WireError, newline};
+
+use super::socket::Socket;
+
+/// Room for what the socket did not take at once, in bytes.
+const OUT_BYTES_MAX: usize = 1 << 20;
+
+/// How messages are told apart on the wire.
+#[derive(Debug)]
+pub(crate) enum Framing {
+    WebSocket(websocket::Reader),
+    Newline(newline::Reader),
+}
+
+impl Framing {
+    fn spare(&mut self) -> &mut [u8] {
+        match self {
+            Self::WebSocket(reader) => reader.spare(),
+            Self::Newline(reader) => reader.spare(),
+        }
+    }
+
+    fn filled(&mut self, count: usize) {
+        match self {
+            Self::WebSocket(reader) => reader.filled(count),
+            Self::Newline(reader) => reader.filled(count),
+        }
+    }
+
+    /// The next whole message, lent out of the buffer.
+    pub(crate) fn next(&mut self) -> Option<Result<Message<'_>, WireError>> {
+        match self {
+            Self::WebSocket(reader) => reader.next(),
+            Self::Newline(reader) => reader.next(),
+        }
+    }
+}
+
+/// The sending half: the socket, and what it has not taken yet.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    socket: Socket,
+    is_websocket: bool,
+    pending: Vec<u8>,
+    mask: u32,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) framing: Framing,
+    pub(crate) sender: Sender,
+}
+
+impl Wire {
+    pub(crate) fn new(socket: Socket, framing: Framing, mask_seed: u32) -> Self {
+        let is_websocket = matches!(framing, Framing::WebSocket(_));
+        let pending = Vec::with_capacity(OUT_BYTES_MAX);
+        let sender = Sender { socket, is_websocket, pending, mask: mask_seed | 1 };
+        Self { framing, sender }
+    }
+
+    pub(crate) const fn socket(&self) -> &Socket {
+        &self.sender.socket
+    }
+
+    /// Reads once into the buffer. `Ok(0)` is the end of the stream.
+    pub(crate) fn read(&mut self) -> io::Result<usize> {
+        let spare = self.framing.spare();
+        if spare.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the frame buffer is full"));
+        }
+        let count = self.sender.socket.read(spare)?;
+        self.framing.filled(count);
+        self.sender.socket.acknowledge_quickly();
+        Ok(count)
+    }
+}
+
+impl Sender {
+    /// Sends one text message.
+    ///
+    /// # Errors
+    /// When the connection is broken, or so much is waiting already that the message does not fit.
+    pub(crate) fn send(&mut self, text: &[u8]) -> io::Result<()> {
+        self.send_as(Opcode::Text, text)
+    }
+
+    /// Answers a ping.
+    pub(crate) fn pong(&mut self, payload: &[u8]) -> io::Result<()> {
+        if self.is_websocket { self.send_as(Opcode::Pong, payload) } else { Ok(()) }
+    }
+
+    /// Makes the node show that it is alive. Where the framing has no ping, a question does it.
+    pub(crate) fn ping(&mut self) -> io::Result<()> {
+        if self.is_websocket {
+            self.send_as(Opcode::Ping, b"gannet")
+        } else {
+            self.send(br#"{"jsonrpc":"2.0","id":0,"method":"eth_chainId","params":[]}"#)
+        }
+    }
+
+    fn send_as(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        let room = OUT_BYTES_MAX - self.pending.len();
+        if payload.len() + HEADER_BYTES_MAX > room {
+            return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the node takes no more bytes"));
+        }
+        if self.is_websocket {
+            let key = self.next_mask();
+            let mut header = [0; HEADER_BYTES_MAX];
+            let len = websocket::encode_header(opcode, payload.len(), key, &mut header);
+            self.pending.extend_from_slice(&header[..len]);
+            let start = self.pending.len();
+            self.pending.extend_from_slice(payload);
+            websocket::mask(&mut self.pending[start..], key);
+        } else {
+            self.pending.extend_from_slice(payload);
+            self.pending.push(b'\n');
+        }
+        self.flush()
+    }
+
+    /// Sends what is waiting, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < self.pending.len() {
+            match self.socket.write(&self.pending[sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.pending.drain(..sent);
+        self.socket.flush()
+    }
+
+    /// A mask that differs from frame to frame (xorshift). Masks protect proxies from crafted payloads,
+    /// and ours carries nothing that a stranger wrote.
+    const fn next_mask(&mut self) -> [u8; 4] {
+        self.mask ^= self.mask << 13;
+        self.mask ^= self.mask >> 17;
+        self.mask ^= self.mask << 5;
+        self.mask.to_be_bytes()
+    }
+}

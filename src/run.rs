@@ -1,0 +1,158 @@
+//! `gannet run`: from a checked configuration to a flying engine and its summary.
+//!
+//! Temperature: cold.
+
+use std::time::Duration;
+
+use alloy_primitives::Address;
+use anyhow::{Context, Result, bail, ensure};
+use gannet_engine::pipeline::Engine;
+use gannet_engine::risk::{Risk, WalletState};
+use gannet_engine::sign::{Signer, WalletKey};
+use gannet_engine::strategy::StrategySet;
+use gannet_engine::units::Wei;
+use gannet_engine::world::World;
+use tokio::runtime::Builder;
+
+use crate::bootstrap;
+use crate::clock::Monotonic;
+use crate::config::{Config, Mode, Wallet};
+use crate::feed::keeper::Keeper;
+use crate::runtime::{Ending, Hot};
+use crate::scribe::{Names, Scribe};
+use crate::submit::{LivePort, Ledger, Port};
+use crate::summary::Summary;
+
+/// The run was cut short by a second signal; the process should end with status 130.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CutShort;
+
+impl std::fmt::Display for CutShort {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("cut short by a second signal")
+    }
+}
+
+impl std::error::Error for CutShort {}
+
+/// Runs the strategies of `config` until SIGINT or SIGTERM, then drains, and says what came of it.
+///
+/// The calling thread becomes the hot thread and is pinned, if the configuration says so.
+///
+/// # Errors
+/// When it cannot start: the node cannot be reached or is on another chain, a key is missing, the executor
+/// is not there. Once it is up it does not end for trouble with its feed. [`CutShort`] after a second
+/// signal.
+pub fn run<S: StrategySet>(config: Config<S>) -> Result<Summary> {
+    ensure!(
+        config.strategies.enabled_count() > 0,
+        "no strategy is on: add a table such as [strategy.arbitrage] to the configuration"
+    );
+    match config.mode {
+        Mode::Live => fly(config, LivePort::new),
+        Mode::DryRun => fly(config, Ledger::new),
+    }
+}
+
+fn fly<S: StrategySet, P: Port>(
+    config: Config<S>,
+    port: impl FnOnce(Monotonic) -> P,
+) -> Result<Summary> {
+    let cold = Builder::new_current_thread().enable_all().build().context("starting")?;
+    let keys = keys_of(config.mode, &config.wallets)?;
+    let (world, wallets) = cold.block_on(prepare(&config))?;
+    drop(cold);
+
+    let names = Names::of(&world, S::NAMES);
+    let pools = names.pools().to_vec();
+    let mut risk = Risk::new(config.limits, wallets);
+    risk.needs_balance = config.mode == Mode::Live;
+    let signer = Signer::new(keys, config.executor);
+    let silent_after_ns = config.node.silent_after_ms.saturating_mul(1_000_000);
+    let engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
+        .map_err(|(name, why)| anyhow::anyhow!("strategy {name} cannot start: {why}"))?;
+
+    // Cold threads start before this one is pinned: a thread inherits its creator's mask.
+    let keeper = Keeper::start(config.node, config.chain, pools)?;
+    let scribe = Scribe::start(names, config.runtime.journal.as_deref())?;
+    pin(config.runtime.core);
+    let clock = Monotonic::start();
+    let mut hot = Hot::new(engine, port(clock), keeper, scribe, clock);
+    let runtime = Builder::new_current_thread().enable_all().build().context("starting")?;
+    let drain = Duration::from_secs(config.runtime.drain_s);
+    let ending = runtime.block_on(hot.fly(config.runtime.spin, drain))?;
+    if hot.scribe.dropped > 0 {
+        tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
+    }
+    match ending {
+        Ending::Cut => bail!(CutShort),
+        Ending::Drained => {
+            let quantiles = hot.port.latency().tick_to_trade();
+            Ok(Summary::of(&hot.engine, S::NAMES, config.mode, quantiles))
+        }
+    }
+}
+
+/// The wallets' keys; in dry-run throwaway ones, so that signing costs the same and nothing can be spent.
+fn keys_of(mode: Mode, wallets: &[Wallet]) -> Result<Vec<WalletKey>> {
+    wallets.iter().map(|wallet| key_of(mode, wallet)).collect()
+}
+
+fn key_of(mode: Mode, wallet: &Wallet) -> Result<WalletKey> {
+    match (mode, &wallet.key) {
+        (Mode::DryRun, _) => {
+            let throwaway = alloy::signers::local::PrivateKeySigner::random().to_bytes();
+            WalletKey::new(&throwaway.0).map_err(|_| anyhow::anyhow!("making a throwaway key"))
+        }
+        (Mode::Live, None) => bail!("wallet {} has no key", wallet.address),
+        (Mode::Live, Some(source)) => {
+            let key = source.read().map_err(anyhow::Error::msg)?;
+            ensure!(
+                key.address() == wallet.address,
+                "{} holds the key of {}, not of wallet {}",
+                source.variable(),
+                key.address(),
+                wallet.address
+            );
+            Ok(key)
+        }
+    }
+}
+
+/// Reads everything that the engine starts from.
+async fn prepare<S>(config: &Config<S>) -> Result<(World, Vec<WalletState>)> {
+    let provider = bootstrap::connect(&config.node, config.chain.id).await?;
+    if config.executor == Address::ZERO {
+        tracing::info!("no executor is configured: plans are priced as if there were one");
+    } else {
+        let code = bootstrap::code_hash(&provider, config.executor).await?;
+        ensure!(
+            code.is_some() || config.mode == Mode::DryRun,
+            "there is no contract at executor.address {}: run `gannet deploy`",
+            config.executor
+        );
+    }
+    let world = bootstrap::load(config, &provider).await?;
+    let mut wallets = Vec::new();
+    for wallet in &config.wallets {
+        let (nonce, balance) = bootstrap::wallet(&provider, wallet.address).await?;
+        ensure!(
+            balance > 0 || config.mode == Mode::DryRun,
+            "wallet {} is empty: it needs native tokens to pay gas",
+            wallet.address
+        );
+        wallets.push(WalletState { address: wallet.address, nonce, balance: Wei(balance) });
+    }
+    Ok((world, wallets))
+}
+
+fn pin(core: Option<usize>) {
+    let Some(core) = core else { return };
+    let is_there = core_affinity::get_core_ids()
+        .is_some_and(|cores| cores.iter().any(|found| found.id == core));
+    if is_there && core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
+        tracing::info!(core, "the hot thread is pinned");
+    } else {
+        tracing::warn!(core, "the hot thread cannot be pinned to this core: change runtime.core");
+    }
+}

@@ -1,0 +1,398 @@
+//! The hot thread: one loop over three connections, biased and bounded.
+//!
+//! Order of work, and why: replies before heads and logs (a block is sealed by a reply, and a stale nonce
+//! costs more than a tick), heads and logs before pending transactions (a pending swap is judged on the
+//! state that they make), everything before the tick. Each connection is read a bounded number of times
+//! before the others get their turn.
+//!
+//! Temperature: hot.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gannet_engine::input::{Command, Happening, Input, Source};
+use gannet_engine::outbox::Clock;
+use gannet_engine::pipeline::Engine;
+use gannet_engine::query::QUERY_BYTES_MAX;
+use gannet_engine::strategy::StrategySet;
+use gannet_engine::units::Nanos;
+use gannet_engine::wire::Message;
+use gannet_engine::wire::websocket::CONTROL_BYTES_MAX;
+use gannet_engine::world::Stale;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::clock::Monotonic;
+use crate::feed::connect::Opened;
+use crate::feed::keeper::{Delivery, Keeper, Request};
+use crate::feed::wire::{Framing, Sender, Wire};
+use crate::scribe::Scribe;
+use crate::submit::Port;
+
+/// Time between two ticks.
+const TICK: Duration = Duration::from_millis(10);
+/// Reads of one connection before the others get their turn.
+const READS_PER_TURN: usize = 64;
+/// Time between two pings.
+const PING_EVERY_NS: u64 = 10_000_000_000;
+/// A connection that brought nothing for this long, pongs included, is dead.
+const DEAD_AFTER_NS: u64 = 25_000_000_000;
+/// Turns of the spinning loop between two looks at timers and signals.
+const SPINS_PER_LOOK: u32 = 256;
+
+/// A connection on the hot thread, and the reactor's own handle of its descriptor.
+#[derive(Debug)]
+struct Link {
+    watch: AsyncFd<OwnedFd>,
+    wire: Wire,
+    heard_at: Nanos,
+    pinged_at: Nanos,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everything in flight was followed to its end, or the time for that was over.
+    Drained,
+    /// A second signal cut it short.
+    Cut,
+}
+
+/// Everything that the hot thread owns.
+#[derive(Debug)]
+pub(crate) struct Hot<S, P> {
+    pub(crate) engine: Engine<S>,
+    pub(crate) port: P,
+    pub(crate) scribe: Scribe,
+    keeper: Keeper,
+    clock: Monotonic,
+    links: [Option<Link>; 3],
+    seq: u64,
+    is_reloading: bool,
+    query: [u8; QUERY_BYTES_MAX],
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
+        let terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+impl<S: StrategySet, P: Port> Hot<S, P> {
+    pub(crate) fn new(
+        engine: Engine<S>,
+        port: P,
+        keeper: Keeper,
+        scribe: Scribe,
+        clock: Monotonic,
+    ) -> Self {
+        let links = [None, None, None];
+        let query = [0; QUERY_BYTES_MAX];
+        Self { engine, port, scribe, keeper, clock, links, seq: 0, is_reloading: false, query }
+    }
+
+    /// Runs until a signal, then drains for `drain`.
+    pub(crate) async fn fly(&mut self, spin: bool, drain: Duration) -> Result<Ending> {
+        for source in Source::ALL {
+            self.keeper.ask(Request::Connect(source));
+        }
+        let mut signals = Signals::listen()?;
+        self.until(spin, &mut signals, |_| false).await?;
+        tracing::info!(in_flight = self.engine.flights.count(), "draining: nothing new is sent");
+        self.feed(None, |_| Happening::Command(Command::Drain));
+        let limit = u64::try_from(drain.as_nanos()).unwrap_or(u64::MAX);
+        let start = self.clock.now();
+        let is_cut = self
+            .until(spin, &mut signals, move |hot| {
+                hot.engine.flights.count() == 0 || hot.clock.now().since(start) > limit
+            })
+            .await?;
+        Ok(if is_cut { Ending::Cut } else { Ending::Drained })
+    }
+
+    /// Works until `is_done` or a signal; true if it was the signal.
+    async fn until(
+        &mut self,
+        spin: bool,
+        signals: &mut Signals,
+        is_done: impl Fn(&Self) -> bool,
+    ) -> Result<bool> {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        while !is_done(self) {
+            if spin {
+                self.spin().await;
+            }
+            let [chain, pending, rpc] = &self.links;
+            tokio::select! { biased;
+                () = signals.next() => return Ok(true),
+                () = readable(rpc.as_ref()), if !spin => {}
+                () = readable(chain.as_ref()), if !spin => {}
+                () = readable(pending.as_ref()), if !spin => {}
+                _ = ticks.tick() => self.tick()?,
+                () = std::future::ready(()), if spin => {}
+            }
+            if !spin {
+                self.turn(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Polls the descriptors without sleeping, then lets timers and signals have a look.
+    async fn spin(&mut self) {
+        for _ in 0..SPINS_PER_LOOK {
+            self.turn(false);
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// One turn over all connections, in order of urgency.
+    fn turn(&mut self, by_readiness: bool) {
+        for source in [Source::Rpc, Source::Chain, Source::Pending] {
+            if let Err(why) = self.drain(source, by_readiness) {
+                self.lose(source, &why);
+            }
+        }
+    }
+
+    /// Reads one connection until it has nothing left, or its turn is over.
+    fn drain(&mut self, source: Source, by_readiness: bool) -> Result<(), Lost> {
+        for _ in 0..READS_PER_TURN {
+            let now = self.clock.now();
+            let Some(link) = &mut self.links[source as usize] else { return Ok(()) };
+            let read = if by_readiness { link.read_if_ready() } else { link.wire.read() };
+            match read {
+                Ok(0) => return Err(Lost::Closed),
+                Ok(_) => link.heard_at = now,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Lost::Broken(error)),
+            }
+            self.take_messages(source)?;
+        }
+        Ok(())
+    }
+
+    /// Hands every whole message in the buffer to the engine.
+    fn take_messages(&mut self, source: Source) -> Result<(), Lost> {
+        let at = self.clock.now();
+        loop {
+            let (framing, mut sender) = halves(&mut self.links, source);
+            let Some(framing) = framing else { return Ok(()) };
+            let what = match framing.next() {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(Lost::Framing(format!("{error:?}"))),
+                Some(Ok(Message::Text(bytes) | Message::Binary(bytes))) => {
+                    Happening::Frame { source, bytes }
+                }
+                Some(Ok(Message::Skipped { .. })) => Happening::Truncated { source },
+                Some(Ok(Message::Pong(_))) => continue,
+                Some(Ok(Message::Close { code })) => return Err(Lost::Said(code)),
+                Some(Ok(Message::Ping(payload))) => {
+                    let mut copy = [0; CONTROL_BYTES_MAX];
+                    let len = payload.len().min(CONTROL_BYTES_MAX);
+                    copy[..len].copy_from_slice(&payload[..len]);
+                    self.pong(source, &copy[..len])?;
+                    continue;
+                }
+            };
+            self.seq += 1;
+            let input = Input { at, seq: self.seq, what };
+            let mut outbox = self.port.outbox(sender.as_deref_mut());
+            self.engine.on_input(input, &self.clock, &mut outbox);
+            drop(outbox);
+            self.after_input();
+        }
+    }
+
+    /// Feeds something that is not a frame.
+    fn feed(&mut self, at: Option<Nanos>, what: impl FnOnce(&Self) -> Happening<'static>) {
+        let what = what(self);
+        self.seq += 1;
+        let input = Input { at: at.unwrap_or_else(|| self.clock.now()), seq: self.seq, what };
+        let [_, _, rpc] = &mut self.links;
+        let sender = rpc.as_mut().map(|link| &mut link.wire.sender);
+        let mut outbox = self.port.outbox(sender);
+        self.engine.on_input(input, &self.clock, &mut outbox);
+        drop(outbox);
+        self.after_input();
+    }
+
+    /// Sends what the engine asks, and passes on its notes.
+    fn after_input(&mut self) {
+        if let Some(rpc) = &mut self.links[Source::Rpc as usize] {
+            for query in self.engine.queries.as_slice() {
+                let length = query.write(&mut self.query);
+                // A broken connection is noticed by the next read; ticks ask again.
+                if rpc.wire.sender.send(&self.query[..length]).is_err() {
+                    self.engine.queries.dropped += 1;
+                    break;
+                }
+            }
+        }
+        self.engine.queries.clear();
+        for note in self.engine.notes.iter() {
+            self.scribe.take(note);
+        }
+        self.engine.notes.clear();
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        while let Some(delivery) = self.keeper.delivery() {
+            match delivery {
+                Delivery::Connection(source, opened) => self.install(source, *opened)?,
+                Delivery::Reloaded(reloaded) => {
+                    self.is_reloading = false;
+                    self.feed(None, |_| Happening::Command(Command::Reload(reloaded)));
+                }
+            }
+        }
+        if self.engine.world.freshness().has(Stale::Lost) && !self.is_reloading {
+            self.is_reloading = self.keeper.ask(Request::Reload);
+        }
+        for source in Source::ALL {
+            if let Err(why) = self.keep_alive(source) {
+                self.lose(source, &why);
+            }
+        }
+        self.feed(None, |_| Happening::Tick);
+        Ok(())
+    }
+
+    fn keep_alive(&mut self, source: Source) -> Result<(), Lost> {
+        let now = self.clock.now();
+        let Some(link) = &mut self.links[source as usize] else { return Ok(()) };
+        if now.since(link.heard_at) > DEAD_AFTER_NS {
+            return Err(Lost::Silent);
+        }
+        if now.since(link.pinged_at) > PING_EVERY_NS {
+            link.pinged_at = now;
+            link.wire.sender.ping().map_err(Lost::Broken)?;
+        }
+        link.wire.sender.flush().map_err(Lost::Broken)
+    }
+
+    fn pong(&mut self, source: Source, payload: &[u8]) -> Result<(), Lost> {
+        match &mut self.links[source as usize] {
+            Some(link) => link.wire.sender.pong(payload).map_err(Lost::Broken),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes over a connection that is ready.
+    fn install(&mut self, source: Source, opened: Opened) -> Result<()> {
+        let Opened { wire, early } = opened;
+        let watch = wire.socket().watch().context("watching a connection")?;
+        let now = self.clock.now();
+        self.links[source as usize] =
+            Some(Link { watch, wire, heard_at: now, pinged_at: now });
+        tracing::info!(connection = source.name(), "connected");
+        self.feed(None, |_| Happening::Link { source, is_up: true });
+        for bytes in early {
+            self.seq += 1;
+            let what = Happening::Frame { source, bytes: &bytes };
+            let input = Input { at: now, seq: self.seq, what };
+            let [_, _, rpc] = &mut self.links;
+            let sender = rpc.as_mut().map(|link| &mut link.wire.sender);
+            self.engine.on_input(input, &self.clock, &mut self.port.outbox(sender));
+            self.after_input();
+        }
+        if let Err(why) = self.take_messages(source) {
+            self.lose(source, &why);
+        }
+        Ok(())
+    }
+
+    /// Drops a connection and asks for a new one.
+    #[cold]
+    fn lose(&mut self, source: Source, why: &Lost) {
+        tracing::warn!(connection = source.name(), why = %why, "connection lost");
+        self.links[source as usize] = None;
+        self.feed(None, |_| Happening::Link { source, is_up: false });
+        self.keeper.ask(Request::Connect(source));
+    }
+}
+
+/// The reader of one connection and the sender of the one that questions and transactions leave by.
+fn halves(
+    links: &mut [Option<Link>; 3],
+    source: Source,
+) -> (Option<&mut Framing>, Option<&mut Sender>) {
+    let [chain, pending, rpc] = links;
+    let reader = match source {
+        Source::Rpc => {
+            return match rpc {
+                Some(Link { wire: Wire { framing, sender }, .. }) => (Some(framing), Some(sender)),
+                None => (None, None),
+            };
+        }
+        Source::Chain => chain,
+        Source::Pending => pending,
+    };
+    let framing = reader.as_mut().map(|link| &mut link.wire.framing);
+    (framing, rpc.as_mut().map(|link| &mut link.wire.sender))
+}
+
+/// Waits until a connection has something to read; for ever if it is down.
+async fn readable(link: Option<&Link>) {
+    let Some(link) = link else { return std::future::pending().await };
+    match link.watch.readable().await {
+        Ok(mut guard) => guard.retain_ready(),
+        // The reactor is gone with the runtime; the read will say so.
+        Err(_shutting_down) => {}
+    }
+}
+
+impl Link {
+    /// Reads once, if the reactor says that there may be something.
+    fn read_if_ready(&mut self) -> io::Result<usize> {
+        let Self { watch, wire, .. } = self;
+        watch.try_io(Interest::READABLE, |_| wire.read())
+    }
+}
+
+/// Why a connection was lost.
+#[derive(Debug)]
+enum Lost {
+    /// The node ended the stream.
+    Closed,
+    /// The node said goodbye.
+    Said(Option<u16>),
+    /// The socket failed.
+    Broken(io::Error),
+    /// The node broke the framing.
+    Framing(String),
+    /// Nothing came for too long, not even a pong.
+    Silent,
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Closed => out.write_str("the node closed it"),
+            Self::Said(code) => write!(out, "the node closed it with code {}", code.unwrap_or(1005)),
+            Self::Broken(error) => write!(out, "{error}"),
+            Self::Framing(error) => write!(out, "the node broke the framing: {error}"),
+            Self::Silent => out.write_str("nothing came, not even a pong"),
+        }
+    }
+}

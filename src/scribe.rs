@@ -1,0 +1,270 @@
+//! The scribe: a cold thread that writes the hot thread's notes to the journal and to the log.
+//!
+//! Temperature: cold.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use alloy_primitives::Address;
+use anyhow::{Context, Result};
+use gannet_engine::flight::{Flight, Outcome, Settlement};
+use gannet_engine::ids::StrategyId;
+use gannet_engine::note::Note;
+use gannet_engine::plan::Plan;
+use gannet_engine::world::World;
+use rtrb::{Consumer, Producer, RingBuffer};
+use serde_json::{Value, json};
+
+use crate::config::in_ether;
+
+/// Notes on their way; a full ring is counted, never waited for.
+const RING: usize = 1 << 13;
+/// How often the scribe looks for notes.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the scribe calls things.
+#[derive(Debug)]
+pub(crate) struct Names {
+    strategies: &'static [&'static str],
+    pools: Vec<Address>,
+    tokens: Vec<Address>,
+}
+
+impl Names {
+    pub(crate) fn of(world: &World, strategies: &'static [&'static str]) -> Self {
+        let pools = world.pools.ids().iter().map(|id| world.pools.get(*id).address).collect();
+        let tokens = world.tokens.iter().map(|(_, token)| token.address).collect();
+        Self { strategies, pools, tokens }
+    }
+
+    pub(crate) fn pools(&self) -> &[Address] {
+        &self.pools
+    }
+
+    fn strategy(&self, id: StrategyId) -> &'static str {
+        self.strategies.get(id.index()).copied().unwrap_or("?")
+    }
+
+    fn plan(&self, plan: &Plan) -> Value {
+        let legs: Vec<Value> = plan
+            .legs()
+            .iter()
+            .map(|leg| {
+                json!({
+                    "pool": self.pools.get(leg.pool.index()),
+                    "zero_for_one": leg.direction.index_in() == 0,
+                    "amount_in": leg.amount_in.to_string(),
+                    "amount_out": leg.amount_out.to_string(),
+                })
+            })
+            .collect();
+        json!({
+            "strategy": self.strategy(plan.strategy),
+            "legs": legs,
+            "profit_token": self.tokens.get(plan.profit_token.index()),
+            "amount_in": plan.amount_in.to_string(),
+            "profit": plan.profit.to_string(),
+            "profit_wei": plan.profit_wei.0.to_string(),
+            "last_block": plan.last_block.0,
+            "target": plan.follows().map(|follow| follow.hash),
+        })
+    }
+}
+
+/// The hot thread's end.
+#[derive(Debug)]
+pub(crate) struct Scribe {
+    ring: Producer<Note>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    /// Notes that the ring did not take.
+    pub(crate) dropped: u64,
+}
+
+impl Scribe {
+    pub(crate) fn start(names: Names, journal: Option<&Path>) -> Result<Self> {
+        let (ring, notes) = RingBuffer::new(RING);
+        let journal = journal
+            .map(|path| {
+                let file = File::create(path);
+                file.with_context(|| format!("writing the journal {}", path.display()))
+            })
+            .transpose()?
+            .map(BufWriter::new);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut desk = Desk { names, notes, journal, is_failing: false };
+        let over = Arc::clone(&is_over);
+        let thread = std::thread::Builder::new()
+            .name("gannet-scribe".to_owned())
+            .spawn(move || {
+                // Read before the last look, so that nothing pushed before it is left.
+                while !over.load(Ordering::Acquire) {
+                    desk.work();
+                    std::thread::sleep(LOOK);
+                }
+                desk.work();
+            })
+            .context("starting the scribe thread")?;
+        Ok(Self { ring, is_over, thread: Some(thread), dropped: 0 })
+    }
+
+    pub(crate) fn take(&mut self, note: &Note) {
+        self.dropped += u64::from(self.ring.push(*note).is_err());
+    }
+}
+
+impl Drop for Scribe {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the scribe thread had panicked");
+        }
+    }
+}
+
+/// The scribe's end.
+struct Desk {
+    names: Names,
+    notes: Consumer<Note>,
+    journal: Option<BufWriter<File>>,
+    is_failing: bool,
+}
+
+impl Desk {
+    fn work(&mut self) {
+        while let Ok(note) = self.notes.pop() {
+            self.log(&note);
+            let line = self.line(&note);
+            self.write(&line);
+        }
+        if let Some(journal) = &mut self.journal {
+            let flushed = journal.flush();
+            self.report(flushed);
+        }
+    }
+
+    fn write(&mut self, line: &Value) {
+        if let Some(journal) = &mut self.journal {
+            let written = writeln!(journal, "{line}");
+            self.report(written);
+        }
+    }
+
+    /// A full disk must not stop the run; it is told once until it is over.
+    fn report(&mut self, written: std::io::Result<()>) {
+        match written {
+            Ok(()) => self.is_failing = false,
+            Err(error) if !self.is_failing => {
+                self.is_failing = true;
+                tracing::error!(%error, "the journal cannot be written; lines are lost until it can");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn line(&self, note: &Note) -> Value {
+        match note {
+            Note::Rejected { plan, reason, is_new } => json!({
+                "kind": "rejected", "reason": reason.name(), "is_new": is_new,
+                "plan": self.names.plan(plan),
+            }),
+            Note::Submitted(flight) => json!({
+                "kind": "submitted", "hash": flight.hash,
+                "wallet": flight.admitted.wallet.0, "nonce": flight.admitted.nonce,
+                "max_fee": flight.admitted.fees.max_fee.0.to_string(),
+                "priority_fee": flight.admitted.fees.priority_fee.0.to_string(),
+                "gas_limit": flight.admitted.fees.gas_limit.0,
+                "least_profit": flight.admitted.least_profit.to_string(),
+                "net_wei": flight.admitted.net_wei.0.to_string(),
+                "is_flash": flight.admitted.is_flash,
+                "plan": self.names.plan(&flight.admitted.plan),
+            }),
+            Note::Settled(flight, end) => self.outcome(flight, end),
+            Note::Refused { ticket, code } => {
+                json!({ "kind": "refused", "ticket": ticket, "code": code })
+            }
+            Note::Sealed { number, hash, next_base_fee, touched } => json!({
+                "kind": "sealed", "number": number.0, "hash": hash,
+                "next_base_fee": next_base_fee.0.to_string(), "touched": touched,
+            }),
+            Note::Freshness { freshness, at } => {
+                let reasons: Vec<_> = freshness.reasons().map(|why| why.name()).collect();
+                json!({ "kind": "freshness", "stale": reasons, "at_ns": at.0 })
+            }
+        }
+    }
+
+    fn outcome(&self, flight: &Flight, end: &Settlement) -> Value {
+        let plan = &flight.admitted.plan;
+        json!({
+            "kind": "outcome", "hash": flight.hash, "status": end.outcome.name(),
+            "strategy": self.names.strategy(plan.strategy),
+            "target": plan.follows().map(|follow| follow.hash),
+            "is_behind_target": end.is_behind_target,
+            "profit_token": self.names.tokens.get(plan.profit_token.index()),
+            "gained": end.gained.to_string(),
+            "expected": plan.profit.to_string(),
+            "gas_used": end.gas_used.0,
+            "gas_price": end.gas_price.0.to_string(),
+            "gas_paid_wei": end.gas_paid().0.to_string(),
+        })
+    }
+
+    fn log(&self, note: &Note) {
+        match note {
+            Note::Settled(flight, end) => self.log_outcome(flight, end),
+            Note::Submitted(flight) => {
+                let strategy = self.names.strategy(flight.admitted.plan.strategy);
+                let net = in_ether(i128::try_from(flight.admitted.net_wei.0).unwrap_or(i128::MAX));
+                tracing::debug!(strategy, hash = %flight.hash, net, "submitted");
+            }
+            Note::Rejected { plan, reason, .. } => {
+                let strategy = self.names.strategy(plan.strategy);
+                tracing::trace!(strategy, reason = reason.name(), "rejected");
+            }
+            Note::Refused { code, .. } => {
+                tracing::warn!(code, "the node answers a submission with an error");
+            }
+            Note::Sealed { number, touched, .. } => {
+                tracing::debug!(block = number.0, touched, "sealed");
+            }
+            Note::Freshness { freshness, .. } if freshness.is_fresh() => {
+                tracing::info!("the world is up to date: trading");
+            }
+            Note::Freshness { freshness, .. } => {
+                let reasons: Vec<_> = freshness.reasons().map(|why| why.name()).collect();
+                tracing::warn!(why = reasons.join(","), "the world is stale: not trading");
+            }
+        }
+    }
+
+    fn log_outcome(&self, flight: &Flight, end: &Settlement) {
+        let strategy = self.names.strategy(flight.admitted.plan.strategy);
+        let (outcome, gained) = (end.outcome.name(), end.gained);
+        let gas = in_ether(i128::try_from(end.gas_paid().0).unwrap_or(i128::MAX));
+        match end.outcome {
+            Outcome::Landed | Outcome::Won => {
+                let hops = flight.admitted.plan.leg_count;
+                let behind = end.is_behind_target;
+                tracing::info!(strategy, hash = %flight.hash, hops, gained, gas, behind, outcome);
+            }
+            Outcome::Reverted
+            | Outcome::Replaced
+            | Outcome::Dropped
+            | Outcome::Refused
+            | Outcome::Unsent => {
+                tracing::warn!(strategy, hash = %flight.hash, gas, outcome);
+            }
+            Outcome::Contested | Outcome::Vanished | Outcome::TargetMissing => {
+                tracing::info!(strategy, hash = %flight.hash, outcome);
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Outboxes: where signed transactions go, as types. [`Live`] sends them to the node; [`Ledger`] holds
+//! no socket at all.
+//!
+//! Temperature: hot.
+
+use gannet_engine::limits::OWN_TX_BYTES_MAX;
+use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
+use gannet_engine::query::sent_id;
+use gannet_engine::wire::hex;
+
+use crate::clock::Monotonic;
+use crate::feed::wire::Sender;
+use crate::latency::Latency;
+
+/// Longest request: the raw bytes in hex, and the JSON around them.
+const REQUEST_BYTES_MAX: usize = 2 * OWN_TX_BYTES_MAX + 128;
+
+/// Makes the outbox of a run for one input.
+pub(crate) trait Port {
+    /// The outbox.
+    type Outbox<'a>: Outbox
+    where
+        Self: 'a;
+
+    /// The outbox; `sender` is the connection that transactions leave by, if it is up.
+    fn outbox<'a>(&'a mut self, sender: Option<&'a mut Sender>) -> Self::Outbox<'a>;
+
+    /// Times of what was submitted.
+    fn latency(&self) -> &Latency;
+}
+
+/// Sends to the node.
+#[derive(Debug)]
+pub(crate) struct LivePort {
+    clock: Monotonic,
+    latency: Latency,
+    request: Vec<u8>,
+}
+
+impl LivePort {
+    pub(crate) fn new(clock: Monotonic) -> Self {
+        let request = Vec::with_capacity(REQUEST_BYTES_MAX);
+        Self { clock, latency: Latency::new(), request }
+    }
+}
+
+impl Port for LivePort {
+    type Outbox<'a> = Live<'a>;
+
+    fn outbox<'a>(&'a mut self, sender: Option<&'a mut Sender>) -> Live<'a> {
+        Live { port: self, sender }
+    }
+
+    fn latency(&self) -> &Latency {
+        &self.latency
+    }
+}
+
+/// The live outbox of one input.
+#[derive(Debug)]
+pub(crate) struct Live<'a> {
+    port: &'a mut LivePort,
+    sender: Option<&'a mut Sender>,
+}
+
+impl Outbox for Live<'_> {
+    const SETTLES: Settles = Settles::ByReceipt;
+
+    fn submit(&mut self, tx: &SignedTx<'_>, stamps: &Stamps) -> Result<(), Unsent> {
+        let Some(sender) = &mut self.sender else { return Err(Unsent::LinkDown) };
+        write_request(tx, &mut self.port.request).ok_or(Unsent::LinkDown)?;
+        // A broken connection is noticed by the read that follows; nothing was sent either way.
+        sender.send(&self.port.request).map_err(|_broken| Unsent::LinkDown)?;
+        self.port.latency.record(stamps, self.port.clock.now());
+        Ok(())
+    }
+}
+
+/// Writes the request into `out`, which never grows past its capacity.
+fn write_request(tx: &SignedTx<'_>, out: &mut Vec<u8>) -> Option<()> {
+    out.clear();
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    let mut digits = [0; 20];
+    out.extend_from_slice(decimal(sent_id(tx.ticket), &mut digits));
+    out.extend_from_slice(br#","method":"eth_sendRawTransaction","params":["0x"#);
+    let start = out.len();
+    out.resize(start + 2 * tx.raw.len(), 0);
+    hex::encode_into(tx.raw, &mut out[start..]).ok()?;
+    out.extend_from_slice(br#""]}"#);
+    debug_assert!(out.len() <= REQUEST_BYTES_MAX, "a request fits its buffer");
+    Some(())
+}
+
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        // The remainder of a division by ten is one digit.
+        digits[start] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        if number == 0 {
+            return &digits[start..];
+        }
+    }
+}
+
+/// Dry-run: keeps times, sends nothing, holds no socket and no real key.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    clock: Monotonic,
+    latency: Latency,
+}
+
+impl Ledger {
+    pub(crate) fn new(clock: Monotonic) -> Self {
+        Self { clock, latency: Latency::new() }
+    }
+}
+
+impl Port for Ledger {
+    type Outbox<'a> = &'a mut Self;
+
+    fn outbox<'a>(&'a mut self, _sender: Option<&'a mut Sender>) -> &'a mut Self {
+        self
+    }
+
+    fn latency(&self) -> &Latency {
+        &self.latency
+    }
+}
+
+impl Outbox for &mut Ledger {
+    const SETTLES: Settles = Settles::ByReplay;
+
+    fn submit(&mut self, _tx: &SignedTx<'_>, stamps: &Stamps) -> Result<(), Unsent> {
+        self.latency.record(stamps, self.clock.now());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::B256;
+    use gannet_engine::ids::WalletId;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_json_with_the_raw_bytes_in_hex() {
+        let raw: Vec<u8> = (0..=255).collect();
+        let tx = SignedTx { raw: &raw, hash: B256::ZERO, ticket: 77, wallet: WalletId(0) };
+        let mut out = Vec::with_capacity(REQUEST_BYTES_MAX);
+        write_request(&tx, &mut out).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["id"].as_u64(), Some(sent_id(77)));
+        assert_eq!(json["method"], "eth_sendRawTransaction");
+        assert_eq!(json["params"][0], alloy_primitives::hex::encode_prefixed(&raw));
+    }
+}

@@ -1,0 +1,258 @@
+//! The summary of a run: for people as a table, for machines as one JSON object.
+//!
+//! Temperature: cold.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use alloy_primitives::Address;
+use gannet_engine::books::{self, Line};
+use gannet_engine::limits::BASE_TOKENS_MAX;
+use gannet_engine::pipeline::Engine;
+use gannet_engine::risk::Reject;
+use gannet_engine::units::Wei;
+use serde::{Serialize, Serializer};
+
+use crate::config::{Mode, in_ether};
+use crate::latency::Quantiles;
+
+/// An amount in JSON: a decimal string of the smallest unit.
+fn decimal<T: ToString, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&value.to_string())
+}
+
+/// What dry-run plans would have come to, by execution on the blocks that followed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Scored {
+    /// They would have paid.
+    pub won: u64,
+    /// Somebody else traded the same pools in the same block.
+    pub contested: u64,
+    /// They would not have paid, or their target did not come.
+    pub vanished: u64,
+    /// What those that won would have brought, in wei, net of gas and tips.
+    #[serde(serialize_with = "decimal")]
+    pub profit_wei: i128,
+}
+
+/// One strategy, or all of them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Totals {
+    /// Distinct opportunities that would have paid.
+    pub opportunities: u64,
+    /// Submitted.
+    pub sent: u64,
+    /// Mined with status 1.
+    pub landed: u64,
+    /// Mined with status 0.
+    pub reverted: u64,
+    /// Replaced, dropped, refused or never sent.
+    pub lost: u64,
+    /// Landed in the same block right behind the transaction that they followed.
+    pub backruns_behind_target: u64,
+    /// The books: in wei, net of gas and tips; other base tokens at their exit price now.
+    #[serde(serialize_with = "decimal")]
+    pub profit_wei: i128,
+    /// What was expected of what landed, in wei, net of gas and tips.
+    #[serde(serialize_with = "decimal")]
+    pub expected_wei: u128,
+    /// Gas used times its price, of what landed and what reverted.
+    #[serde(serialize_with = "decimal")]
+    pub gas_paid_wei: u128,
+    /// Dry-run: the scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scored: Option<Scored>,
+}
+
+/// The summary of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// `live` or `dry-run`.
+    pub mode: &'static str,
+    /// All strategies together.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Each strategy.
+    pub by_strategy: BTreeMap<&'static str, Totals>,
+    /// What came in of each base token, in its smallest unit, before gas.
+    pub base_token_deltas: BTreeMap<Address, String>,
+    /// Plans that were turned down, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// From the first byte read to the last byte written, of what was submitted.
+    pub tick_to_trade_ns: Quantiles,
+    /// The last sealed block.
+    pub block: u64,
+    /// Heads seen.
+    pub heads: u64,
+    /// Pending swaps looked at.
+    pub pending_swaps: u64,
+    /// Submissions whose end was not known when the run ended.
+    pub in_flight: usize,
+    /// Reorgs followed.
+    pub reorgs: u64,
+    /// Whether the world was up to date at the end.
+    pub is_fresh: bool,
+}
+
+impl Summary {
+    /// Sums up what an engine has done.
+    pub(crate) fn of<S>(
+        engine: &Engine<S>,
+        names: &'static [&'static str],
+        mode: Mode,
+        tick_to_trade_ns: Quantiles,
+    ) -> Self {
+        let world = &engine.world;
+        let totals_of = |line: &Line| {
+            let profit = books::profit_wei(line, world).unwrap_or_default();
+            let totals = Totals {
+                opportunities: line.opportunities,
+                lost: line.lost,
+                expected_wei: line.expected_wei,
+                ..Totals::default()
+            };
+            match mode {
+                Mode::Live => Totals {
+                    sent: line.sent,
+                    landed: line.landed,
+                    reverted: line.reverted,
+                    backruns_behind_target: line.behind_target,
+                    profit_wei: profit,
+                    gas_paid_wei: line.gas_paid.0,
+                    ..totals
+                },
+                Mode::DryRun => {
+                    let Line { won, contested, vanished, .. } = *line;
+                    let scored = Scored { won, contested, vanished, profit_wei: profit };
+                    Totals { scored: Some(scored), ..totals }
+                }
+            }
+        };
+        let lines = engine.books.lines();
+        let by_strategy =
+            names.iter().zip(lines).map(|(name, line)| (*name, totals_of(line))).collect();
+        let all = lines.iter().fold(Line::default(), |sum, line| add(&sum, line));
+        let base_token_deltas = world
+            .bases
+            .iter()
+            .zip(all.gained)
+            .map(|(base, gained)| (world.tokens.get(*base).address, gained.to_string()))
+            .collect();
+        let rejected = Reject::ALL
+            .iter()
+            .map(|reason| (reason.name(), engine.books.rejects[*reason as usize]))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        Self {
+            mode: match mode {
+                Mode::Live => "live",
+                Mode::DryRun => "dry-run",
+            },
+            totals: totals_of(&all),
+            by_strategy,
+            base_token_deltas,
+            rejected,
+            tick_to_trade_ns,
+            block: world.tip().number.0,
+            heads: engine.tally.heads,
+            pending_swaps: engine.tally.pending.iter().sum(),
+            in_flight: engine.flights.count(),
+            reorgs: world.reorgs().0,
+            is_fresh: world.freshness().is_fresh(),
+        }
+    }
+}
+
+fn add(sum: &Line, line: &Line) -> Line {
+    let mut gained = [0; BASE_TOKENS_MAX];
+    for (place, (left, right)) in gained.iter_mut().zip(sum.gained.iter().zip(&line.gained)) {
+        *place = left.saturating_add(*right);
+    }
+    Line {
+        opportunities: sum.opportunities + line.opportunities,
+        sent: sum.sent + line.sent,
+        landed: sum.landed + line.landed,
+        reverted: sum.reverted + line.reverted,
+        lost: sum.lost + line.lost,
+        behind_target: sum.behind_target + line.behind_target,
+        won: sum.won + line.won,
+        contested: sum.contested + line.contested,
+        vanished: sum.vanished + line.vanished,
+        gained,
+        gas_paid: Wei(sum.gas_paid.0.saturating_add(line.gas_paid.0)),
+        expected_wei: sum.expected_wei.saturating_add(line.expected_wei),
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "summary ({}, up to block {})", self.mode, self.block)?;
+        if self.totals.scored.is_some() {
+            self.write_scores(out)?;
+        } else {
+            self.write_trades(out)?;
+        }
+        if self.in_flight > 0 {
+            writeln!(out, "  {} submissions were still in flight", self.in_flight)?;
+        }
+        if !self.rejected.is_empty() {
+            let rejected: Vec<String> =
+                self.rejected.iter().map(|(why, count)| format!("{why} {count}")).collect();
+            writeln!(out, "  turned down: {}", rejected.join(", "))?;
+        }
+        let Quantiles { p50, p99, max } = self.tick_to_trade_ns;
+        let us = |ns: u64| format!("{}.{} µs", ns / 1_000, ns % 1_000 / 100);
+        write!(out, "  tick to trade: p50 {}, p99 {}, max {}", us(p50), us(p99), us(max))
+    }
+}
+
+impl Summary {
+    fn rows(&self) -> impl Iterator<Item = (&'static str, &Totals)> {
+        self.by_strategy.iter().map(|(name, totals)| (*name, totals)).chain([("all", &self.totals)])
+    }
+
+    fn write_trades(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "  {:<14}{:>8}{:>8}{:>8}{:>10}{:>8}{:>14}{:>14}{:>14}",
+            "strategy", "found", "sent", "landed", "reverted", "behind", "profit ETH", "expected", "gas ETH"
+        )?;
+        for (name, totals) in self.rows() {
+            let ether = |wei: u128| in_ether(i128::try_from(wei).unwrap_or(i128::MAX));
+            writeln!(
+                out,
+                "  {name:<14}{:>8}{:>8}{:>8}{:>10}{:>8}{:>14}{:>14}{:>14}",
+                totals.opportunities,
+                totals.sent,
+                totals.landed,
+                totals.reverted,
+                totals.backruns_behind_target,
+                in_ether(totals.profit_wei),
+                ether(totals.expected_wei),
+                ether(totals.gas_paid_wei),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_scores(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "  {:<14}{:>8}{:>8}{:>11}{:>10}{:>18}",
+            "strategy", "found", "won", "contested", "vanished", "would-be ETH"
+        )?;
+        for (name, totals) in self.rows() {
+            let scored = totals.scored.clone().unwrap_or_default();
+            writeln!(
+                out,
+                "  {name:<14}{:>8}{:>8}{:>11}{:>10}{:>18}",
+                totals.opportunities,
+                scored.won,
+                scored.contested,
+                scored.vanished,
+                in_ether(scored.profit_wei),
+            )?;
+        }
+        Ok(())
+    }
+}

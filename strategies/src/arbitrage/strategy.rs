@@ -1,0 +1,68 @@
+//! The arbitrage strategy: search what moved, propose what pays.
+//!
+//! Temperature: hot.
+
+use alloc::vec::Vec;
+
+use gannet_engine::ids::PoolId;
+use gannet_engine::limits::TOUCHED_MAX;
+use gannet_engine::plan::{Bid, Plans};
+use gannet_engine::search::{FOUND_MAX, Searcher};
+use gannet_engine::strategy::{Ctx, InitError, Strategy};
+use gannet_engine::world::World;
+
+use super::Config;
+
+/// Takes cycles that a sealed block has left open.
+#[derive(Debug)]
+pub struct Arbitrage {
+    config: Config,
+    searcher: Option<Searcher>,
+    /// Pools to look at besides those that moved: all of them at first, then those of the cycles
+    /// that paid last time. What was turned down for a busy wallet is so proposed again.
+    watched: Vec<PoolId>,
+}
+
+impl Strategy for Arbitrage {
+    const NAME: &'static str = "arbitrage";
+    type Config = Config;
+
+    fn new(config: Config) -> Self {
+        Self { config, searcher: None, watched: Vec::new() }
+    }
+
+    fn init(&mut self, world: &World) -> Result<(), InitError> {
+        let Config { hops_max, .. } = self.config;
+        let searcher = Searcher::new(&world.pools, &world.bases, world.native, hops_max);
+        if searcher.index().is_empty() {
+            return Err(InitError::NoCycles);
+        }
+        self.searcher = Some(searcher);
+        self.watched = Vec::with_capacity(world.pools.len() + TOUCHED_MAX);
+        self.watched.extend_from_slice(world.pools.ids());
+        Ok(())
+    }
+
+    fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
+        let Some(searcher) = &mut self.searcher else { return };
+        let Ctx { world, touched } = *ctx;
+        searcher.refresh(&world.pools, touched);
+
+        let room = self.watched.capacity() - self.watched.len();
+        self.watched.extend_from_slice(&touched[..touched.len().min(room)]);
+        let limits = searcher.limits_worth(self.config.max_input);
+        let last_block = world.tip().number.plus(self.config.valid_blocks);
+        let bid = Bid::Share(self.config.tip_share_bps);
+        let mut paying = [PoolId(0); FOUND_MAX];
+        let mut paying_count = 0;
+        searcher.search(&world.pools, &self.watched, &limits, &mut |found| {
+            if let Some(plan) = found.plan(world, bid, last_block) {
+                plans.propose(&plan);
+                paying[paying_count] = found.legs[0].pool;
+                paying_count += 1;
+            }
+        });
+        self.watched.clear();
+        self.watched.extend_from_slice(&paying[..paying_count]);
+    }
+}
