@@ -212,6 +212,9 @@ fn print<T: Serialize + std::fmt::Display>(
 }
 
 fn start_log(format: LogFormat, filter: &str) -> Result<()> {
+    // A bare level is ours; libraries then tell their warnings only.
+    let is_level = filter.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let filter = if is_level { format!("warn,gannet={filter}") } else { filter.to_owned() };
     let filter = EnvFilter::try_new(filter).context("--log: not a filter")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {

@@ -41,7 +41,7 @@ pub use gannet_strategies as strategies;
 
 pub use self::clock::Monotonic;
 pub use self::config::{
-    Amount, Config, Endpoint, KeySource, Mode, NamedFactory, Node, Problem, Problems, Runtime, Wallet,
+    Config, Endpoint, KeySource, Mode, NamedFactory, Node, Problem, Problems, Runtime, Wallet,
 };
 pub use self::latency::Quantiles;
 pub use self::run::run;

@@ -82,9 +82,9 @@ fn write_request(tx: &SignedTx<'_>, out: &mut Vec<u8>) -> Option<()> {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     let mut digits = [0; 20];
     out.extend_from_slice(decimal(sent_id(tx.ticket), &mut digits));
-    out.extend_from_slice(br#","method":"eth_sendRawTransaction","params":["0x"#);
+    out.extend_from_slice(br#","method":"eth_sendRawTransaction","params":[""#);
     let start = out.len();
-    out.resize(start + 2 * tx.raw.len(), 0);
+    out.resize(start + 2 + 2 * tx.raw.len(), 0);
     hex::encode_into(tx.raw, &mut out[start..]).ok()?;
     out.extend_from_slice(br#""]}"#);
     debug_assert!(out.len() <= REQUEST_BYTES_MAX, "a request fits its buffer");

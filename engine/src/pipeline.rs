@@ -178,9 +178,8 @@ impl<S: StrategySet> Engine<S> {
         match self.world.apply_target(target) {
             Err(unfit) => self.tally.unfit(unfit),
             Ok(mark) => {
-                let ctx = Ctx { world: &self.world, touched: self.world.touched() };
+                let ctx = Ctx { world: &self.world, touched: self.world.supposed() };
                 self.strategies.on_pending(&ctx, target, &mut self.plans);
-                self.world.clear_touched();
                 if self.world.take_back(mark).is_err() {
                     self.world.set_stale(crate::world::Stale::Lost, true);
                 }

@@ -16,7 +16,7 @@ use crate::gas::GasTable;
 use crate::ids::WalletId;
 use crate::limits::{BASE_TOKENS_MAX, TAKEN_MAX};
 use crate::plan::{Bid, Plan};
-use crate::units::Wei;
+use crate::units::{Gas, Wei};
 use crate::world::World;
 use crate::world::hash::FixedState;
 
@@ -267,7 +267,8 @@ impl Risk {
         let legs = plan.legs().len();
         let gas_limit = self.gas.limit(legs, is_flash).min(world.chain.tx_gas_max);
         let gas = self.gas.expected(legs, is_flash);
-        let offer = Offer::of(plan, world, gas_limit, gas)?;
+        let gas_units = GasUnits { limit: gas_limit, expected: gas };
+        let offer = Offer::of(plan, world, gas_units, self.limits.gas_price_max)?;
         let net_wei = plan.profit_wei.less(offer.expected.times_gas(gas));
         let net_wei = net_wei.ok_or(Reject::BelowMinProfit)?;
         if net_wei < self.limits.min_profit {
@@ -326,6 +327,13 @@ impl Risk {
     }
 }
 
+/// What a program uses, and what it may use.
+#[derive(Clone, Copy)]
+struct GasUnits {
+    limit: Gas,
+    expected: Gas,
+}
+
 /// The price of a unit of gas, as offered.
 struct Offer {
     priority: Wei,
@@ -342,8 +350,8 @@ impl Offer {
     fn of(
         plan: &Plan,
         world: &World,
-        limit: crate::units::Gas,
-        gas: crate::units::Gas,
+        gas: GasUnits,
+        cap: Wei,
     ) -> Result<Self, Reject> {
         let next = world.tip().next_base_fee;
         let ahead = plan.last_block.0.saturating_sub(world.next_block().0);
@@ -357,12 +365,13 @@ impl Offer {
                 copied_cap: follow.max_fee,
             }),
             Bid::Share(share) => {
-                let left = plan.profit_wei.less(next.times_gas(gas));
+                let left = plan.profit_wei.less(next.times_gas(gas.expected));
                 let left = left.ok_or(Reject::BelowMinProfit)?;
-                let wished = share.of(left.0).checked_div(u128::from(gas.0)).unwrap_or(0);
-                let afforded = plan.profit_wei.0.checked_div(u128::from(limit.0)).unwrap_or(0);
-                let bounded = afforded.checked_sub(dearest.0).ok_or(Reject::BelowMinProfit)?;
-                let priority = Wei(wished.min(bounded));
+                let wished = share.of(left.0).checked_div(u128::from(gas.expected.0)).unwrap_or(0);
+                let afforded = plan.profit_wei.0.checked_div(u128::from(gas.limit.0)).unwrap_or(0);
+                let bounded = Wei(afforded).less(dearest).ok_or(Reject::BelowMinProfit)?;
+                let allowed = cap.less(dearest).ok_or(Reject::GasPriceCap)?;
+                let priority = Wei(wished).min(bounded).min(allowed);
                 Ok(Self {
                     priority,
                     expected: next.plus(priority),

@@ -58,6 +58,70 @@ impl Wei {
     }
 }
 
+/// Why a text is no amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmountError {
+    /// Not a number and a unit.
+    Shape,
+    /// A unit other than wei, gwei and ether.
+    Unit,
+    /// Digits below one wei.
+    TooFine,
+    /// More than 2^128 − 1 wei.
+    TooLarge,
+}
+
+impl fmt::Display for AmountError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Shape => "no amount; write for example \"0.05 ether\" or \"30 gwei\"",
+            Self::Unit => "no such unit; use wei, gwei or ether",
+            Self::TooFine => "finer than one wei",
+            Self::TooLarge => "more than 2^128 wei",
+        })
+    }
+}
+
+impl core::error::Error for AmountError {}
+
+impl core::str::FromStr for Wei {
+    type Err = AmountError;
+
+    /// Reads an amount as people write it: `0.05 ether`, `30 gwei`, `1 wei`. Exact; nothing is rounded.
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let (number, unit) = text.trim().split_once(' ').ok_or(AmountError::Shape)?;
+        let decimals = match unit.trim() {
+            "ether" => 18,
+            "gwei" => 9,
+            "wei" => 0,
+            _ => return Err(AmountError::Unit),
+        };
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if whole.is_empty() {
+            return Err(AmountError::Shape);
+        }
+        if fraction.len() > decimals {
+            return Err(AmountError::TooFine);
+        }
+        let zeros = core::iter::repeat_n(b'0', decimals - fraction.len());
+        let digits = whole.bytes().chain(fraction.bytes()).chain(zeros);
+        digits.into_iter().try_fold(0_u128, |sum, digit| {
+            let digit = digit.is_ascii_digit().then(|| digit - b'0').ok_or(AmountError::Shape)?;
+            let shifted = sum.checked_mul(10).ok_or(AmountError::TooLarge)?;
+            shifted.checked_add(u128::from(digit)).ok_or(AmountError::TooLarge)
+        })
+        .map(Self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Wei {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = alloc::string::String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl fmt::Debug for Wei {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} wei", self.0)
@@ -82,5 +146,44 @@ impl Bps {
         // Split, so that the product cannot overflow.
         let (whole, rest) = (amount / 10_000, amount % 10_000);
         whole.saturating_mul(self.0 as u128).saturating_add(rest * self.0 as u128 / 10_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact() {
+        let wei = |text: &str| text.parse::<Wei>().unwrap().0;
+        assert_eq!(wei("0.05 ether"), 50_000_000_000_000_000);
+        assert_eq!(wei("30 gwei"), 30_000_000_000);
+        assert_eq!(wei("1 wei"), 1);
+        assert_eq!(wei("0.000000000000000001 ether"), 1);
+        assert_eq!(wei("1.5 gwei"), 1_500_000_000);
+        assert_eq!(wei("340282366920938463463374607431768211455 wei"), u128::MAX);
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused_with_a_reason() {
+        for (text, reason) in [
+            ("1", AmountError::Shape),
+            ("1 eth", AmountError::Unit),
+            ("-1 ether", AmountError::Shape),
+            ("1e3 wei", AmountError::Shape),
+            (". ether", AmountError::Shape),
+            ("1..2 ether", AmountError::Shape),
+            ("0.5 wei", AmountError::TooFine),
+            ("999999999999999999999999 ether", AmountError::TooLarge),
+        ] {
+            assert_eq!(text.parse::<Wei>(), Err(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_never_overflows() {
+        assert_eq!(Bps(5_000).of(u128::MAX), u128::MAX / 2);
+        assert_eq!(Bps(1).of(9_999), 0);
+        assert_eq!(Bps::ALL.of(12_345), 12_345);
     }
 }

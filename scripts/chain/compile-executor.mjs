@@ -2,11 +2,12 @@
 // With --check nothing is written: the exit code says whether the committed artifact is what the source compiles to.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { compile, sha256 } from './lib/solc.mjs';
 
-const ABI = new URL('../../abi/', import.meta.url).pathname;
+const ABI = fileURLToPath(new URL('../../abi/', import.meta.url));
 const ARTIFACT = `${ABI}Executor.json`;
 
 // Deployed once, called thousands of times: optimise for calls. Via IR costs compile time only, and saves gas per call.

@@ -111,7 +111,12 @@ async fn check_node<S>(config: &Config<S>, report: &mut Report) {
     report.note("latency", latency(&provider).await);
     for source in Source::ALL {
         let opened = connect::open(&config.node, source, 1);
-        let found = opened.map(|_| "subscribes".to_owned()).map_err(|error| format!("{error:#}"));
+        let what = match source {
+            Source::Chain => "heads and logs are announced",
+            Source::Pending => "pending transactions are announced",
+            Source::Rpc => "questions and transactions are taken",
+        };
+        let found = opened.map(|_| what.to_owned()).map_err(|error| format!("{error:#}"));
         report.note(source.name(), found);
     }
     for (index, wallet) in config.wallets.iter().enumerate() {

@@ -20,7 +20,6 @@ use gannet_engine::units::Wei;
 use gannet_engine::world::Factory;
 use toml::{Table, Value};
 
-pub use self::amount::Amount;
 pub(crate) use self::amount::in_ether;
 pub use self::problems::{Problem, Problems};
 pub use self::secret::KeySource;
@@ -129,16 +128,20 @@ fn set(file: &mut Table, path: &str, text: &str) -> Result<(), String> {
     let parsed: Option<Table> = format!("value = {text}").parse().ok();
     let value = parsed.and_then(|mut table| table.remove("value"));
     let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut keys = path.split('.').peekable();
-    let mut place = keys.next().map(|key| file.entry(key).or_insert(Value::Table(Table::new())));
-    while let (Some(held), Some(key)) = (place.take(), keys.next()) {
-        place = match held {
-            Value::Table(table) => Some(table.entry(key).or_insert(Value::Table(Table::new()))),
-            Value::Array(items) => key.parse().ok().and_then(|index: usize| items.get_mut(index)),
-            _ => None,
+    let nowhere = || format!("there is no place `{path}` in the file");
+    let mut keys = path.split('.');
+    let empty = || Value::Table(Table::new());
+    let mut place = file.entry(keys.next().ok_or_else(nowhere)?).or_insert_with(empty);
+    for key in keys {
+        place = match place {
+            Value::Table(table) => table.entry(key).or_insert_with(empty),
+            Value::Array(items) => {
+                let index: usize = key.parse().map_err(|_no_index| nowhere())?;
+                items.get_mut(index).ok_or_else(nowhere)?
+            }
+            _ => return Err(nowhere()),
         };
     }
-    let place = place.ok_or_else(|| format!("there is no place `{path}` in the file"))?;
     *place = value;
     Ok(())
 }
@@ -383,11 +386,10 @@ fn check_bases(bases: Option<Vec<Address>>, problems: &mut Problems) -> Vec<Addr
 fn check_risk(file: &mut Table, funding: Funding, problems: &mut Problems) -> (Limits, bool) {
     let table = problems.table(file, "risk");
     let raw: raw::Risk = problems.section(&table, "risk");
-    let amount = |amount: Option<Amount>, default: u128| amount.map_or(Wei(default), |amount| amount.0);
     let limits = Limits {
-        min_profit: amount(raw.min_profit, 1_000_000_000_000_000),
-        gas_price_max: amount(raw.gas_price_max, 200_000_000_000),
-        notional_max: amount(raw.notional_max, 100_000_000_000_000_000_000),
+        min_profit: raw.min_profit.unwrap_or(Wei(500_000_000_000_000)),
+        gas_price_max: raw.gas_price_max.unwrap_or(Wei(500_000_000_000)),
+        notional_max: raw.notional_max.unwrap_or(Wei(100_000_000_000_000_000_000)),
         funding,
     };
     (limits, raw.allow_public_mempool.unwrap_or(false))

@@ -6,9 +6,8 @@
 //! Temperature: cold.
 
 use alloy_primitives::Address;
+use gannet_engine::units::Wei;
 use serde::Deserialize;
-
-use super::amount::Amount;
 
 /// `[chain]`
 #[derive(Debug, Default, Deserialize)]
@@ -67,9 +66,9 @@ pub(super) struct Universe {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Risk {
-    pub(super) min_profit: Option<Amount>,
-    pub(super) gas_price_max: Option<Amount>,
-    pub(super) notional_max: Option<Amount>,
+    pub(super) min_profit: Option<Wei>,
+    pub(super) gas_price_max: Option<Wei>,
+    pub(super) notional_max: Option<Wei>,
     pub(super) allow_public_mempool: Option<bool>,
 }
 

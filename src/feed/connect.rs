@@ -121,30 +121,46 @@ fn secure(host: &str, tcp: TcpStream) -> Result<Tls> {
     Ok(Tls::new(ClientConnection::new(Arc::new(config), name)?, tcp))
 }
 
-/// Reads one byte at a time, so that the handshake swallows not a byte of the first frame.
-struct ByByte<'a>(&'a mut Socket);
+/// Longest answer to a handshake, in bytes.
+const ANSWER_BYTES_MAX: usize = 16 * 1_024;
 
-impl Read for ByByte<'_> {
+/// Lends the socket for the handshake: reads up to the blank line that ends the answer and not a byte
+/// further, so that nothing of the first frame is swallowed.
+struct UpToBlankLine<'a> {
+    socket: &'a mut Socket,
+    answer: Vec<u8>,
+    given: usize,
+}
+
+impl Read for UpToBlankLine<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match out.first_mut() {
-            Some(first) => self.0.read(std::slice::from_mut(first)),
-            None => Ok(0),
+        while !self.answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if self.answer.len() == ANSWER_BYTES_MAX || self.socket.read(&mut byte)? == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.answer.push(byte[0]);
         }
+        let left = &self.answer[self.given..];
+        let count = left.len().min(out.len());
+        out[..count].copy_from_slice(&left[..count]);
+        self.given += count;
+        Ok(count)
     }
 }
 
-impl Write for ByByte<'_> {
+impl Write for UpToBlankLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.socket.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Write::flush(self.0)
+        Write::flush(self.socket)
     }
 }
 
 fn upgrade(url: &str, socket: &mut Socket) -> Result<()> {
-    match tungstenite::client(url, ByByte(socket)) {
+    match tungstenite::client(url, UpToBlankLine { socket, answer: Vec::new(), given: 0 }) {
         Ok(_) => Ok(()),
         Err(error) => bail!("the node refuses the WebSocket handshake: {error}"),
     }

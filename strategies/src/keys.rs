@@ -4,11 +4,8 @@
 //!
 //! Temperature: cold.
 
-use alloc::format;
-use alloc::string::String;
-
 use gannet_engine::limits::HOPS_MAX;
-use gannet_engine::units::{Bps, Wei};
+use gannet_engine::units::Bps;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -40,44 +37,4 @@ pub(crate) fn blocks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, 
         return Ok(blocks);
     }
     Err(D::Error::custom(format_args!("found {blocks}; wanted 1 to {VALID_BLOCKS_MAX} blocks")))
-}
-
-/// An amount of the native token with its unit, as in `"0.5 ether"` or `"30 gwei"`.
-pub(crate) fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Wei, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_amount(&text).map(Wei).ok_or_else(|| {
-        D::Error::custom(format_args!("`{text}` is no amount; write for example \"0.5 ether\""))
-    })
-}
-
-/// Exact: what is finer than one wei is no amount.
-fn parse_amount(text: &str) -> Option<u128> {
-    let (number, unit) = text.trim().split_once(' ')?;
-    let decimals: usize = match unit.trim() {
-        "ether" => 18,
-        "gwei" => 9,
-        "wei" => 0,
-        _ => return None,
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
-    if whole.is_empty() || !is_number(whole) || !is_number(fraction) || fraction.len() > decimals {
-        return None;
-    }
-    format!("{whole}{fraction:0<decimals$}").parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_are_exact_or_refused() {
-        assert_eq!(parse_amount("0.05 ether"), Some(50_000_000_000_000_000));
-        assert_eq!(parse_amount("1.5 gwei"), Some(1_500_000_000));
-        assert_eq!(parse_amount("7 wei"), Some(7));
-        for wrong in ["7", "7 eth", "-7 wei", "0.5 wei", ". ether", "1e3 wei", "9 9 wei"] {
-            assert_eq!(parse_amount(wrong), None, "{wrong}");
-        }
-    }
 }

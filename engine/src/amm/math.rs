@@ -177,7 +177,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+        cases: 20_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
         #[test]
         fn division_agrees_with_512_bit_arithmetic(

@@ -122,7 +122,11 @@ fn any_pool() -> impl Strategy<Value = ConstantProduct> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn quotes_agree_with_the_formula_in_512_bits(pool in any_pool(), amount in any_reserve()) {

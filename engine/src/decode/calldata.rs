@@ -3,8 +3,8 @@
 //! Takes decoded calldata and returns what the swap fixes. Total on hostile calldata: offsets may
 //! point anywhere, lengths may be anything, and none of it is followed out of the data. What the
 //! contract would accept but nobody sends in earnest (an address with something in its upper bytes)
-//! is refused rather than guessed at. The layout is the contract's own: offsets count from the first
-//! argument, need not be canonical, and bytes after the last argument are ignored.
+//! is refused rather than guessed at. The layout is the contract's own: offsets count from the
+//! first argument, need not be canonical, and bytes after the last argument are ignored.
 //!
 //! Temperature: hot.
 
@@ -173,10 +173,11 @@ pub enum Call<'a> {
 pub struct RouterSwap<'a> {
     /// Which function; its methods say what is exact and what is native.
     pub function: RouterFunction,
-    /// What is exact, in the smallest unit of the first token (exact in) or of the last (exact out).
+    /// What is exact, in the smallest unit of the first token (exact in) or of the last (exact
+    /// out).
     pub amount: u128,
-    /// Least output (exact in) or most input (exact out); a larger number saturates, which no amount
-    /// of a pool can tell from the number itself.
+    /// Least output (exact in) or most input (exact out); a larger number saturates, which no
+    /// amount of a pool can tell from the number itself.
     pub limit: u128,
     /// The tokens, in order.
     pub path: Path<'a>,
@@ -373,11 +374,15 @@ mod tests {
     use super::*;
 
     sol! {
-        function swapExactTokensForTokens(uint256 a, uint256 b, address[] path, address to, uint256 end);
-        function swapTokensForExactTokens(uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapExactTokensForTokens(
+            uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapTokensForExactTokens(
+            uint256 a, uint256 b, address[] path, address to, uint256 end);
         function swapExactETHForTokens(uint256 a, address[] path, address to, uint256 end);
-        function swapTokensForExactETH(uint256 a, uint256 b, address[] path, address to, uint256 end);
-        function swapExactTokensForETH(uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapTokensForExactETH(
+            uint256 a, uint256 b, address[] path, address to, uint256 end);
+        function swapExactTokensForETH(
+            uint256 a, uint256 b, address[] path, address to, uint256 end);
         function swapETHForExactTokens(uint256 a, address[] path, address to, uint256 end);
         function swapExactTokensForTokensSupportingFeeOnTransferTokens(
             uint256 a, uint256 b, address[] path, address to, uint256 end);
@@ -422,8 +427,14 @@ mod tests {
                     swapETHForExactTokensCall { a, path, to, end }.abi_encode()
                 }
                 RouterFunction::ExactTokensForTokensWithFee => {
-                    swapExactTokensForTokensSupportingFeeOnTransferTokensCall { a, b, path, to, end }
-                        .abi_encode()
+                    swapExactTokensForTokensSupportingFeeOnTransferTokensCall {
+                        a,
+                        b,
+                        path,
+                        to,
+                        end,
+                    }
+                    .abi_encode()
                 }
                 RouterFunction::ExactNativeForTokensWithFee => {
                     swapExactETHForTokensSupportingFeeOnTransferTokensCall { a, path, to, end }
@@ -551,7 +562,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(input in prop::collection::vec(any::<u8>(), 0..400), pick in 0_usize..10) {
+        fn no_bytes_panic(
+            input in prop::collection::vec(any::<u8>(), 0..400), pick in 0_usize..10,
+        ) {
             let selector = RouterFunction::ALL.get(pick).map_or(PAIR_SWAP, |name| name.selector());
             let input = [&selector[..], &input].concat();
             let _ignored = parse(&input, U256::ZERO);

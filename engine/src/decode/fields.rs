@@ -10,7 +10,7 @@ use alloy_primitives::U256;
 
 use crate::decode::DecodeError;
 use crate::wire::hex::{self, HexError};
-use crate::wire::json::{JsonError, Scanner, Value};
+use crate::wire::json::{JsonError, Scanner};
 
 macro_rules! fields {
     ($($name:ident = $key:literal,)*) => {
@@ -141,25 +141,29 @@ impl Field {
     }
 }
 
-/// Compares two short byte strings by a few overlapping words: a call of `memcmp` costs more.
+/// Compares two short byte strings by overlapping words: a call of `memcmp` costs more.
 #[inline]
 fn is_same(name: &[u8], key: &[u8]) -> bool {
     if name.len() != key.len() {
         return false;
     }
-    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) if name.len() <= 16 => {
-            key.first_chunk() == Some(first) && key.last_chunk() == Some(last)
-        }
-        (None, None) => name.iter().zip(key).all(|(name, key)| name == key),
-        (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => name == key,
+    match name.len() {
+        0..=3 => name.iter().zip(key).all(|(name, key)| name == key),
+        4..=7 => has_same_ends::<4>(name, key),
+        8..=16 => has_same_ends::<8>(name, key),
+        _ => name == key,
     }
+}
+
+#[inline]
+fn has_same_ends<const N: usize>(name: &[u8], key: &[u8]) -> bool {
+    name.first_chunk::<N>() == key.first_chunk() && name.last_chunk::<N>() == key.last_chunk()
 }
 
 /// The known members of one JSON object, each as it is written; the last of a kind counts.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
-    /// Empty where there is none.
+    /// Empty where there is none, or null.
     tokens: [&'a [u8]; FIELD_COUNT],
 }
 
@@ -184,7 +188,7 @@ impl<'a> Fields<'a> {
         while let Some(key) = scanner.next_key()? {
             let token = scanner.token()?;
             if let Some(field) = Field::of(key) {
-                fields.tokens[field as usize] = token;
+                fields.tokens[field as usize] = if token == b"null" { &[] } else { token };
             }
         }
         Ok(fields)
@@ -202,7 +206,7 @@ impl<'a> Fields<'a> {
     #[inline]
     pub fn token(&self, field: Field) -> Option<&'a [u8]> {
         match self.tokens[field as usize] {
-            [] | b"null" => None,
+            [] => None,
             token => Some(token),
         }
     }
@@ -213,8 +217,12 @@ impl<'a> Fields<'a> {
     /// When it is absent, or something else.
     #[inline]
     pub fn text(&self, field: Field) -> Result<&'a [u8], DecodeError> {
-        let token = self.token(field).ok_or(DecodeError::Missing(field))?;
-        Value::of_token(token).scalar().ok_or(DecodeError::Invalid(field))
+        match self.tokens[field as usize] {
+            [b'"', contents @ .., b'"'] => Ok(contents),
+            digits @ [b'0'..=b'9', ..] => Ok(digits),
+            [] => Err(DecodeError::Missing(field)),
+            _ => Err(DecodeError::Invalid(field)),
+        }
     }
 
     /// An array, with its brackets; empty if it is absent.

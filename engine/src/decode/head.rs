@@ -1,7 +1,7 @@
 //! Block headers: what the world follows and what fees are computed from.
 //!
-//! Comes from `newHeads` and from replies to `eth_getBlockBy…` alike. A header without a bloom counts
-//! as one that may contain everything, so that nothing is ever missed because of it.
+//! Comes from `newHeads` and from replies to `eth_getBlockBy…` alike. A header without a bloom
+//! counts as one that may contain everything, so that nothing is ever missed because of it.
 //!
 //! Temperature: hot.
 
@@ -54,8 +54,11 @@ impl Head {
             None
         };
         let miner = if fields.has(Field::Miner) { fields.bytes(Field::Miner)? } else { [0; 20] };
-        let bloom =
-            if fields.has(Field::LogsBloom) { fields.bytes(Field::LogsBloom)? } else { [0xff; 256] };
+        let bloom = if fields.has(Field::LogsBloom) {
+            fields.bytes(Field::LogsBloom)?
+        } else {
+            [0xff; 256]
+        };
         Ok(Self {
             number: fields.u64(Field::Number)?,
             hash: B256::new(fields.bytes(Field::Hash)?),
@@ -138,8 +141,7 @@ mod tests {
     );
 
     fn head_of(text: &str) -> Result<Head, DecodeError> {
-        let Message::Notification { item: Item::Head(head), .. } = parse(text.as_bytes())?
-        else {
+        let Message::Notification { item: Item::Head(head), .. } = parse(text.as_bytes())? else {
             unreachable!("not a head: {text}")
         };
         Ok(head)
@@ -166,8 +168,10 @@ mod tests {
     fn the_bloom_answers_as_alloys_does() {
         let head = head_of(VERBATIM).unwrap();
         // The block's only log: this address and topic 1.
-        let address = Address::new(*b"\x5f\xbd\xb2\x31\x56\x78\xaf\xec\xb3\x67\xf0\x32\xd9\x3f\x64\
-            \x2f\x64\x18\x0a\xa3");
+        let address = Address::new(
+            *b"\x5f\xbd\xb2\x31\x56\x78\xaf\xec\xb3\x67\xf0\x32\xd9\x3f\x64\
+            \x2f\x64\x18\x0a\xa3",
+        );
         assert!(head.may_contain(&BloomBits::of(address.as_slice())));
         assert!(head.may_contain_topic(&B256::with_last_byte(1)));
         for byte in 0..=255 {
@@ -189,13 +193,8 @@ mod tests {
             let renamed = format_key(field.name());
             head_of(&VERBATIM.replace(&format_key_of(field.name()), &renamed))
         };
-        for field in [
-            Field::Number,
-            Field::Hash,
-            Field::Timestamp,
-            Field::GasLimit,
-            Field::GasUsed,
-        ] {
+        for field in [Field::Number, Field::Hash, Field::Timestamp, Field::GasLimit, Field::GasUsed]
+        {
             assert_eq!(missing(field), Err(DecodeError::Missing(field)));
         }
         assert_eq!(missing(Field::BaseFeePerGas).unwrap().base_fee, None);

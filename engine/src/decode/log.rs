@@ -177,8 +177,7 @@ mod tests {
     );
 
     fn log_of(text: &str) -> Result<Log<'_>, DecodeError> {
-        let Message::Notification { item: Item::Log(log), .. } = parse(text.as_bytes())?
-        else {
+        let Message::Notification { item: Item::Log(log), .. } = parse(text.as_bytes())? else {
             unreachable!("not a log: {text}")
         };
         Ok(log)

@@ -2,8 +2,8 @@
 //!
 //! The entry of decode. A notification's kind is decided by the shape of what it carries and not by
 //! its subscription id, because a notification may overtake the reply that tells the id, and by no
-//! key's place, because nobody promises an order. One pass: members are noted while the kind is still
-//! unknown, and converted once it is.
+//! key's place, because nobody promises an order. One pass: members are noted while the kind is
+//! still unknown, and converted once it is.
 //!
 //! Temperature: hot.
 
@@ -227,7 +227,8 @@ mod tests {
 
     fn notification(result: &str) -> String {
         [
-            r#"{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"0x3","result":"#,
+            r#"{"jsonrpc":"2.0","method":"eth_subscription","#,
+            r#""params":{"subscription":"0x3","result":"#,
             result,
             "}}",
         ]

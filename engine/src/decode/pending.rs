@@ -1,11 +1,12 @@
 //! Pending transactions with every signed field, and their raw bytes.
 //!
-//! A subscription sends a transaction as JSON, but a bundle needs its raw bytes, so they are encoded
-//! again and their keccak must be the announced hash: that proves that every signed field was read
-//! right and that the node did not alter one. The sender is not signed in and stays the node's word.
+//! A subscription sends a transaction as JSON, but a bundle needs its raw bytes, so they are
+//! encoded again and their keccak must be the announced hash: that proves that every signed field
+//! was read right and that the node did not alter one. The sender is not signed in and stays the
+//! node's word.
 //!
-//! Transactions of types 0 (with and without chain id) to 4 are known. A blob transaction is encoded
-//! in the form that is hashed, without its sidecar: it verifies, but cannot be sent on.
+//! Transactions of types 0 (with and without chain id) to 4 are known. A blob transaction is
+//! encoded in the form that is hashed, without its sidecar: it verifies, but cannot be sent on.
 //!
 //! Temperature: hot.
 

@@ -1,9 +1,9 @@
 //! Chains of constant-product swaps as one curve, and the input at which a cycle pays most.
 //!
 //! Each hop is `out = g·x / (1 + h·x)`. Two of them in a row are again of that form, with
-//! `g = g₁·g₂` and `h = h₁ + h₂·g₁`, so a cycle of any length is one curve, and `out − x` is largest
-//! at `x* = (√g − 1) / h`, if `g > 1` at all. (In the usual notation `K·x / (M + N·x)` this is
-//! `g = K/M`, `h = N/M`; dividing by M keeps the numbers small, so that f64 suffices.)
+//! `g = g₁·g₂` and `h = h₁ + h₂·g₁`, so a cycle of any length is one curve, and `out − x` is
+//! largest at `x* = (√g − 1) / h`, if `g > 1` at all. (In the usual notation `K·x / (M + N·x)` this
+//! is `g = K/M`, `h = N/M`; dividing by M keeps the numbers small, so that f64 suffices.)
 //!
 //! Invariants: floats only; what is found here is a candidate, and [`sizing`](super::sizing) turns
 //! it into exact integers.

@@ -108,7 +108,7 @@ pub struct SearchCounts {
     pub screened: u64,
     /// Of those, expanded to pools.
     pub expanded: u64,
-    /// Expansions that stopped at [`COMBINATIONS_MAX`].
+    /// Expansions that stopped at the limit of combinations.
     pub cut_short: u64,
     /// Cycles sized in integers.
     pub sized: u64,

@@ -8,6 +8,9 @@
 //!
 //! Total on hostile bytes: every loop ends with the input, and nesting is bounded.
 //!
+//! The steps of the walk are inlined by force: a pending transaction takes a hundred of them, and
+//! as calls they made it an eighth slower.
+//!
 //! Temperature: hot.
 
 use memchr::memchr2;
@@ -78,8 +81,8 @@ impl<'a> Value<'a> {
 /// [`next_item`](Self::next_item).
 #[derive(Clone, Debug)]
 pub struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    /// What has not been read yet.
+    rest: &'a [u8],
     /// Just after an opening bracket, where no comma may stand.
     is_fresh: bool,
 }
@@ -88,16 +91,17 @@ impl<'a> Scanner<'a> {
     /// A scanner at the start of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, is_fresh: true }
+        Self { rest: bytes, is_fresh: true }
     }
 
     /// The next value's first byte, without reading it; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> Option<u8> {
         loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other.copied(),
+            match self.rest {
+                [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] => self.rest = rest,
+                [first, ..] => return Some(*first),
+                [] => return None,
             }
         }
     }
@@ -128,7 +132,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// When neither a key nor the end of the object follows.
-    #[inline]
+    #[inline(always)]
     pub fn next_key(&mut self) -> Result<Option<&'a [u8]>, JsonError> {
         if !self.next_member(b'}')? {
             return Ok(None);
@@ -163,21 +167,20 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// When no whole value follows.
-    #[inline]
+    #[inline(always)]
     pub fn token(&mut self) -> Result<&'a [u8], JsonError> {
         let first = self.peek().ok_or(JsonError::Truncated)?;
-        let start = self.at;
         self.is_fresh = false;
-        self.at = match first {
-            b'"' => string_end(self.bytes, start + 1).ok_or(JsonError::Truncated)? + 1,
-            b'{' | b'[' => container_end(self.bytes, start)?,
-            b'-' | b'0'..=b'9' => number_end(self.bytes, start),
-            b't' => self.literal_end(start, b"true")?,
-            b'f' => self.literal_end(start, b"false")?,
-            b'n' => self.literal_end(start, b"null")?,
+        let length = match first {
+            b'"' => string_end(self.rest, 1).ok_or(JsonError::Truncated)? + 1,
+            b'{' | b'[' => container_end(self.rest)?,
+            b'-' | b'0'..=b'9' => number_end(self.rest),
+            b't' => literal_end(self.rest, b"true")?,
+            b'f' => literal_end(self.rest, b"false")?,
+            b'n' => literal_end(self.rest, b"null")?,
             _ => return Err(JsonError::Unexpected),
         };
-        self.bytes.get(start..self.at).ok_or(JsonError::Truncated)
+        self.take(length)
     }
 
     /// Reads past one value of any kind.
@@ -192,8 +195,8 @@ impl<'a> Scanner<'a> {
     /// What has not been read yet.
     #[must_use]
     #[inline]
-    pub fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Makes sure that nothing but whitespace is left.
@@ -209,25 +212,37 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a string's contents; the scanner stands at its opening quote.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<&'a [u8], JsonError> {
-        let start = self.at + 1;
-        let end = string_end(self.bytes, start).ok_or(JsonError::Truncated)?;
-        self.at = end + 1;
-        self.bytes.get(start..end).ok_or(JsonError::Truncated)
+        let end = string_end(self.rest, 1).ok_or(JsonError::Truncated)?;
+        let quoted = self.take(end)?;
+        self.skip_byte();
+        Ok(quoted.get(1..).unwrap_or_default())
     }
 
-    #[inline]
+    #[inline(always)]
+    fn take(&mut self, length: usize) -> Result<&'a [u8], JsonError> {
+        let (token, rest) = self.rest.split_at_checked(length).ok_or(JsonError::Truncated)?;
+        self.rest = rest;
+        Ok(token)
+    }
+
+    #[inline(always)]
+    fn skip_byte(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+
+    #[inline(always)]
     fn next_member(&mut self, close: u8) -> Result<bool, JsonError> {
         let was_fresh = self.is_fresh;
         self.is_fresh = false;
         match self.peek() {
             Some(byte) if byte == close => {
-                self.at += 1;
+                self.skip_byte();
                 Ok(false)
             }
             Some(b',') if !was_fresh => {
-                self.at += 1;
+                self.skip_byte();
                 Ok(true)
             }
             Some(_) if was_fresh => Ok(true),
@@ -235,27 +250,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
         if self.peek() == Some(byte) {
-            self.at += 1;
+            self.skip_byte();
             return Ok(());
         }
         Err(self.unexpected())
     }
 
-    #[inline]
-    fn literal_end(&self, start: usize, word: &[u8]) -> Result<usize, JsonError> {
-        let end = start + word.len();
-        match self.bytes.get(start..end) {
-            Some(text) if text == word => Ok(end),
-            Some(_) => Err(JsonError::Unexpected),
-            None => Err(JsonError::Truncated),
-        }
-    }
-
     const fn unexpected(&self) -> JsonError {
-        if self.at < self.bytes.len() { JsonError::Unexpected } else { JsonError::Truncated }
+        if self.rest.is_empty() { JsonError::Truncated } else { JsonError::Unexpected }
     }
 }
 
@@ -338,10 +343,10 @@ const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 
-/// The place after the object or array that opens at `start`.
-fn container_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
+/// Length of the object or array that `bytes` start with.
+fn container_end(bytes: &[u8]) -> Result<usize, JsonError> {
     let mut nesting = Nesting::default();
-    let mut at = start;
+    let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => at = string_end(bytes, at + 1).ok_or(JsonError::Truncated)?,
@@ -394,12 +399,17 @@ impl Nesting {
 
 const _: () = assert!(DEPTH_MAX == u64::BITS, "one bit per open bracket");
 
-fn number_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start;
-    while let Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E') = bytes.get(at) {
-        at += 1;
+fn number_end(bytes: &[u8]) -> usize {
+    let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    bytes.iter().take_while(is_part).count()
+}
+
+fn literal_end(bytes: &[u8], word: &[u8]) -> Result<usize, JsonError> {
+    match bytes.get(..word.len()) {
+        Some(text) if text == word => Ok(word.len()),
+        Some(_) => Err(JsonError::Unexpected),
+        None => Err(JsonError::Truncated),
     }
-    at
 }
 
 #[cfg(test)]
@@ -500,9 +510,8 @@ mod tests {
         leaf.prop_recursive(5, 60, 8, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..8).prop_map(Into::into),
-                proptest::collection::vec(("[\\PC\\\\\"]{0,20}", inner), 0..8).prop_map(|list| {
-                    serde_json::Value::Object(list.into_iter().collect())
-                }),
+                proptest::collection::vec(("[\\PC\\\\\"]{0,20}", inner), 0..8)
+                    .prop_map(|list| { serde_json::Value::Object(list.into_iter().collect()) }),
             ]
         })
     }
@@ -526,7 +535,9 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_container_is_truncated(value in values(), cut in any::<proptest::sample::Index>()) {
+        fn a_cut_container_is_truncated(
+            value in values(), cut in any::<proptest::sample::Index>(),
+        ) {
             let text = serde_json::to_vec(&serde_json::json!([value])).unwrap();
             let cut = cut.index(text.len());
             prop_assert_eq!(Scanner::new(&text[..cut]).token(), Err(JsonError::Truncated));

@@ -1,8 +1,9 @@
 //! Bytes to messages: WebSocket frames, newline-delimited streams, JSON, hexadecimal and RLP.
 //!
-//! The first stop of every frame. Nothing here knows what a message means; that is `decode`. The two
-//! readers own one fixed buffer each, into which the shell reads its socket, and lend out messages
-//! from it; everything else works on borrowed bytes. All of it is total: no input makes it panic.
+//! The first stop of every frame. Nothing here knows what a message means; that is `decode`. The
+//! two readers own one fixed buffer each, into which the shell reads its socket, and lend out
+//! messages from it; everything else works on borrowed bytes. All of it is total: no input makes it
+//! panic.
 //!
 //! ```text
 //! socket ─► websocket | newline ─► message ─► json ─► spans ─► hex ─► values

@@ -2,9 +2,9 @@
 //!
 //! Nodes write one value a line, but not every node ends every line, and nobody should wait for a
 //! newline that does not come. So a value ends where its outermost bracket closes, and whitespace
-//! between values means nothing. Every byte is looked at once, however the stream is cut into reads.
-//! Used like [`websocket::Reader`](super::websocket::Reader), with the same rule for what is too
-//! long: it is skipped, never buffered, and reported once when it has passed.
+//! between values means nothing. Every byte is looked at once, however the stream is cut into
+//! reads. Used like [`websocket::Reader`](super::websocket::Reader), with the same rule for what is
+//! too long: it is skipped, never buffered, and reported once when it has passed.
 //!
 //! Only strings and the number of open brackets are told apart here; whether a value is JSON is for
 //! the scanner to say. Anything but an object or an array ends the stream with an error.
@@ -68,8 +68,8 @@ impl Reader {
         if self.is_over || live == 0 {
             (self.start, self.scanned, self.end) = (0, 0, 0);
         } else if room == 0 || (room < HEADROOM_BYTES && live <= self.start) {
-            // Cheap: no more is moved than was read since the last time. Or else there is no room, and
-            // then a value of nearly the whole buffer is moved once.
+            // Cheap: no more is moved than was read since the last time. Or else there is no room,
+            // and then a value of nearly the whole buffer is moved once.
             self.buffer.copy_within(self.start..self.end, 0);
             self.scanned -= self.start;
             self.end = live;
@@ -84,8 +84,8 @@ impl Reader {
         self.end = self.end.saturating_add(count).min(self.buffer.len());
     }
 
-    /// The next value as [`Message::Text`], or [`Message::Skipped`]; `None` when more bytes are needed
-    /// or the stream is over.
+    /// The next value as [`Message::Text`], or [`Message::Skipped`]; `None` when more bytes are
+    /// needed or the stream is over.
     ///
     /// # Errors
     /// When something stands between values; after that there are no more.
@@ -117,10 +117,8 @@ impl Reader {
     #[inline]
     fn open(&mut self) -> bool {
         let unread = self.buffer.get(self.scanned..self.end).unwrap_or_default();
-        let spaces = unread
-            .iter()
-            .take_while(|byte| matches!(byte, b'\n' | b'\r' | b' ' | b'\t'))
-            .count();
+        let spaces =
+            unread.iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | b' ' | b'\t')).count();
         self.start = self.scanned + spaces;
         self.scanned = self.start;
         match unread.get(spaces) {
@@ -239,8 +237,11 @@ mod tests {
             proptest::collection::vec(inner, 0..5).prop_map(Into::into)
         });
         (value, any::<bool>()).prop_map(|(value, is_object)| {
-            let whole =
-                if is_object { serde_json::json!({"]}": value}) } else { serde_json::json!([value]) };
+            let whole = if is_object {
+                serde_json::json!({"]}": value})
+            } else {
+                serde_json::json!([value])
+            };
             serde_json::to_vec(&whole).unwrap()
         })
     }
@@ -270,7 +271,9 @@ mod tests {
         #[test]
         fn no_bytes_panic(
             stream in proptest::collection::vec(
-                prop_oneof![any::<u8>(), proptest::sample::select(b"{}[]\"\\ \n".to_vec())], 0..400),
+                prop_oneof![any::<u8>(), proptest::sample::select(b"{}[]\"\\ \n".to_vec())],
+                0..400,
+            ),
             chunks in proptest::collection::vec(1_usize..50, 1..5),
         ) {
             let mut reader = Reader::new(64);
@@ -283,9 +286,8 @@ mod tests {
     fn a_value_needs_no_newline_behind_it() {
         let mut reader = Reader::new(64);
         let seen = read_all(&mut reader, b"{\"a\":1}{\"b\":\"}\"}\n\n[{}] ", &[1]);
-        let expected: Vec<_> = ["{\"a\":1}", "{\"b\":\"}\"}", "[{}]"]
-            .map(|value| Seen::Value(value.into()))
-            .into();
+        let expected: Vec<_> =
+            ["{\"a\":1}", "{\"b\":\"}\"}", "[{}]"].map(|value| Seen::Value(value.into())).into();
         assert_eq!(seen, expected);
     }
 

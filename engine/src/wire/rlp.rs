@@ -1,10 +1,10 @@
 //! RLP (Ethereum's serialisation) into a caller's buffer, from either end.
 //!
-//! [`Writer`] goes left to right: `decode` re-encodes other people's transactions with it while their
-//! JSON is read once. [`Tail`] goes right to left: `sign` writes our own envelopes with it, so that
-//! what does not change stands still at the end and every header knows its length. Integers are
-//! minimal, as consensus demands. A buffer that is too short is remembered and reported at the end,
-//! never written past.
+//! [`Writer`] goes left to right: `decode` re-encodes other people's transactions with it while
+//! their JSON is read once. [`Tail`] goes right to left: `sign` writes our own envelopes with it,
+//! so that what does not change stands still at the end and every header knows its length. Integers
+//! are minimal, as consensus demands. A buffer that is too short is remembered and reported at the
+//! end, never written past.
 //!
 //! Temperature: hot.
 
@@ -87,7 +87,10 @@ const fn significant_bytes(value: usize) -> usize {
 
 /// A header's bytes, at the end of the array, and how many they are.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "both lengths were compared with a byte's worth")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "both lengths were compared with a byte's worth"
+)]
 fn header(kind: u8, payload: usize) -> ([u8; HEADER_BYTES_MAX], usize) {
     let mut bytes = [0; HEADER_BYTES_MAX];
     if payload <= SHORT_MAX {
@@ -425,7 +428,8 @@ mod tests {
     fn nodes() -> impl Strategy<Value = Node> {
         let lengths = prop_oneof![0..4_usize, 50..60_usize, 250..260_usize, 0..600_usize];
         let leaf = prop_oneof![
-            lengths.prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length))
+            lengths
+                .prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length))
                 .prop_map(Node::String),
             (any::<[u64; 4]>(), 0..256_usize)
                 .prop_map(|(limbs, shift)| Node::Integer(U256::from_limbs(limbs) >> shift)),

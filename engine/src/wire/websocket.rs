@@ -1,13 +1,14 @@
 //! WebSocket frames (RFC 6455, client side) without I/O: one fixed buffer in, messages out.
 //!
-//! The shell reads its socket into [`Reader::spare`], says how much came with [`Reader::filled`], and
-//! takes messages from [`Reader::next`] until there is none. Messages are lent out of the buffer.
-//! Fragments are put together in place, control frames may stand between them, and a message longer
-//! than the capacity is skipped by its length, never buffered, and reported once when it has passed.
-//! After a protocol error or a close the reader yields nothing more: the connection is to be dropped.
+//! The shell reads its socket into [`Reader::spare`], says how much came with [`Reader::filled`],
+//! and takes messages from [`Reader::next`] until there is none. Messages are lent out of the
+//! buffer. Fragments are put together in place, control frames may stand between them, and a
+//! message longer than the capacity is skipped by its length, never buffered, and reported once
+//! when it has passed. After a protocol error or a close the reader yields nothing more: the
+//! connection is to be dropped.
 //!
-//! Text is not checked to be UTF-8: the JSON scanner does not depend on it, and the check would cost
-//! as much as the scan.
+//! Text is not checked to be UTF-8: the JSON scanner does not depend on it, and the check would
+//! cost as much as the scan.
 //!
 //! Temperature: hot.
 
@@ -438,12 +439,7 @@ pub const fn header_bytes(payload_bytes: usize) -> usize {
 #[must_use]
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "each arm holds only lengths that fit")]
-pub fn encode_header(
-    opcode: Opcode,
-    payload_bytes: usize,
-    mask: [u8; 4],
-    out: &mut [u8],
-) -> usize {
+pub fn encode_header(opcode: Opcode, payload_bytes: usize, mask: [u8; 4], out: &mut [u8]) -> usize {
     let length = header_bytes(payload_bytes);
     let Some([first, second, rest @ ..]) = out.get_mut(..length) else { return 0 };
     *first = FIN | opcode as u8;
@@ -750,9 +746,7 @@ mod tests {
 
     #[test]
     fn every_breach_of_the_protocol_is_named() {
-        let long = |first: u8, length: u64| {
-            [&[first, 127][..], &length.to_be_bytes()].concat()
-        };
+        let long = |first: u8, length: u64| [&[first, 127][..], &length.to_be_bytes()].concat();
         for (stream, error) in [
             (vec![0x81, 0x80], WireError::Masked),
             (vec![0xc1, 0x00], WireError::ReservedBits),
@@ -821,8 +815,8 @@ mod tests {
 
     #[test]
     fn data_is_moved_rarely_though_the_buffer_is_small() {
-        // Messages of 1,000 bytes through a buffer for one of 1,500: reads cut each of them, and yet
-        // what is moved stays below what is read.
+        // Messages of 1,000 bytes through a buffer for one of 1,500: reads cut each of them, and
+        // yet what is moved stays below what is read.
         let stream = frame(1, true, &[b'x'; 1_000]).repeat(200);
         let mut reader = Reader::new(1_500);
         let (mut fed, mut moved, mut count) = (0, 0, 0);

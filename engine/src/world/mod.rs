@@ -95,6 +95,7 @@ pub struct World {
     follower: Follower,
     undo: UndoLog,
     touched: Touched,
+    supposed: Touched,
 }
 
 /// What a world is made of; see [`World::new`].
@@ -122,7 +123,7 @@ impl World {
     #[cold]
     pub fn new(universe: Universe) -> Self {
         let Universe { chain, tokens, pools, factories, bases, native, anchor } = universe;
-        let touched = Touched::new(pools.len());
+        let (touched, supposed) = (Touched::new(pools.len()), Touched::new(pools.len()));
         let undo = UndoLog::new(UNDO_ENTRIES_MAX);
         let follower = Follower::new(anchor, undo.mark());
         let freshness = Freshness::default();
@@ -139,6 +140,7 @@ impl World {
             follower,
             undo,
             touched,
+            supposed,
         }
     }
 
@@ -182,6 +184,12 @@ impl World {
         self.touched.clear();
     }
 
+    /// Pools that the pending swap moves which is supposed to have landed.
+    #[must_use]
+    pub fn supposed(&self) -> &[PoolId] {
+        self.supposed.as_slice()
+    }
+
     /// Sets a pool's reserves to what its own log says; our overlay, if any, is added.
     fn set_reserves(&mut self, pool: PoolId, reserves: [u128; 2]) {
         let entry = self.pools.entry_mut(pool);
@@ -216,7 +224,7 @@ impl World {
     }
 
     /// Applies a pending swap as if it had just landed, and returns the mark to take it back.
-    /// Its pools are in [`World::touched`] then.
+    /// Its pools are in [`World::supposed`] then.
     ///
     /// # Errors
     /// When it would not land on this state; nothing is changed then.
@@ -229,6 +237,7 @@ impl World {
             return Err(Unfit::PastDeadline);
         }
         let mark = self.undo.mark();
+        self.supposed.clear();
         match self.apply_hops(target) {
             Ok(()) => Ok(mark),
             Err(unfit) => {
@@ -276,7 +285,7 @@ impl World {
             let after = entry.state.after_swap(amount, out, hop.direction);
             self.undo.remember(hop.pool, entry);
             entry.state = after.ok_or(Unfit::NoLiquidity)?;
-            self.touched.push(hop.pool);
+            self.supposed.push(hop.pool);
             amount = out;
         }
         match target.terms {

@@ -24,7 +24,9 @@ use gannet_engine::world::{Tip, Universe, World};
 use revm::context::result::{ExecutionResult, Output};
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
 use revm::database::{DbAccount, InMemoryDB};
-use revm::handler::{ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetContext, MainnetEvm};
+use revm::handler::{
+    ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetContext, MainnetEvm,
+};
 use revm::primitives::hardfork::SpecId;
 use serde_json::Value;
 
@@ -66,8 +68,10 @@ pub(crate) mod abi {
             function swap(uint256 out0, uint256 out1, address to, bytes data) external;
         }
         interface Router {
-            function getAmountOut(uint256 amount, uint256 reserveIn, uint256 reserveOut) external view returns (uint256);
-            function getAmountIn(uint256 amount, uint256 reserveIn, uint256 reserveOut) external view returns (uint256);
+            function getAmountOut(uint256 amount, uint256 reserveIn, uint256 reserveOut)
+                external view returns (uint256);
+            function getAmountIn(uint256 amount, uint256 reserveIn, uint256 reserveOut)
+                external view returns (uint256);
         }
         interface Executor {
             function owner() external view returns (address);
@@ -92,8 +96,9 @@ pub(crate) mod abi {
 /// Creation code of `name` in `file`, which is under the repository's root.
 fn bytecode(file: &str, name: Option<&str>) -> Vec<u8> {
     let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{path}: {error}: run scripts/chain/install"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!("{path}: {error} (npm packages: run scripts/chain/install)")
+    });
     let json: Value = serde_json::from_str(&text).expect("an artifact is JSON");
     let contract = name.map_or(&json, |name| &json[name]);
     hex::decode(contract["bytecode"].as_str().expect("an artifact has bytecode")).expect("hex")
@@ -137,7 +142,7 @@ impl Receipt {
 
 /// The name of an error: the executor's are found by their selectors.
 pub(crate) fn error_name(data: &[u8]) -> String {
-    const ERRORS: [&str; 12] = [
+    const ERRORS: [&str; 13] = [
         "NotOwner",
         "NotOperator",
         "ZeroAddress",
@@ -149,10 +154,11 @@ pub(crate) fn error_name(data: &[u8]) -> String {
         "MissingCallback",
         "TransferFailed",
         "TipNeedsWrappedNative",
+        "TipFailed",
         "BelowMinimumProfit",
     ];
     let is_named = |name: &&&str| data == &keccak256(format!("{name}()"))[..4];
-    if let Some(name) = ERRORS.iter().chain(&["TipFailed"]).find(is_named) {
+    if let Some(name) = ERRORS.iter().find(is_named) {
         return (*name).into();
     }
     Revert::abi_decode(data).map_or_else(|_| hex::encode(data), |revert| revert.reason)
@@ -179,7 +185,13 @@ impl Chain {
     }
 
     /// Sends a transaction with `value` wei, and keeps what it changes if `keeps`.
-    fn run(&mut self, from: Address, kind: TxKind, (value, data): (u128, Vec<u8>), keeps: bool) -> Receipt {
+    fn run(
+        &mut self,
+        from: Address,
+        kind: TxKind,
+        (value, data): (u128, Vec<u8>),
+        keeps: bool,
+    ) -> Receipt {
         let tx = TxEnv {
             caller: from,
             kind,
@@ -246,7 +258,7 @@ impl Chain {
     }
 
     /// Who gets the tips.
-    pub(crate) fn set_coinbase(&mut self, coinbase: Address) {
+    pub(crate) const fn set_coinbase(&mut self, coinbase: Address) {
         self.evm.ctx.block.beneficiary = coinbase;
     }
 }
@@ -333,7 +345,10 @@ impl Market {
     /// A token of `tests/sol/Token.sol`.
     pub(crate) fn odd_token(&mut self, name: &str, arguments: &[u8]) -> TokenId {
         let address = self.contract(name, arguments);
-        self.world.tokens.insert(address, arguments.last().copied().unwrap_or(18)).expect("there is room")
+        self.world
+            .tokens
+            .insert(address, arguments.last().copied().unwrap_or(18))
+            .expect("there is room")
     }
 
     /// A contract of `tests/sol`.
@@ -357,12 +372,21 @@ impl Market {
         let is_sorted = a < b;
         let sorted = |[x, y]: [TokenId; 2]| if is_sorted { [x, y] } else { [y, x] };
         let id = self.list(pair, sorted(tokens), [1; 2]);
-        self.set_reserves(id, if is_sorted { reserves } else { [reserves[1], reserves[0]] }, FEE_PIPS);
+        self.set_reserves(
+            id,
+            if is_sorted { reserves } else { [reserves[1], reserves[0]] },
+            FEE_PIPS,
+        );
         id
     }
 
     /// Tells the world of a pool, and nobody else.
-    pub(crate) fn list(&mut self, address: Address, tokens: [TokenId; 2], reserves: [u128; 2]) -> PoolId {
+    pub(crate) fn list(
+        &mut self,
+        address: Address,
+        tokens: [TokenId; 2],
+        reserves: [u128; 2],
+    ) -> PoolId {
         let state = ConstantProduct::new(reserves, FEE_PIPS).expect("reserves have 112 bits");
         let entry = PoolEntry::new(address, FactoryId(0), tokens, state.into());
         self.world.pools.insert(entry).expect("there is room")
@@ -371,7 +395,8 @@ impl Market {
     /// Sets a pool's reserves (in its own order) on the chain and in the world.
     pub(crate) fn set_reserves(&mut self, pool: PoolId, reserves: [u128; 2], fee_pips: u32) {
         let entry = self.world.pools.entry_mut(pool);
-        entry.state = ConstantProduct::new(reserves, fee_pips).expect("reserves have 112 bits").into();
+        entry.state =
+            ConstantProduct::new(reserves, fee_pips).expect("reserves have 112 bits").into();
         let (pair, tokens) = (entry.address, entry.tokens);
         let [low, high] = reserves.map(U256::from);
         let word = low | (high << 112) | (U256::from(LAST_TRADE) << 224);

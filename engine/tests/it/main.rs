@@ -1,11 +1,16 @@
 //! The engine against the contracts' own bytecode, run by revm.
 //!
-//! [`evm`] is a small chain in memory with real pairs, the real router and the compiled executor, and
-//! an engine's world that mirrors it. [`differential`] holds the arithmetic and the calldata against
+//! [`evm`] is a chain in memory with real pairs, the real router and the compiled executor, and an
+//! engine's world that mirrors it. [`differential`] holds the arithmetic and the calldata against
 //! it at random; [`executor`] is what the executor promises, one promise a test.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
+#![expect(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "tests print what they measured, and take a seed"
+)]
 
 mod differential;
 mod evm;

@@ -1,15 +1,18 @@
 // Starts and ends a node as a child process, so that none is ever left behind.
 
-import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync } from 'node:fs';
+import { mkdirSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import { BALANCE_ETHER, CHAIN_ID, COUNT, MNEMONIC } from './accounts.mjs';
+import { endChild, spawnGuarded } from './child.mjs';
 import { Rpc } from './rpc.mjs';
 
-const ANVIL = new URL('../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil', import.meta.url).pathname;
+const ANVIL = fileURLToPath(new URL('../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil', import.meta.url));
+/** What mainnet had for years; a deployment's transactions are sized for it. */
+export const BLOCK_GAS = 30_000_000;
 const START_TIMEOUT_MS = 30_000;
 
 /** Starts anvil with an empty chain on which nothing is mined yet. `port` 0 picks a free one. */
@@ -22,7 +25,7 @@ export async function startAnvil({ port, log, ipc }) {
     '--mnemonic': MNEMONIC,
     '--accounts': COUNT,
     '--balance': BALANCE_ETHER,
-    '--gas-limit': 30_000_000,
+    '--gas-limit': BLOCK_GAS,
     '--order': 'fees',
     ...(ipc && { '--ipc': ipc }),
   };
@@ -36,18 +39,17 @@ export async function startAnvil({ port, log, ipc }) {
 export async function startNode({ command, args, options, port, log }) {
   mkdirSync(path.dirname(log), { recursive: true });
   const output = openSync(log, 'w');
-  // The kernel ends the child when this process dies, however it dies. `setpriv` is in util-linux; without it a SIGKILL of
-  // this process would leave the node running.
-  const guarded = ['/usr/bin/setpriv', '/bin/setpriv'].find(existsSync);
-  const argv = guarded ? [guarded, '--pdeathsig', 'KILL', '--', command, ...args] : [command, ...args];
-  const child = spawn(argv[0], argv.slice(1), { ...options, stdio: ['ignore', output, output] });
+  const child = spawnGuarded(command, args, { ...options, stdio: ['ignore', output, output] });
 
   const node = {
     pid: child.pid,
     http: `http://127.0.0.1:${port}`,
     ws: `ws://127.0.0.1:${port}`,
     onExit: () => {},
-    stop: () => stop(child),
+    stop: () => {
+      node.onExit = () => {};
+      return endChild(child);
+    },
   };
   let failed = null;
   child.on('error', (error) => (failed = error.message));
@@ -62,17 +64,8 @@ export async function startNode({ command, args, options, port, log }) {
     if (rpc) return Object.assign(node, { rpc });
     await sleep(25);
   }
-  await stop(child);
+  await endChild(child);
   throw new Error(`the node did not start: ${failed ?? 'no answer in time'}; see ${log}`);
-}
-
-async function stop(child) {
-  const gone = () => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
-  for (const [signal, patienceMs] of [['SIGTERM', 3000], ['SIGKILL', 3000]]) {
-    if (gone()) return;
-    child.kill(signal);
-    for (let waited = 0; waited < patienceMs && !gone(); waited += 20) await sleep(20);
-  }
 }
 
 /** `port` if nobody listens there, or any free port for 0. */

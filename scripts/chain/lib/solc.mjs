@@ -7,9 +7,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
-const CACHE = new URL('../.cache/', import.meta.url).pathname;
+const CACHE = fileURLToPath(new URL('../.cache/', import.meta.url));
 const COMPILERS = { '0.6.12': 'solc-0612', '0.8.30': 'solc-0830' };
 
 /**

@@ -4,6 +4,7 @@
 // committed config.toml names them. Append to these lists, never insert, or all later addresses move.
 
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 import { Interface, getCreate2Address, keccak256, parseUnits, solidityPacked } from 'ethers';
 
@@ -11,8 +12,8 @@ import * as accounts from './accounts.mjs';
 import { Batch, setBaseFee } from './batch.mjs';
 import { compile } from './solc.mjs';
 
-const MODULES = new URL('../node_modules/', import.meta.url).pathname;
-const SOL = new URL('../sol/', import.meta.url).pathname;
+const MODULES = fileURLToPath(new URL('../node_modules/', import.meta.url));
+const SOL = fileURLToPath(new URL('../sol/', import.meta.url));
 const BASE_FEE_AFTER_DEPLOYMENT = 10_000_000_000n;
 const FEE_PIPS = 3000;
 export const FOREVER = 2n ** 40n; // a deadline

@@ -15,7 +15,6 @@ pub struct Config {
     #[serde(deserialize_with = "keys::hops")]
     pub hops_max: usize,
     /// The most that goes into one cycle, by its worth in the native token.
-    #[serde(deserialize_with = "keys::amount")]
     pub max_input: Wei,
     /// Share of the profit that the followed swap must have made, in basis points. What was open
     /// before it belongs to the arbitrage strategy, which need not wait for anybody.

@@ -64,7 +64,7 @@ fn weth_usdc_weth_takes_the_published_profit_with_less_input() {
     assert_eq!(gain(&hops, 11_207_426_183_057_463_779), 256_654_733_122_117_753, "published");
     let found = best_input(&hops, u128::MAX).unwrap();
     assert_eq!(found.profit, 256_654_733_122_117_753);
-    // Thirteen plateaus share that profit; the published one is the dearest of them.
+    // Twenty-one counts of USDC share that profit; the published one is the dearest of them.
     assert!(found.amount_in <= 11_207_426_183_057_463_779);
 }
 
@@ -145,7 +145,11 @@ fn bound(hops: &[Hop<'_>], found: &Sizing) -> i128 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 3_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn cycles_of_small_pools_are_within_the_bound_of_brute_force(

@@ -520,3 +520,6 @@ impl Follower {
         self.open.highest = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

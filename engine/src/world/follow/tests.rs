@@ -1,0 +1,328 @@
+//! Following the chain: every order of heads and logs ends in the chain's state.
+//!
+//! Temperature: cold.
+
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use alloy_primitives::{Address, Bloom};
+
+use super::*;
+use crate::amm::{ConstantProduct, Pool};
+use crate::chain::ChainSpec;
+use crate::ids::{FactoryId, TokenId};
+use crate::world::Universe;
+use crate::world::pools::{PoolEntry, PoolTable};
+use crate::world::tokens::TokenTable;
+
+const POOL: Address = Address::repeat_byte(0x11);
+const ANCHOR: u64 = 100;
+
+fn hash(name: u64) -> B256 {
+    B256::from(alloy_primitives::U256::from(name))
+}
+
+/// A chain as a test tells it, and the world that follows it.
+struct Story {
+    world: World,
+    queries: Queries,
+    clock: u64,
+}
+
+fn story() -> Story {
+    let mut tokens = TokenTable::new(2);
+    let bases: Vec<TokenId> =
+        [1, 2].map(|byte| tokens.insert(Address::repeat_byte(byte), 18).unwrap()).into();
+    let mut pools = PoolTable::new(1);
+    let state = ConstantProduct::new([1_000, 1_000], 3_000).unwrap().into();
+    pools.insert(PoolEntry::new(POOL, FactoryId(0), [bases[0], bases[1]], state)).unwrap();
+    pools.index_pairs();
+    let anchor =
+        Tip { number: BlockNumber(ANCHOR), hash: hash(ANCHOR), ..Tip::default() };
+    let world = World::new(Universe {
+        chain: ChainSpec::ethereum(1, Address::repeat_byte(1)),
+        tokens,
+        pools,
+        factories: Vec::new(),
+        native: bases[0],
+        bases,
+        anchor,
+    });
+    Story { world, queries: Queries::default(), clock: 0 }
+}
+
+/// A block: its height, its name (a number that is its hash) and its parent's name.
+#[derive(Clone, Copy)]
+struct Block(u64, u64, u64);
+
+impl Story {
+    fn head(&mut self, Block(number, name, parent): Block, is_quiet: bool) -> Progress {
+        let bloom = if is_quiet { Bloom::ZERO } else { Bloom::repeat_byte(0xff) };
+        let head = Head {
+            number,
+            hash: hash(name),
+            parent_hash: hash(parent),
+            bloom,
+            ..Head::default()
+        };
+        self.world.on_head(&head, Nanos(self.clock), &mut self.queries)
+    }
+
+    /// A head whose logs must be asked for.
+    fn busy(&mut self, block: Block) -> Progress {
+        self.head(block, false)
+    }
+
+    /// A head whose bloom filter excludes our events.
+    fn quiet(&mut self, block: Block) -> Progress {
+        self.head(block, true)
+    }
+
+    fn log(&mut self, block: u64, index: u32, reserve: u128) -> LogFate {
+        let json = log(block, index, reserve);
+        self.world.on_log(&Log::parse(json.as_bytes()).unwrap()).unwrap()
+    }
+
+    /// The node's answer to the question for the open block's logs.
+    fn answer(&mut self, block: u64, logs: &[(u32, u128)]) -> Result<Progress, DecodeError> {
+        let opened = self.world.follower.opened;
+        let json = list(block, logs);
+        let (at, queries) = (Nanos(self.clock), &mut self.queries);
+        self.world.on_block_logs((opened, json.as_bytes()), at, queries, None)
+    }
+
+    fn reserve(&self) -> u128 {
+        match self.world.pools.get(PoolId(0)).state {
+            Pool::ConstantProduct(pool) => pool.reserves()[0],
+        }
+    }
+
+    fn asked(&mut self) -> Vec<Query> {
+        let asked = self.queries.as_slice().to_vec();
+        self.queries.clear();
+        asked
+    }
+
+    fn tip(&self) -> u64 {
+        self.world.tip().number.0
+    }
+}
+
+fn log(block: u64, index: u32, reserve: u128) -> String {
+    format!(
+        r#"{{"address":"{POOL:#x}","topics":["{SYNC}"],"data":"0x{reserve:064x}{:064x}",
+        "blockNumber":"0x1","blockHash":"{}","transactionHash":"{}","transactionIndex":"{:#x}",
+        "logIndex":"{index:#x}","removed":false}}"#,
+        7,
+        hash(block),
+        hash(u64::from(index) + 1_000),
+        index / 10,
+    )
+}
+
+fn list(block: u64, logs: &[(u32, u128)]) -> String {
+    let logs: Vec<String> =
+        logs.iter().map(|(index, reserve)| log(block, *index, *reserve)).collect();
+    format!("[{}]", logs.join(","))
+}
+
+#[test]
+fn a_block_without_our_events_is_sealed_by_its_head() {
+    let mut story = story();
+    assert_eq!(story.quiet(Block(101, 101, 100)), Progress::AtHead);
+    assert_eq!((story.tip(), story.asked()), (101, Vec::new()));
+}
+
+#[test]
+fn a_block_with_our_events_stays_open_until_its_list_comes() {
+    let mut story = story();
+    assert_eq!(story.busy(Block(101, 101, 100)), Progress::None);
+    assert!(story.world.open_block().is_some());
+    assert!(matches!(story.asked()[..], [Query::BlockLogs { open: 1, .. }]));
+    assert_eq!(story.answer(101, &[(3, 2_000)]), Ok(Progress::AtHead));
+    assert_eq!((story.tip(), story.reserve()), (101, 2_000));
+    assert!(story.world.open_block().is_none());
+}
+
+#[test]
+fn logs_from_the_subscription_are_applied_once() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    assert_eq!(story.log(101, 3, 2_000), LogFate::Applied);
+    assert_eq!(story.log(101, 3, 2_000), LogFate::Duplicate);
+    assert_eq!(story.log(101, 8, 3_000), LogFate::Applied);
+    let version = story.world.pools.get(PoolId(0)).version;
+    story.answer(101, &[(3, 2_000), (8, 3_000)]).unwrap();
+    assert_eq!(story.reserve(), 3_000);
+    assert_eq!(story.world.pools.get(PoolId(0)).version, version, "nothing was applied again");
+}
+
+#[test]
+fn logs_that_come_before_their_head_are_brought_by_the_seal() {
+    let mut story = story();
+    assert_eq!(story.log(101, 3, 2_000), LogFate::OtherBlock);
+    story.busy(Block(101, 101, 100));
+    story.answer(101, &[(3, 2_000)]).unwrap();
+    assert_eq!(story.reserve(), 2_000);
+}
+
+#[test]
+fn logs_out_of_order_end_in_the_order_of_the_list() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.log(101, 8, 3_000);
+    story.log(101, 3, 2_000);
+    story.answer(101, &[(3, 2_000), (8, 3_000)]).unwrap();
+    assert_eq!(story.reserve(), 3_000);
+}
+
+#[test]
+fn a_log_that_the_list_does_not_have_is_taken_back() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.log(101, 3, 2_000);
+    story.log(101, 9, 9_999);
+    story.answer(101, &[(3, 2_000)]).unwrap();
+    assert_eq!(story.reserve(), 2_000);
+}
+
+#[test]
+fn a_list_of_another_block_is_not_believed() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    assert_eq!(story.answer(55, &[(3, 2_000)]), Err(DecodeError::Contradiction));
+    assert_eq!(story.answer(101, &[(8, 1), (3, 2)]), Err(DecodeError::Contradiction));
+    assert!(story.world.open_block().is_some());
+    assert_eq!(story.reserve(), 1_000);
+}
+
+#[test]
+fn a_late_list_of_a_block_that_was_left_is_ignored() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    let stale = list(101, &[(3, 2_000)]);
+    story.busy(Block(101, 111, 100));
+    let queries = &mut story.queries;
+    let late = story.world.on_block_logs((1, stale.as_bytes()), Nanos(0), queries, None);
+    assert_eq!(late, Ok(Progress::None));
+    assert_eq!(story.reserve(), 1_000);
+}
+
+#[test]
+fn a_gap_is_filled_from_the_newest_head_backwards() {
+    let mut story = story();
+    assert_eq!(story.quiet(Block(103, 103, 102)), Progress::None);
+    assert!(story.world.freshness().has(Stale::Gap));
+    assert_eq!(story.asked(), [Query::Head(hash(102))]);
+    story.busy(Block(102, 102, 101));
+    assert_eq!(story.asked(), [Query::Head(hash(101))]);
+    assert_eq!(story.quiet(Block(101, 101, 100)), Progress::CatchingUp);
+    assert_eq!(story.answer(102, &[(3, 2_000)]), Ok(Progress::AtHead));
+    assert_eq!((story.tip(), story.reserve()), (103, 2_000));
+    assert!(!story.world.freshness().has(Stale::Gap));
+}
+
+#[test]
+fn a_head_that_comes_again_changes_nothing() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    assert_eq!(story.quiet(Block(101, 101, 100)), Progress::None);
+    story.quiet(Block(102, 102, 101));
+    assert_eq!(story.quiet(Block(101, 101, 100)), Progress::None);
+    assert_eq!(story.tip(), 102);
+}
+
+#[test]
+fn a_reorg_of_two_blocks_restores_reserves() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.answer(101, &[(3, 2_000)]).unwrap();
+    story.busy(Block(102, 102, 101));
+    story.answer(102, &[(3, 3_000)]).unwrap();
+    // The other branch forks after the anchor.
+    story.busy(Block(101, 201, 100));
+    assert_eq!(story.reserve(), 1_000, "the world stands at the fork");
+    story.answer(201, &[(5, 4_000)]).unwrap();
+    assert_eq!((story.tip(), story.reserve()), (101, 4_000));
+    assert_eq!(story.quiet(Block(102, 202, 201)), Progress::AtHead);
+    assert_eq!(story.world.reorgs(), (1, 2));
+}
+
+#[test]
+fn a_sibling_of_the_open_block_takes_its_place() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.log(101, 3, 2_000);
+    story.busy(Block(101, 201, 100));
+    assert_eq!(story.reserve(), 1_000);
+    story.answer(201, &[]).unwrap();
+    assert_eq!((story.tip(), story.reserve()), (101, 1_000));
+}
+
+#[test]
+fn a_head_on_the_open_block_waits_for_its_seal() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    assert_eq!(story.quiet(Block(102, 102, 101)), Progress::None);
+    assert_eq!(story.answer(101, &[(1, 2_000)]), Ok(Progress::AtHead));
+    assert_eq!((story.tip(), story.reserve()), (102, 2_000));
+}
+
+#[test]
+fn a_fork_below_the_undo_log_is_lost_and_a_reload_mends_it() {
+    let mut story = story();
+    for number in 101..=200 {
+        story.quiet(Block(number, number, number - 1));
+    }
+    story.quiet(Block(110, 999, 109));
+    assert!(story.world.freshness().has(Stale::Lost));
+    let anchor = Tip { number: BlockNumber(300), hash: hash(300), ..Tip::default() };
+    story.world.reload(&anchor, &[[5_000, 7]]);
+    assert!(!story.world.freshness().has(Stale::Lost));
+    assert_eq!((story.tip(), story.reserve()), (300, 5_000));
+    assert_eq!(story.quiet(Block(301, 301, 300)), Progress::AtHead);
+}
+
+#[test]
+fn an_overdue_list_is_asked_for_again_and_gates_trading() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.asked();
+    story.world.on_tick(Nanos(RETRY_NS + 1), u64::MAX, &mut story.queries);
+    assert!(story.world.freshness().has(Stale::SealLate));
+    assert!(matches!(story.asked()[..], [Query::BlockLogs { .. }]));
+    story.answer(101, &[]).unwrap();
+    assert!(!story.world.freshness().has(Stale::SealLate));
+}
+
+#[test]
+fn silence_gates_trading_until_the_next_head() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    assert!(!story.world.freshness().has(Stale::Silent));
+    story.world.on_tick(Nanos(5_000), 1_000, &mut story.queries);
+    assert!(story.world.freshness().has(Stale::Silent));
+    assert_eq!(story.asked(), [Query::LatestHead]);
+    story.clock = 6_000;
+    story.quiet(Block(102, 102, 101));
+    assert!(!story.world.freshness().has(Stale::Silent));
+}
+
+#[test]
+fn a_replay_visits_the_start_and_each_transaction() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.log(101, 3, 2_000);
+    let json = list(101, &[(3, 2_000), (4, 2_500), (12, 3_000)]);
+    let mut seen = Vec::new();
+    let reserve = |world: &World| match world.pools.get(PoolId(0)).state {
+        Pool::ConstantProduct(pool) => pool.reserves()[0],
+    };
+    let mut visit = |world: &mut World, after: Option<Included>| {
+        seen.push((after.map(|landed| landed.index), reserve(world)));
+    };
+    let opened = (story.world.follower.opened, json.as_bytes());
+    story.world.on_block_logs(opened, Nanos(0), &mut story.queries, Some(&mut visit)).unwrap();
+    assert_eq!(seen, [(None, 1_000), (Some(0), 2_000), (Some(0), 2_500), (Some(1), 3_000)]);
+}

@@ -1,0 +1,108 @@
+// What the chain says that a bot did, worked out from blocks, receipts and balances alone, and where its own account differs.
+
+import { amountIn, amountOut, readReserves } from './lib/v2.mjs';
+import { TOKEN } from './lib/world.mjs';
+import { hex } from './lib/rpc.mjs';
+
+/** Ether and tokens of all `holders` together, at one block: { block, ether, tokens: Map from address to amount }. */
+export async function readHoldings(rpc, book, holders, block) {
+  const sum = (values) => values.reduce((total, value) => total + BigInt(value), 0n);
+  const ether = sum(await Promise.all(holders.map((holder) => rpc.call('eth_getBalance', [holder, hex(block)]))));
+  const tokens = new Map();
+  for (const { address } of Object.values(book.tokens)) {
+    const balances = holders.map((holder) => rpc.read(address, TOKEN, 'balanceOf', [holder], hex(block)));
+    tokens.set(address, sum(await Promise.all(balances)));
+  }
+  return { block, ether, tokens };
+}
+
+/**
+ * The transactions that `wallets` had in the blocks of the run, and what the holdings changed by:
+ * { transactions, landed, reverted, gasPaid, profit, deltas }. A transaction to anybody but the executor (the cancelling of a
+ * trade is one to itself) is no trade; its gas is in the profit all the same.
+ */
+export async function readChain(rpc, { book, wallets, executor, before, after }) {
+  const transactions = await readTransactions(rpc, wallets, before.block + 1, after.block);
+  const trades = transactions.filter(({ to }) => to === executor.toLowerCase());
+  const deltas = new Map([...after.tokens].map(([token, amount]) => [token, amount - before.tokens.get(token)]));
+  const reserves = await readReserves(rpc, book.pairs, hex(after.block));
+  const values = [...deltas].map(([token, delta]) => exitValue(book, reserves, token, delta));
+  return {
+    transactions,
+    trades,
+    landed: trades.filter(({ ok }) => ok).length,
+    reverted: trades.filter(({ ok }) => !ok).length,
+    gasPaid: trades.reduce((total, { gasPaid }) => total + gasPaid, 0n),
+    profit: values.reduce((total, value) => total + value, after.ether - before.ether),
+    deltas,
+  };
+}
+
+/** Where the bot's summary and journal differ from the chain: a sentence each. */
+export async function compare(rpc, { book, chain, summary, journal }) {
+  const problems = [];
+  const expect = (what, bot, onChain) => {
+    if (String(bot) !== String(onChain)) problems.push(`${what}: the bot says ${bot}, the chain ${onChain}`);
+  };
+  expect('landed', summary.landed, chain.landed);
+  expect('reverted', summary.reverted, chain.reverted);
+  expect('gas_paid_wei', summary.gas_paid_wei, chain.gasPaid);
+  expect('profit_wei', summary.profit_wei, chain.profit);
+  for (const [symbol, { address }] of Object.entries(book.tokens)) {
+    const told = Object.entries(summary.base_token_deltas).find(([token]) => token.toLowerCase() === address.toLowerCase());
+    expect(`base_token_deltas of ${symbol}`, told?.[1] ?? '0', chain.deltas.get(address));
+  }
+
+  const outcomes = new Map(journal.filter(({ kind }) => kind === 'outcome').map((line) => [line.hash, line]));
+  for (const { hash, ok } of chain.trades) expect(`the outcome of ${hash}`, outcomes.get(hash)?.status ?? 'nothing', ok ? 'landed' : 'reverted');
+  const behind = await countBehindTarget(rpc, chain, outcomes);
+  expect('backruns_behind_target', summary.backruns_behind_target, behind);
+  return problems;
+}
+
+/** What a change of `token` is worth in ether: sold whole to the best direct pair, or bought back from the cheapest one. */
+function exitValue(book, reserves, token, delta) {
+  if (token === book.weth || delta === 0n) return delta;
+  const quotes = book.pairs
+    .filter(({ token0, token1 }) => [token0, token1].includes(token) && [token0, token1].includes(book.weth))
+    .map(({ address, fee_pips }) => {
+      const { [token]: ours, [book.weth]: weth } = reserves.get(address);
+      return delta > 0n ? amountOut(delta, ours, weth, fee_pips) : amountIn(-delta, weth, ours, fee_pips);
+    })
+    .filter((quote) => quote !== null)
+    .sort((a, b) => (a < b ? -1 : 1));
+  if (quotes.length === 0) throw new Error(`no pair prices a change of ${delta} in ${token}`);
+  return delta > 0n ? quotes.at(-1) : -quotes[0];
+}
+
+async function readTransactions(rpc, wallets, first, last) {
+  const senders = new Set(wallets.map((address) => address.toLowerCase()));
+  const transactions = [];
+  for (let number = first; number <= last; number++) {
+    const receipts = await rpc.call('eth_getBlockReceipts', [hex(number)]);
+    for (const receipt of receipts) {
+      if (!senders.has(receipt.from)) continue;
+      transactions.push({
+        hash: receipt.transactionHash,
+        to: receipt.to,
+        ok: receipt.status === '0x1',
+        block: receipt.blockNumber,
+        index: Number(receipt.transactionIndex),
+        gasPaid: BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice),
+      });
+    }
+  }
+  return transactions;
+}
+
+/** Landed trades whose target, by the journal, is the transaction right before them in their block. */
+async function countBehindTarget(rpc, chain, outcomes) {
+  let behind = 0;
+  for (const trade of chain.trades.filter(({ ok }) => ok)) {
+    const target = outcomes.get(trade.hash)?.target;
+    if (!target) continue;
+    const receipt = await rpc.call('eth_getTransactionReceipt', [target]);
+    if (receipt?.blockNumber === trade.block && Number(receipt.transactionIndex) + 1 === trade.index) behind += 1;
+  }
+  return behind;
+}

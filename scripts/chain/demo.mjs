@@ -1,0 +1,172 @@
+// `scripts/demo`: the bot flies on a chain of its own for a while, and then the chain is asked whether it told the truth.
+//
+//   build ─► devnet ─► executor deployed ─► wallets funded ─► holdings noted
+//     ─► market and bot run ─► market frozen, what is in flight settles ─► bot ends ─► holdings compared ─► all torn down
+
+import { mkdirSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { compare, readChain, readHoldings } from './audit.mjs';
+import { botWallets, executorOwner } from './lib/accounts.mjs';
+import { buildBot, deployExecutor, fly, landBot, readJournal, startBot } from './lib/bot.mjs';
+import { endChild } from './lib/child.mjs';
+import { ROOT, UsageError, complain, counter, exitInOrder, number, progress, readFlags } from './lib/cli.mjs';
+import { startDevnet } from './lib/devnet.mjs';
+import { hex } from './lib/rpc.mjs';
+import { countSends, startProxy } from './proxy.mjs';
+import { jsonReport, tableReport } from './report.mjs';
+
+const USAGE = `scripts/demo: builds the bot, flies it on a local chain with a market, and checks its books against the chain
+
+  --seconds N            how long the bot flies (default 60)
+  --mode live|dry-run    live trades; dry-run has no key and sends nothing (default live)
+  --json                 the last line of stdout is one JSON object; progress goes to stderr
+  --seed N               seed of the market (default 1)
+  --rate N               trades per second in the market (default 3)
+  --config FILE          the bot's configuration (default config.toml); the node and the executor are filled in
+  --bot FILE             fly this binary instead of building one
+  --keep                 leave the chain running at the end, until it is interrupted
+
+Everything it writes is in target/demo/.`;
+
+const OUT = `${ROOT}target/demo/`;
+const FILES = { summary: `${OUT}summary.json`, journal: `${OUT}journal.jsonl`, log: `${OUT}bot.log` };
+const WALLET_FUNDS = 100n * 10n ** 18n;
+/** Between the last trade of the market and the end of the bot, so that all that was in flight is settled. */
+const SETTLING_BLOCKS = 3;
+
+const flags = parseFlags();
+const out = flags.json ? process.stderr : process.stdout;
+const say = progress('demo', out);
+const count = counter(say, out);
+
+const running = { cargo: null, bot: null, proxy: null, devnet: null };
+const end = exitInOrder(tearDown);
+try {
+  const isRight = await demo();
+  if (flags.keep) {
+    say(`the chain stays up at ${running.devnet.book.ws} until you interrupt`);
+    await new Promise(() => setInterval(() => {}, 60_000));
+  }
+  await end(isRight ? 0 : 1);
+} catch (error) {
+  complain(`demo: ${error.message}`);
+  await end(1);
+}
+
+/** All of it; whether the bot's books are those of the chain. */
+async function demo() {
+  rmSync(OUT, { recursive: true, force: true });
+  mkdirSync(OUT, { recursive: true });
+  const bot = flags.bot ?? (await build());
+
+  const devnet = await startDevnet({ port: 0, blockTime: 1, seed: flags.seed, rate: flags.rate, log: `${OUT}anvil.log`, say });
+  running.devnet = devnet;
+  const { book, node, market } = devnet;
+  const { rpc } = node;
+  node.onExit = (how) => {
+    complain(`demo: the node ended by itself (${how})`);
+    end(1);
+  };
+
+  const executor = await deployExecutor({ bot, config: flags.config, node, log: `${OUT}deploy.log` });
+  for (const { address } of botWallets) await rpc.call('anvil_setBalance', [address, hex(WALLET_FUNDS)]);
+  say(`executor deployed at ${executor}, ${botWallets.length} wallets funded`);
+
+  const wallets = botWallets.map(({ address }) => address);
+  const holders = [...wallets, executorOwner.address, executor];
+  const before = await readHoldings(rpc, book, holders, await nextBlocks(rpc, 1));
+
+  await market.start();
+  running.proxy = flags.mode === 'dry-run' ? await startProxy(node.ws) : null;
+  const url = running.proxy?.url ?? node.ws;
+  running.bot = startBot({ bot, config: flags.config, url, executor, mode: flags.mode, files: FILES });
+  say(`the bot flies for ${flags.seconds} s, ${flags.mode}`);
+  await fly(running.bot, FILES, flags.seconds, (left) => count(() => `${left} s left, ${standing(market)}`));
+
+  market.freeze();
+  say('the market is frozen; what is in flight settles');
+  await nextBlocks(rpc, SETTLING_BLOCKS);
+  const summary = await landBot(running.bot, FILES);
+  const after = await readHoldings(rpc, book, holders, Number(await rpc.call('eth_blockNumber')));
+  const chain = await readChain(rpc, { book, wallets, executor, before, after });
+
+  const problems =
+    flags.mode === 'live'
+      ? await compare(rpc, { book, chain, summary, journal: readJournal(FILES.journal) })
+      : checkDryRun(chain, running.proxy.counts);
+  const context = { summary, chain, market: market.stats, blocks: after.block - before.block, counts: running.proxy?.counts };
+  for (const problem of problems) complain(`demo: FAILED: ${problem}`);
+  console.log(flags.json ? jsonReport(context) : tableReport(context, problems.length === 0));
+  return problems.length === 0;
+}
+
+async function build() {
+  say('building the bot');
+  const bot = await buildBot({
+    log: `${OUT}build.log`,
+    started: (cargo) => (running.cargo = cargo),
+    onCrate: (crates) => count(() => `building the bot, crate ${crates}`),
+  });
+  say('the bot is built');
+  return bot;
+}
+
+/** A dry-run has no key and must leave no trace. */
+function checkDryRun(chain, counts) {
+  const problems = [];
+  if (counts.size === 0) problems.push('the bot asked the node for nothing: it did not go through the proxy');
+  if (countSends(counts) > 0) problems.push(`the bot sent ${countSends(counts)} transactions in a dry-run`);
+  if (chain.transactions.length > 0) problems.push(`the wallets have ${chain.transactions.length} transactions on the chain`);
+  if (chain.profit !== 0n) problems.push(`the holdings changed by ${chain.profit} wei`);
+  return problems;
+}
+
+function standing(market) {
+  const outcomes = readJournal(FILES.journal).filter(({ kind }) => kind === 'outcome');
+  const of = (status) => outcomes.filter((line) => line.status === status).length;
+  const trades = `block ${market.head.number}, market ${market.stats.mined} trades`;
+  return flags.mode === 'live'
+    ? `${trades}, bot ${of('landed')} landed, ${of('reverted')} reverted`
+    : `${trades}, bot ${outcomes.length} plans scored`;
+}
+
+/** Waits until `more` blocks are mined and returns the number of the last one. */
+async function nextBlocks(rpc, more) {
+  const read = async () => Number(await rpc.call('eth_blockNumber'));
+  const wanted = (await read()) + more;
+  while ((await read()) < wanted) await sleep(50);
+  return wanted;
+}
+
+async function tearDown() {
+  if (running.bot) await endChild(running.bot);
+  if (running.cargo) await endChild(running.cargo);
+  running.proxy?.stop();
+  await running.devnet?.stop();
+}
+
+function parseFlags() {
+  const values = readFlags(USAGE, {
+    seconds: { type: 'string', default: '60' },
+    mode: { type: 'string', default: 'live' },
+    json: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
+    rate: { type: 'string', default: '3' },
+    config: { type: 'string', default: `${ROOT}config.toml` },
+    bot: { type: 'string' },
+    keep: { type: 'boolean', default: false },
+  });
+  try {
+    if (!['live', 'dry-run'].includes(values.mode)) throw new UsageError(`--mode ${values.mode}: live or dry-run is needed`);
+    return {
+      ...values,
+      seconds: number('seconds', values.seconds, { least: 1 }),
+      seed: number('seed', values.seed, { least: 0, integer: true }),
+      rate: number('rate', values.rate, { least: 0.001 }),
+    };
+  } catch (error) {
+    console.error(`demo: ${error.message}`);
+    process.exit(2);
+  }
+}

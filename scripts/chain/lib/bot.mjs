@@ -1,0 +1,97 @@
+// The bot as a child process: built, its executor deployed, flown and landed.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, openSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { botWallets, executorOwner } from './accounts.mjs';
+import { endChild, isGone, spawnGuarded } from './child.mjs';
+import { ROOT } from './cli.mjs';
+
+/** The bot drains before it ends; this is longer than it may take. */
+const DRAIN_PATIENCE_MS = 30_000;
+
+/** `cargo build --release`. What it prints goes to `log`; `onCrate` is told how many crates are compiled so far. */
+export async function buildBot({ log, onCrate, started }) {
+  const cargo = spawnGuarded('cargo', ['build', '--release', '--color', 'never'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
+  started(cargo);
+  const file = createWriteStream(log);
+  let crates = 0;
+  cargo.stderr.pipe(file);
+  createInterface(cargo.stderr).on('line', (line) => {
+    if (/^\s*Compiling /.test(line)) onCrate(++crates);
+  });
+  const [code] = await once(cargo, 'close').catch((error) => {
+    throw new Error(`cargo cannot be run: ${error.message}`);
+  });
+  if (code !== 0) throw new Error(`cargo build failed, see ${log}:\n${tail(log)}`);
+  return `${ROOT}target/release/gannet`;
+}
+
+/** `gannet deploy`, in a process of its own that alone has the owner's key. Returns the executor's address. */
+export async function deployExecutor({ bot, config, node, log }) {
+  const args = ['deploy', '--config', config, '--set', `node.url=${node.ws}`, '--json'];
+  const child = spawn(bot, args, {
+    env: { ...environment(), GANNET_OWNER_KEY: executorOwner.privateKey },
+    stdio: ['ignore', 'pipe', openSync(log, 'w')],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += chunk));
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`gannet deploy failed, see ${log}:\n${tail(log)}`);
+  return JSON.parse(output).executor;
+}
+
+/** `gannet run`. The hot keys are in its environment when it flies live, and none when it does not. */
+export function startBot({ bot, config, url, executor, mode, files }) {
+  const args = ['run', '--config', config, '--mode', mode, '--set', `node.url=${url}`, '--set', `executor.address=${executor}`];
+  const keys = mode === 'live' ? Object.fromEntries(botWallets.map((wallet, i) => [`GANNET_KEY_${i + 1}`, wallet.privateKey])) : {};
+  const log = openSync(files.log, 'w');
+  return spawnGuarded(bot, [...args, `--json=${files.summary}`, '--journal', files.journal], {
+    env: { ...environment(), ...keys },
+    stdio: ['ignore', log, log],
+  });
+}
+
+/** Asks the bot to end, waits while it drains, and returns its summary. */
+export async function landBot(child, files) {
+  const inTime = await endChild(child, DRAIN_PATIENCE_MS);
+  if (!inTime) throw new Error(`the bot did not end within ${DRAIN_PATIENCE_MS / 1000} s of SIGTERM, see ${files.log}:\n${tail(files.log)}`);
+  if (child.exitCode !== 0) throw new Error(`the bot ended with ${child.exitCode ?? child.signalCode}, see ${files.log}:\n${tail(files.log)}`);
+  return JSON.parse(readFileSync(files.summary, 'utf8'));
+}
+
+/** Waits for `seconds`, calling `onTick` every second, or throws as soon as the bot ends by itself. */
+export async function fly(child, files, seconds, onTick) {
+  const end = performance.now() + seconds * 1000;
+  while (performance.now() < end) {
+    await sleep(Math.min(1000, end - performance.now()));
+    if (isGone(child)) throw new Error(`the bot ended by itself (${child.exitCode ?? child.signalCode}), see ${files.log}:\n${tail(files.log)}`);
+    onTick(Math.max(0, Math.round((end - performance.now()) / 1000)));
+  }
+}
+
+/** The lines of a journal. The bot may be writing the last one. */
+export function readJournal(file) {
+  const lines = readOr(file, '').split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** This process's environment without any key that happens to be in it. */
+function environment() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GANNET_')));
+}
+
+function tail(file) {
+  return readOr(file, '').trimEnd().split('\n').slice(-20).map((line) => `    ${line}`).join('\n');
+}
+
+function readOr(file, otherwise) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return otherwise;
+  }
+}

@@ -1,0 +1,320 @@
+// The market: a handful of traders who swap through the routers of the devnet, so that prices part and meet again.
+//
+//   new head ─► fair prices move a little ─► reserves, receipts and base fee are read ─► other traffic for the next block
+//   Poisson clock ─► a trader, a path, a size, one of the routers' functions ─► signed and sent
+//
+// Everything that is drawn at random for trade n depends on the seed and n alone, so a market can be repeated; only amounts
+// follow the state of the pools. Traders lean towards a fair price, so pools do not drift away over a long run.
+
+import { Interface } from 'ethers';
+
+import { bystander, deployer, traders } from './lib/accounts.mjs';
+import { signed } from './lib/batch.mjs';
+import { Random } from './lib/random.mjs';
+import { hex } from './lib/rpc.mjs';
+import { amountIn, amountOut, readReserves } from './lib/v2.mjs';
+import { ROUTER, TOKEN, UNLIMITED, WETH9, worth } from './lib/world.mjs';
+
+const GWEI = 10n ** 9n;
+
+/** Each trader starts with this much of every token: enough for hours in one direction. */
+const PURSE_ETHER = 20_000;
+/** A trade puts in between 0.2 % and 1.5 % of what its first pool holds, small ones more often. */
+const SIZE = [0.002, 0.015];
+const SLIPPAGE = [0.005, 0.03];
+const DEADLINE_S = [60, 600];
+const MULTI_HOP_SHARE = 0.2;
+const LEGACY_SHARE = 0.1;
+/** At 1 % off the fair price a trader is this much likelier to push back than away. */
+const LEAN_PER_PERCENT = 0.15;
+/** The fair price of a token against the dollar, in log: pulled back by 1 % a block, pushed by 0.05 %. */
+const FAIR = { pull: 0.01, push: 0.0005 };
+
+const SWAP_GAS = 400_000n;
+/** A transaction that is not in after so many blocks was lost by the node. */
+const LOST_AFTER_BLOCKS = 8;
+
+/** Small blocks, half filled by other traffic that is adjusted to hold the base fee: otherwise it would fall to nothing. */
+const BLOCK_GAS = 8_000_000;
+const BASE_FEE_GWEI = 10;
+const BUSY = new Interface(['function work(uint256 gas) view']);
+
+/** Gives the traders their purses and allowances, on the batch that deployed the world. */
+export async function prepareTraders(batch, book) {
+  for (const trader of traders) {
+    for (const token of Object.values(book.tokens)) {
+      const purse = worth(token, PURSE_ETHER);
+      if (token.address === book.weth) batch.call(trader, token.address, WETH9, 'deposit', [], { value: purse });
+      else batch.call(deployer, token.address, TOKEN, 'mint', [trader.address, purse]);
+      for (const { router } of book.factories) batch.call(trader, token.address, TOKEN, 'approve', [router, UNLIMITED]);
+    }
+  }
+  await batch.settle();
+}
+
+export class Market {
+  stats = { sent: 0, mined: 0, reverted: 0, refused: 0, lost: 0, byKind: {} };
+  head = null;
+
+  #rpc;
+  #book;
+  #seed;
+  #rate;
+  #running = false;
+  #timer = null;
+  #subscribed = false;
+  #trades = 0;
+  #reserves = new Map();
+  #fair;
+  #fairRandom;
+  #seats;
+  #usedFees = new Set();
+  #traffic;
+
+  /** `rate` is in trades per second. Nothing happens before `start`. */
+  constructor({ rpc, book, seed, rate }) {
+    [this.#rpc, this.#book, this.#seed, this.#rate] = [rpc, book, seed, rate];
+    this.#fairRandom = new Random(seed);
+    this.#fair = new Map(Object.values(book.tokens).map(({ address }) => [address, 0]));
+    this.#seats = traders.map((wallet) => ({ wallet, nonce: 0, pending: [] }));
+    this.#traffic = new Traffic(rpc, book, seed);
+  }
+
+  /** Starts, or goes on after `freeze`. */
+  async start() {
+    if (this.#running) return;
+    await this.#rpc.call('anvil_setBlockGasLimit', [hex(BLOCK_GAS)]);
+    await Promise.all([...this.#seats.map((seat) => this.#sit(seat)), this.#traffic.sit()]);
+    if (!this.#subscribed) await this.#rpc.subscribe('newHeads', (head) => this.#onHead(head).catch(() => {}));
+    this.#subscribed = true;
+    this.#running = true;
+    await this.#onHead(await this.#rpc.call('eth_getBlockByNumber', ['latest', false]));
+    this.#schedule(performance.now());
+  }
+
+  /** Sends nothing more. What is in flight is still mined. */
+  freeze() {
+    this.#running = false;
+    clearTimeout(this.#timer);
+  }
+
+  get running() {
+    return this.#running;
+  }
+
+  // ------------------------------------------------------------------------------------------------ on each block
+
+  async #onHead(head) {
+    // Receipts are read when frozen too: the last trades must still be counted.
+    const receipts = await this.#rpc.call('eth_getBlockReceipts', [head.hash]);
+    for (const receipt of receipts) this.#settle(receipt);
+    if (!this.#running) return;
+
+    for (const [token, log] of this.#fair) this.#fair.set(token, log * (1 - FAIR.pull) + FAIR.push * this.#fairRandom.normal());
+    this.#reserves = await readReserves(this.#rpc, this.#book.pairs);
+    this.head = { number: Number(head.number), timestamp: BigInt(head.timestamp), baseFee: nextBaseFee(head) };
+    for (const seat of this.#seats) await this.#recover(seat);
+    await this.#traffic.onHead(head, this.head.baseFee, receipts);
+  }
+
+  #settle({ transactionHash, from, status }) {
+    const seat = this.#seats.find(({ wallet }) => wallet.address.toLowerCase() === from);
+    const before = seat?.pending.length;
+    if (!seat) return;
+    seat.pending = seat.pending.filter(({ hash }) => hash !== transactionHash);
+    if (seat.pending.length === before) return;
+    this.stats.mined += 1;
+    if (status !== '0x1') this.stats.reverted += 1;
+  }
+
+  /** A node may drop a transaction without a word; then the nonces after it would wait for ever. */
+  async #recover(seat) {
+    const oldest = seat.pending[0];
+    if (!oldest || this.head.number - oldest.block < LOST_AFTER_BLOCKS) return;
+    this.stats.lost += seat.pending.length;
+    await this.#sit(seat);
+  }
+
+  async #sit(seat) {
+    seat.nonce = Number(await this.#rpc.call('eth_getTransactionCount', [seat.wallet.address, 'latest']));
+    seat.pending = [];
+  }
+
+  // ------------------------------------------------------------------------------------------------ on each trade
+
+  /** Arrivals are planned on an absolute clock, so that a slow moment is caught up with and the rate holds. */
+  #schedule(planned) {
+    const random = new Random(this.#seed * 1_000_003 + this.#trades++);
+    const at = Math.max(planned + random.exponential(1000 / this.#rate), performance.now() - 1000);
+    this.#timer = setTimeout(async () => {
+      await this.#trade(random).catch(() => (this.stats.refused += 1));
+      if (this.#running) this.#schedule(at);
+    }, at - performance.now());
+  }
+
+  async #trade(random) {
+    const path = this.#choosePath(random);
+    const swap = this.#chooseSwap(random, path);
+    const seat = this.#chooseSeat(random);
+    const { raw, hash, price } = this.#sign(random, seat, path[0].router, swap);
+
+    // Taken before the await, so that a head that arrives meanwhile finds the books right.
+    seat.nonce += 1;
+    seat.pending.push({ hash, price, block: this.head.number });
+    try {
+      await this.#rpc.call('eth_sendRawTransaction', [raw]);
+      this.stats.sent += 1;
+      this.stats.byKind[swap.name] = (this.stats.byKind[swap.name] ?? 0) + 1;
+    } catch (error) {
+      await this.#sit(seat);
+      throw error;
+    }
+  }
+
+  /** One pool, or two of the same factory; as hops { router, tokenIn, tokenOut, reserveIn, reserveOut, feePips }. */
+  #choosePath(random) {
+    const first = random.pick(this.#book.pairs);
+    const hops = [this.#hop(first, random.chance(this.#sellChance(first)) ? first.token0 : first.token1)];
+    if (!random.chance(MULTI_HOP_SHARE)) return hops;
+
+    const { tokenIn, tokenOut } = hops[0];
+    const onward = this.#book.pairs.filter(
+      (pair) => pair.factory === first.factory && pair !== first && has(pair, tokenOut) && !has(pair, tokenIn),
+    );
+    return onward.length === 0 ? hops : [...hops, this.#hop(random.pick(onward), tokenOut)];
+  }
+
+  #hop(pair, tokenIn) {
+    const tokenOut = tokenIn === pair.token0 ? pair.token1 : pair.token0;
+    const reserves = this.#reserves.get(pair.address);
+    const { router } = this.#book.factories.find(({ name }) => name === pair.factory);
+    return { router, tokenIn, tokenOut, reserveIn: reserves[tokenIn], reserveOut: reserves[tokenOut], feePips: pair.fee_pips };
+  }
+
+  /** How likely a trader sells token0 to this pair: more than half when the pair pays more than the fair price. */
+  #sellChance({ address, token0, token1 }) {
+    const reserves = this.#reserves.get(address);
+    const value = (token) => {
+      const { usd, decimals } = Object.values(this.#book.tokens).find((t) => t.address === token);
+      return Math.log(Number(reserves[token]) / 10 ** decimals) + Math.log(usd) + this.#fair.get(token);
+    };
+    const percentTooDear = 100 * (value(token1) - value(token0));
+    return Math.min(0.95, Math.max(0.05, 0.5 + LEAN_PER_PERCENT * percentTooDear));
+  }
+
+  /** Any of the router's functions that fits the ends of the path: { name, args, value }. */
+  #chooseSwap(random, hops) {
+    const { weth } = this.#book;
+    const tokens = [hops[0].tokenIn, ...hops.map(({ tokenOut }) => tokenOut)];
+    const name = random.pick(kindsFor(tokens[0] === weth, tokens.at(-1) === weth));
+
+    const wanted = (hops[0].reserveIn * BigInt(Math.round(1e6 * random.logBetween(...SIZE)))) / 1_000_000n;
+    const out = hops.reduce((amount, { reserveIn, reserveOut, feePips }) => amountOut(amount, reserveIn, reserveOut, feePips), wanted);
+    const slip = BigInt(Math.round(1e6 * random.between(...SLIPPAGE)));
+    const least = (out * (1_000_000n - slip)) / 1_000_000n;
+    const needed = hops.reduceRight((amount, { reserveIn, reserveOut, feePips }) => amountIn(amount, reserveIn, reserveOut, feePips), out);
+    const most = (needed * (1_000_000n + slip)) / 1_000_000n;
+    const deadline = this.head.timestamp + BigInt(Math.round(random.between(...DEADLINE_S)));
+    return { name, ...amountsOf(name, { wanted, least, out, most }), tokens, deadline };
+  }
+
+  /** The trader with the least in flight, so that trades rarely queue behind one another. */
+  #chooseSeat(random) {
+    const least = Math.min(...this.#seats.map(({ pending }) => pending.length));
+    return random.pick(this.#seats.filter(({ pending }) => pending.length === least));
+  }
+
+  #sign(random, seat, router, { name, amounts, value, tokens, deadline }) {
+    const fees = this.#chooseFees(random, seat);
+    const data = ROUTER.encodeFunctionData(name, [...amounts, tokens, seat.wallet.address, deadline]);
+    const fields = { nonce: seat.nonce, to: router, data, value, gasLimit: SWAP_GAS, ...fees };
+    return { ...signed(seat.wallet, fields), price: fees.maxFeePerGas ?? fees.gasPrice };
+  }
+
+  /**
+   * A fee cap that no other trade has: anvil orders a block by it, and a bot that follows a trade copies it. A trader who
+   * has a transaction in flight bids less for the next one; otherwise that one could slip in between a trade and its follower.
+   */
+  #chooseFees(random, seat) {
+    const { baseFee } = this.head;
+    const tip = BigInt(Math.round(1e9 * random.between(1, 3)));
+    let cap = tip + (baseFee * BigInt(Math.round(1000 * random.between(1.5, 3)))) / 1000n;
+    const before = seat.pending.at(-1);
+    if (before && cap >= before.price) cap = before.price - BigInt(Math.round(random.between(1, 1e6)));
+    while (this.#usedFees.has(cap)) cap -= 1n;
+    this.#usedFees.add(cap);
+    if (random.chance(LEGACY_SHARE)) return { type: 0, gasPrice: cap };
+    return { type: 2, maxFeePerGas: cap, maxPriorityFeePerGas: tip < cap ? tip : cap };
+  }
+}
+
+/** Everything else that happens on a chain: one transaction per block that uses gas, and pays less than any trade. */
+class Traffic {
+  #rpc;
+  #book;
+  #random;
+  #nonce = 0;
+  #waiting = null;
+  #otherGas = 500_000;
+  #target = Math.log(BASE_FEE_GWEI);
+
+  constructor(rpc, book, seed) {
+    [this.#rpc, this.#book, this.#random] = [rpc, book, new Random(seed + 1)];
+  }
+
+  async sit() {
+    this.#nonce = Number(await this.#rpc.call('eth_getTransactionCount', [bystander.address, 'latest']));
+    this.#waiting = null;
+  }
+
+  async onHead(head, baseFee, receipts) {
+    const mine = receipts.find(({ transactionHash }) => transactionHash === this.#waiting?.hash);
+    this.#otherGas += 0.2 * (Number(head.gasUsed) - Number(mine?.gasUsed ?? 0) - this.#otherGas);
+    if (mine) this.#waiting = null;
+    else if (this.#waiting && Number(head.number) - this.#waiting.block < LOST_AFTER_BLOCKS) return;
+    else if (this.#waiting) await this.sit();
+
+    // The fee that it steers to wanders between about 8 and 13 gwei.
+    this.#target += 0.05 * (Math.log(BASE_FEE_GWEI) - this.#target) + 0.03 * this.#random.normal();
+    const off = this.#target - Math.log(Number(baseFee) / 1e9);
+    // A block of gas g moves the fee by (g / half - 1) / 8, so this much would close the gap in four blocks.
+    const half = BLOCK_GAS / 2;
+    const wanted = half * (1 + Math.min(0.8, Math.max(-1, 2 * off))) - this.#otherGas;
+    if (wanted < 100_000) return;
+    await this.#send(BigInt(Math.round(wanted)), baseFee, Number(head.number));
+  }
+
+  async #send(gas, baseFee, block) {
+    const data = BUSY.encodeFunctionData('work', [gas - 25_000n]);
+    const fees = { maxFeePerGas: (baseFee * 5n) / 4n + GWEI, maxPriorityFeePerGas: GWEI / 10n };
+    const { raw, hash } = signed(bystander, { type: 2, nonce: this.#nonce, to: this.#book.busy, data, gasLimit: gas + 25_000n, ...fees });
+    this.#waiting = { hash, block };
+    this.#nonce += 1;
+    await this.#rpc.call('eth_sendRawTransaction', [raw]).catch(() => this.sit());
+  }
+}
+
+/** The functions of Router02 that can swap along a path, by whether it starts and ends in WETH. */
+function kindsFor(fromWeth, toWeth) {
+  const kinds = ['swapExactTokensForTokens', 'swapTokensForExactTokens', 'swapExactTokensForTokensSupportingFeeOnTransferTokens'];
+  if (fromWeth) kinds.push('swapExactETHForTokens', 'swapETHForExactTokens', 'swapExactETHForTokensSupportingFeeOnTransferTokens');
+  if (toWeth) kinds.push('swapExactTokensForETH', 'swapTokensForExactETH', 'swapExactTokensForETHSupportingFeeOnTransferTokens');
+  return kinds;
+}
+
+/** The leading arguments of a router function, and the ether that goes with it. */
+function amountsOf(name, { wanted, least, out, most }) {
+  if (name.startsWith('swapExactETH')) return { amounts: [least], value: wanted };
+  if (name.startsWith('swapETHForExact')) return { amounts: [out], value: most };
+  if (name.includes('ForExact')) return { amounts: [out, most], value: 0n };
+  return { amounts: [wanted, least], value: 0n };
+}
+
+/** EIP-1559. */
+function nextBaseFee({ baseFeePerGas, gasUsed, gasLimit }) {
+  const [fee, used, target] = [BigInt(baseFeePerGas), BigInt(gasUsed), BigInt(gasLimit) / 2n];
+  const change = (fee * (used - target)) / target / 8n;
+  return used > target && change === 0n ? fee + 1n : fee + change;
+}
+
+const has = ({ token0, token1 }, token) => token0 === token || token1 === token;

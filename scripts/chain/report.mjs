@@ -1,0 +1,69 @@
+// What the demo prints at its end: a table for people, or one line of JSON.
+
+import { formatEther } from 'ethers';
+
+import { countSends } from './proxy.mjs';
+
+export function jsonReport({ summary, chain }) {
+  const { p50, p99, max } = summary.tick_to_trade_ns;
+  return JSON.stringify({
+    opportunities: summary.opportunities,
+    sent: summary.sent,
+    landed: summary.landed,
+    reverted: summary.reverted,
+    backruns_behind_target: summary.backruns_behind_target,
+    profit_wei: String(summary.profit_wei),
+    chain_profit_wei: String(chain.profit),
+    gas_paid_wei: String(summary.gas_paid_wei),
+    tick_to_trade_ns: { p50, p99, max },
+  });
+}
+
+export function tableReport({ summary, chain, market, blocks, counts }, isRight) {
+  const isDryRun = counts !== undefined;
+  const rows = [...Object.entries(summary.by_strategy), ['all', summary]];
+  const table = isDryRun
+    ? rows.map(([name, line]) => scoreRow(name, line))
+    : rows.map(([name, line]) => tradeRow(name, line));
+  const { p50, p99, max } = summary.tick_to_trade_ns;
+  const asked = () => [...counts.values()].reduce((sum, count) => sum + count, 0);
+  return [
+    '',
+    ...aligned([isDryRun ? SCORE_HEADER : TRADE_HEADER, ...table]),
+    '',
+    ...aligned([
+      ['tick to trade', `p50 ${micros(p50)}, p99 ${micros(p99)}, max ${micros(max)}`],
+      ['market', `${blocks} blocks, ${market.mined} trades, ${market.reverted} of them reverted`],
+      ['the chain says', `${ether(chain.profit)} ETH profit, ${chain.landed} landed, ${chain.reverted} reverted`],
+      ...(isDryRun ? [['sent by the bot', `${countSends(counts)} transactions, in ${asked()} calls to the node`]] : []),
+      ['verdict', isRight ? 'the bot and the chain agree' : 'the bot and the chain do not agree'],
+    ], { left: true }),
+  ].join('\n');
+}
+
+const TRADE_HEADER = ['', 'found', 'sent', 'landed', 'reverted', 'behind target', 'profit ETH', 'gas ETH'];
+const SCORE_HEADER = ['', 'found', 'won', 'contested', 'vanished', 'would-be ETH'];
+
+function tradeRow(name, line) {
+  const { opportunities, sent, landed, reverted, backruns_behind_target: behind } = line;
+  return [name, opportunities, sent, landed, reverted, behind, ether(line.profit_wei), ether(line.gas_paid_wei)];
+}
+
+function scoreRow(name, { opportunities, scored }) {
+  const { won = 0, contested = 0, vanished = 0, profit_wei = 0 } = scored ?? {};
+  return [name, opportunities, won, contested, vanished, ether(profit_wei)];
+}
+
+/** Columns of one width: the first to the left, the others to the right, or all to the left. */
+function aligned(rows, { left = false } = {}) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => String(row[column]).length)));
+  const cell = (value, column) => (left || column === 0 ? String(value).padEnd(widths[column]) : String(value).padStart(widths[column]));
+  return rows.map((row) => `  ${row.map(cell).join('  ')}`.trimEnd());
+}
+
+function ether(wei) {
+  const [whole, fraction] = formatEther(wei).split('.');
+  return `${whole}.${fraction.slice(0, 6).padEnd(6, '0')}`;
+}
+
+const micros = (ns) => `${(ns / 1000).toFixed(1)} µs`;
