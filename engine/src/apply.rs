@@ -239,6 +239,7 @@ impl<S: StrategySet> Engine<S> {
         let tip = *self.world.tip();
         let included = self.world.included();
         self.waiting.forget(|hash| included.iter().any(|landed| landed.hash == *hash));
+        self.waiting.expire(self.world.next_block());
         let touched = u32::try_from(self.world.touched().len()).unwrap_or(u32::MAX);
         self.notes.add(Note::Sealed {
             number: tip.number,

@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 
 use crate::books::Books;
 use crate::decode::{message, swap};
-use crate::flight::{Doubt, Flight, Flights, Outcome, Settlement};
-use crate::limits::RAW_TX_BYTES_MAX;
+use crate::flight::{Admitted, Doubt, Flight, Flights, Outcome, Settlement};
+use crate::limits::{PENDING_QUEUE_MAX, RAW_TX_BYTES_MAX};
 use crate::input::{Happening, Input};
 use crate::mempool::{Mempool, Target};
 use crate::note::{Note, Notes};
@@ -24,6 +24,7 @@ use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
 use crate::plan::Plans;
 use crate::query::Queries;
 use crate::risk::{Reject, Risk};
+use crate::settle;
 use crate::sign::Signer;
 use crate::strategy::{Ctx, StrategySet};
 use crate::tally::Tally;
@@ -140,7 +141,17 @@ impl<S: StrategySet> Engine<S> {
         match change {
             Change::None => {}
             Change::Block => self.on_block(&mut stamps, clock, outbox),
-            Change::Pending(target) => self.on_pending(&target, &mut stamps, clock, outbox),
+            Change::Pending(target) => {
+                let is_open = self.world.open_block().is_some();
+                self.waiting.push(&target, self.world.next_block(), is_open);
+                if !self.world.freshness().is_fresh() {
+                    self.tally.pending_stale += 1;
+                } else if is_open {
+                    self.tally.queued += 1;
+                } else {
+                    self.on_pending(&target, &mut stamps, clock, outbox);
+                }
+            }
         }
     }
 
@@ -151,8 +162,8 @@ impl<S: StrategySet> Engine<S> {
         self.strategies.on_block(&ctx, &mut self.plans);
         self.world.clear_touched();
         self.trade(stamps, clock, outbox);
-        for _ in 0..self.waiting.len() {
-            let Some(target) = self.waiting.pop() else { break };
+        for _ in 0..PENDING_QUEUE_MAX {
+            let Some(target) = self.waiting.next_unseen() else { break };
             self.on_pending(&target, stamps, clock, outbox);
         }
     }
@@ -165,15 +176,6 @@ impl<S: StrategySet> Engine<S> {
         clock: &impl Clock,
         outbox: &mut O,
     ) {
-        if !self.world.freshness().is_fresh() {
-            self.tally.pending_stale += 1;
-            return;
-        }
-        if self.world.open_block().is_some() {
-            self.tally.queued += 1;
-            self.waiting.push(target);
-            return;
-        }
         self.plans.clear();
         match self.world.apply_target(target) {
             Err(unfit) => self.tally.unfit(unfit),
@@ -195,6 +197,7 @@ impl<S: StrategySet> Engine<S> {
             let Some(plan) = self.plans.get(rank) else { break };
             let (verdict, is_new) = self.risk.admit(&plan, &self.world, &self.flights);
             let sent = verdict.and_then(|admitted| {
+                self.check_place(&admitted)?;
                 let ticket = self.flights.next_ticket().ok_or(Reject::TableFull)?;
                 let signed = self.signer.sign(&admitted, &self.world);
                 let (raw, hash) = signed.ok_or(Reject::Unsignable)?;
@@ -223,6 +226,32 @@ impl<S: StrategySet> Engine<S> {
                     self.notes.add(Note::Rejected { plan, reason, is_new });
                 }
             }
+        }
+    }
+
+    /// Whether the plan still pays if the pending swaps that may stand before it land first.
+    fn check_place(&mut self, admitted: &Admitted) -> Result<(), Reject> {
+        let mark = self.world.mark();
+        for target in self.waiting.ahead_of(admitted) {
+            // One that would not land on this state does not stand before anybody.
+            if let Err(unfit) = self.world.apply_target(target) {
+                self.tally.unfit(unfit);
+            }
+        }
+        let followed = admitted.plan.follows().map(|follow| self.waiting.get(&follow.hash));
+        let profit = match followed {
+            // Those ahead may also keep the followed swap from landing.
+            Some(target) => target
+                .and_then(|target| self.world.apply_target(target).ok())
+                .and_then(|_mark| settle::requote(&admitted.plan, &self.world)),
+            None => settle::requote(&admitted.plan, &self.world),
+        };
+        if self.world.take_back(mark).is_err() {
+            self.world.set_stale(crate::world::Stale::Lost, true);
+        }
+        match profit {
+            Some(profit) if profit >= admitted.least_profit => Ok(()),
+            Some(_) | None => Err(Reject::Outbid),
         }
     }
 

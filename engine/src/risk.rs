@@ -50,11 +50,13 @@ pub enum Reject {
     TableFull,
     /// It could not be signed or did not fit its buffer.
     Unsignable,
+    /// Pending swaps that pay more and may stand before it would leave it without profit.
+    Outbid,
 }
 
 impl Reject {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::StaleWorld,
         Self::OpenBlock,
         Self::Draining,
@@ -68,6 +70,7 @@ impl Reject {
         Self::WalletEmpty,
         Self::TableFull,
         Self::Unsignable,
+        Self::Outbid,
     ];
 
     /// The name used in the journal and in metrics.
@@ -87,6 +90,7 @@ impl Reject {
             Self::WalletEmpty => "wallet-empty",
             Self::TableFull => "table-full",
             Self::Unsignable => "unsignable",
+            Self::Outbid => "outbid",
         }
     }
 }
@@ -217,13 +221,16 @@ impl Risk {
         if let Err(reject @ (Reject::BelowMinProfit | Reject::Quarantined)) = priced {
             return (Err(reject), false);
         }
+        // Another way through pools that we are trading already is no opportunity of its own.
+        if flights.overlaps(plan) {
+            return (Err(Reject::PoolsBusy), false);
+        }
         let fingerprint = fingerprint(plan, world);
         let is_new = self.memory.see(fingerprint);
-        let admitted = priced.and_then(|admitted| {
-            self.check_free(fingerprint, &admitted, flights)?;
-            self.assign_wallet(admitted, flights)
-        });
-        (admitted, is_new)
+        if self.memory.is_taken(fingerprint) {
+            return (Err(Reject::AlreadyTaken), false);
+        }
+        (priced.and_then(|admitted| self.assign_wallet(admitted, flights)), is_new)
     }
 
     /// Remembers that the opportunity was taken.
@@ -240,21 +247,6 @@ impl Risk {
         }
         if world.open_block().is_some() {
             return Err(Reject::OpenBlock);
-        }
-        Ok(())
-    }
-
-    fn check_free(
-        &self,
-        fingerprint: u64,
-        admitted: &Admitted,
-        flights: &Flights,
-    ) -> Result<(), Reject> {
-        if self.memory.is_taken(fingerprint) {
-            return Err(Reject::AlreadyTaken);
-        }
-        if flights.overlaps(&admitted.plan) {
-            return Err(Reject::PoolsBusy);
         }
         Ok(())
     }

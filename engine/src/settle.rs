@@ -189,7 +189,7 @@ pub(crate) fn replay(flights: &mut Flights, world: &mut World, after: Option<Inc
 }
 
 /// The profit of a plan's program on the world as it is; the executor quotes on chain like this.
-fn requote(plan: &Plan, world: &World) -> Option<u128> {
+pub(crate) fn requote(plan: &Plan, world: &World) -> Option<u128> {
     let mut amount = plan.amount_in;
     for leg in plan.legs() {
         amount = world.quote(leg.pool, leg.direction, amount)?;

@@ -8,23 +8,14 @@
 //!
 //! Temperature: hot.
 
-/// What a pending transaction calls: Uniswap V2 swaps.
 pub mod calldata;
-/// Members of JSON objects by name, in one pass.
 pub mod fields;
-/// Block headers.
 pub mod head;
-/// Event logs.
 pub mod log;
-/// What one frame is: a notification, a reply or a batch.
 pub mod message;
-/// Pending transactions with every signed field, and their raw bytes.
 pub mod pending;
-/// Our own transactions' receipts.
 pub mod receipt;
-/// Pending transactions as swaps through known pools.
 pub mod swap;
-/// Event topics.
 pub mod topics;
 
 use crate::decode::fields::Field;

@@ -12,15 +12,10 @@
 //!
 //! Temperature: hot.
 
-/// Hexadecimal to bytes and integers, and back.
 pub mod hex;
-/// A forward-only JSON scanner.
 pub mod json;
-/// A stream of JSON values without I/O.
 pub mod newline;
-/// RLP into a caller's buffer, from either end.
 pub mod rlp;
-/// WebSocket frames without I/O.
 pub mod websocket;
 
 /// Why a stream cannot be read any further.

@@ -25,7 +25,8 @@ pub struct FixedHasher(u64);
 
 impl FixedHasher {
     fn fold(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word).wrapping_mul(0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db);
+        // Two 64-bit factors: their product always fits.
+        let product = u128::from(self.0 ^ word) * 0xa076_1d64_78bd_642f;
         #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
         {
             self.0 = (product as u64) ^ ((product >> 64) as u64);

@@ -248,7 +248,13 @@ impl World {
         }
     }
 
-    /// Takes back what [`World::apply_target`] did.
+    /// Here, to come back to by [`World::take_back`].
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        self.undo.mark()
+    }
+
+    /// Takes back what [`World::apply_target`] did since `mark`.
     ///
     /// # Errors
     /// When the log does not reach back to `mark`; the world must be resynchronised then.

@@ -38,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
     if our_error.is_none() {
         assert!(theirs.len() <= ours.len(), "{ours:?} {theirs:?} {their_error:?}");
     } else if !is_stricter(our_error) {
-        // We refuse a frame by its header, tungstenite once it is whole: it must be no message then.
+        // We refuse a frame by its header, tungstenite when it is whole: it must be no message.
         let whole = [stream, &[0; CAPACITY_BYTES]].concat();
         let (theirs, _) = read_by_tungstenite(&whole);
         assert!(theirs.len() <= ours.len(), "{ours:?} {theirs:?} {our_error:?}");
@@ -57,8 +57,8 @@ fn is_beyond_us(error: Option<&Error>) -> bool {
     )
 }
 
-/// What RFC 6455 forbids and tungstenite lets pass: lengths that are not written in the shortest way,
-/// which for a control frame looks as if it were too long.
+/// What RFC 6455 forbids and tungstenite lets pass: lengths that are not written in the shortest
+/// way, which for a control frame looks as if it were too long.
 fn is_stricter(error: Option<WireError>) -> bool {
     matches!(error, Some(WireError::LengthNotMinimal | WireError::ControlTooLong))
 }

@@ -46,7 +46,7 @@ impl Strategy for TwoPools {
 }
 
 impl TwoPools {
-    /// Buys where most of the token is given, sells where most is paid for it; `None` if that does not gain.
+    /// Buys where the most is given, sells where the most is paid; `None` if that does not gain.
     fn best(&self, world: &World, token: TokenId) -> Option<Plan> {
         let pools = || world.pools.pools_of_pair(world.native, token).iter();
         let buys =
