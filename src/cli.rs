@@ -140,7 +140,9 @@ impl std::error::Error for Unreadable {}
 fn read_config<S: StrategySet>(common: &Common) -> Result<Config<S>> {
     let path = common.config.display();
     let text = std::fs::read_to_string(&common.config).map_err(|error| {
-        Unreadable(format!("cannot read the configuration {path}: {error} (name another with --config)"))
+        Unreadable(format!(
+            "cannot read the configuration {path}: {error} (name another with --config)"
+        ))
     })?;
     Ok(Config::parse(&text, &common.set)?)
 }

@@ -1,7 +1,8 @@
-//! Gannet: a headless MEV and liquidation bot. Arbitrage, backruns and liquidations; never sandwiches.
+//! Gannet: a headless MEV and liquidation bot. Arbitrage, backruns and liquidations; never
+//! sandwiches.
 //!
-//! This crate is the shell: configuration, sockets, cold start, threads, reports. All decisions are made
-//! in [`gannet_engine`], which has no I/O; read its documentation first. Strategies are in
+//! This crate is the shell: configuration, sockets, cold start, threads, reports. All decisions are
+//! made in [`gannet_engine`], which has no I/O; read its documentation first. Strategies are in
 //! [`gannet_strategies`], or in your own crate:
 //!
 //! ```no_run

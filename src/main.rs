@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use gannet::strategies::Standard;
 
-/// Per-thread caches and no global lock: the cold threads' allocations do not disturb the hot thread.
+/// Per-thread caches and no global lock: the cold threads' allocations do not disturb the hot
+/// thread.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

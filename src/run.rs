@@ -20,7 +20,7 @@ use crate::config::{Config, Mode, Wallet};
 use crate::feed::keeper::Keeper;
 use crate::runtime::{Ending, Hot};
 use crate::scribe::{Names, Scribe};
-use crate::submit::{LivePort, Ledger, Port};
+use crate::submit::{Ledger, LivePort, Port};
 use crate::summary::Summary;
 
 /// The run was cut short by a second signal; the process should end with status 130.
@@ -40,9 +40,9 @@ impl std::error::Error for CutShort {}
 /// The calling thread becomes the hot thread and is pinned, if the configuration says so.
 ///
 /// # Errors
-/// When it cannot start: the node cannot be reached or is on another chain, a key is missing, the executor
-/// is not there. Once it is up it does not end for trouble with its feed. [`CutShort`] after a second
-/// signal.
+/// When it cannot start: the node cannot be reached or is on another chain, a key is
+/// missing, the executor is not there. Once it is up it does not end for trouble with its feed.
+/// [`CutShort`] after a second signal.
 pub fn run<S: StrategySet>(config: Config<S>) -> Result<Summary> {
     ensure!(
         config.strategies.enabled_count() > 0,
@@ -93,7 +93,8 @@ fn fly<S: StrategySet, P: Port>(
     }
 }
 
-/// The wallets' keys; in dry-run throwaway ones, so that signing costs the same and nothing can be spent.
+/// The wallets' keys; in dry-run throwaway ones, so that signing costs the same and nothing can be
+/// spent.
 fn keys_of(mode: Mode, wallets: &[Wallet]) -> Result<Vec<WalletKey>> {
     wallets.iter().map(|wallet| key_of(mode, wallet)).collect()
 }
@@ -102,7 +103,8 @@ fn key_of(mode: Mode, wallet: &Wallet) -> Result<WalletKey> {
     match (mode, &wallet.key) {
         (Mode::DryRun, _) => {
             let throwaway = alloy::signers::local::PrivateKeySigner::random().to_bytes();
-            WalletKey::new(&throwaway.0).map_err(|_| anyhow::anyhow!("making a throwaway key"))
+            WalletKey::new(&throwaway.0)
+                .map_err(|_not_a_key| anyhow::anyhow!("making a throwaway key"))
         }
         (Mode::Live, None) => bail!("wallet {} has no key", wallet.address),
         (Mode::Live, Some(source)) => {

@@ -1,9 +1,9 @@
 //! The hot thread: one loop over three connections, biased and bounded.
 //!
-//! Order of work, and why: replies before heads and logs (a block is sealed by a reply, and a stale nonce
-//! costs more than a tick), heads and logs before pending transactions (a pending swap is judged on the
-//! state that they make), everything before the tick. Each connection is read a bounded number of times
-//! before the others get their turn.
+//! Order of work, and why: replies before heads and logs (a block is sealed by a reply, and a stale
+//! nonce costs more than a tick), heads and logs before pending transactions (a pending swap is
+//! judged on the state that they make), everything before the tick. Each connection is read a
+//! bounded number of times before the others get their turn.
 //!
 //! Temperature: hot.
 
@@ -18,8 +18,8 @@ use gannet_engine::pipeline::Engine;
 use gannet_engine::query::QUERY_BYTES_MAX;
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Nanos;
-use gannet_engine::wire::Message;
 use gannet_engine::wire::websocket::CONTROL_BYTES_MAX;
+use gannet_engine::wire::{Message, WireError};
 use gannet_engine::world::Stale;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -97,7 +97,7 @@ impl Signals {
 }
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
-    pub(crate) fn new(
+    pub(crate) const fn new(
         engine: Engine<S>,
         port: P,
         keeper: Keeper,
@@ -116,8 +116,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         }
         let mut signals = Signals::listen()?;
         self.until(spin, &mut signals, |_| false).await?;
-        tracing::info!(in_flight = self.engine.flights.count(), "draining: nothing new is sent");
-        self.feed(None, |_| Happening::Command(Command::Drain));
+        self.start_draining();
         let limit = u64::try_from(drain.as_nanos()).unwrap_or(u64::MAX);
         let start = self.clock.now();
         let is_cut = self
@@ -126,6 +125,12 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             })
             .await?;
         Ok(if is_cut { Ending::Cut } else { Ending::Drained })
+    }
+
+    #[cold]
+    fn start_draining(&mut self) {
+        tracing::info!(in_flight = self.engine.flights.count(), "draining: nothing new is sent");
+        self.feed(None, |_| Happening::Command(Command::Drain));
     }
 
     /// Works until `is_done` or a signal; true if it was the signal.
@@ -196,11 +201,11 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
     fn take_messages(&mut self, source: Source) -> Result<(), Lost> {
         let at = self.clock.now();
         loop {
-            let (framing, mut sender) = halves(&mut self.links, source);
+            let (framing, sender) = halves(&mut self.links, source);
             let Some(framing) = framing else { return Ok(()) };
             let what = match framing.next() {
                 None => return Ok(()),
-                Some(Err(error)) => return Err(Lost::Framing(format!("{error:?}"))),
+                Some(Err(error)) => return Err(Lost::Framing(error)),
                 Some(Ok(Message::Text(bytes) | Message::Binary(bytes))) => {
                     Happening::Frame { source, bytes }
                 }
@@ -217,7 +222,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             };
             self.seq += 1;
             let input = Input { at, seq: self.seq, what };
-            let mut outbox = self.port.outbox(sender.as_deref_mut());
+            let mut outbox = self.port.outbox(sender);
             self.engine.on_input(input, &self.clock, &mut outbox);
             drop(outbox);
             self.after_input();
@@ -299,12 +304,12 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
     }
 
     /// Takes over a connection that is ready.
+    #[cold]
     fn install(&mut self, source: Source, opened: Opened) -> Result<()> {
         let Opened { wire, early } = opened;
         let watch = wire.socket().watch().context("watching a connection")?;
         let now = self.clock.now();
-        self.links[source as usize] =
-            Some(Link { watch, wire, heard_at: now, pinged_at: now });
+        self.links[source as usize] = Some(Link { watch, wire, heard_at: now, pinged_at: now });
         tracing::info!(connection = source.name(), "connected");
         self.feed(None, |_| Happening::Link { source, is_up: true });
         for bytes in early {
@@ -380,7 +385,7 @@ enum Lost {
     /// The socket failed.
     Broken(io::Error),
     /// The node broke the framing.
-    Framing(String),
+    Framing(WireError),
     /// Nothing came for too long, not even a pong.
     Silent,
 }
@@ -389,9 +394,11 @@ impl std::fmt::Display for Lost {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Closed => out.write_str("the node closed it"),
-            Self::Said(code) => write!(out, "the node closed it with code {}", code.unwrap_or(1005)),
+            Self::Said(code) => {
+                write!(out, "the node closed it with code {}", code.unwrap_or(1005))
+            }
             Self::Broken(error) => write!(out, "{error}"),
-            Self::Framing(error) => write!(out, "the node broke the framing: {error}"),
+            Self::Framing(error) => write!(out, "the node broke the framing: {error:?}"),
             Self::Silent => out.write_str("nothing came, not even a pong"),
         }
     }

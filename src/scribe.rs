@@ -163,7 +163,7 @@ impl Desk {
             Ok(()) => self.is_failing = false,
             Err(error) if !self.is_failing => {
                 self.is_failing = true;
-                tracing::error!(%error, "the journal cannot be written; lines are lost until it can");
+                tracing::error!(%error, "the journal cannot be written: its lines are lost");
             }
             Err(_) => {}
         }

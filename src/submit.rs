@@ -1,5 +1,5 @@
-//! Outboxes: where signed transactions go, as types. [`Live`] sends them to the node; [`Ledger`] holds
-//! no socket at all.
+//! Outboxes: where signed transactions go, as types. [`Live`] sends them to the node; [`Ledger`]
+//! holds no socket at all.
 //!
 //! Temperature: hot.
 

@@ -215,7 +215,15 @@ impl Summary {
         writeln!(
             out,
             "  {:<14}{:>8}{:>8}{:>8}{:>10}{:>8}{:>14}{:>14}{:>14}",
-            "strategy", "found", "sent", "landed", "reverted", "behind", "profit ETH", "expected", "gas ETH"
+            "strategy",
+            "found",
+            "sent",
+            "landed",
+            "reverted",
+            "behind",
+            "profit ETH",
+            "expected",
+            "gas ETH"
         )?;
         for (name, totals) in self.rows() {
             let ether = |wei: u128| in_ether(i128::try_from(wei).unwrap_or(i128::MAX));

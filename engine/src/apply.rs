@@ -17,9 +17,9 @@ use crate::plan::Follow;
 use crate::query::{Answers, Query};
 use crate::strategy::StrategySet;
 use crate::units::{Nanos, Wei};
-use crate::world::follow::Progress;
 use crate::wire::json::Value;
 use crate::world::Stale;
+use crate::world::follow::Progress;
 
 impl<S: StrategySet> Engine<S> {
     /// Applies a message.
@@ -272,11 +272,8 @@ impl<S: StrategySet> Engine<S> {
     }
 
     fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
-        let follow = Follow {
-            hash: tx.hash,
-            max_fee: Wei(tx.max_fee),
-            priority_fee: Wei(tx.priority_fee),
-        };
+        let follow =
+            Follow { hash: tx.hash, max_fee: Wei(tx.max_fee), priority_fee: Wei(tx.priority_fee) };
         let swap = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
         Some(Target {
             follow,

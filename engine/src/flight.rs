@@ -57,7 +57,8 @@ pub enum Outcome {
     Unsent,
     /// Dry-run: it pays in the block where it would have landed.
     Won,
-    /// Dry-run: somebody else traded the same pools in that block, and it no longer pays at its end.
+    /// Dry-run: somebody else traded the same pools in that block, and it no longer pays at its
+    /// end.
     Contested,
     /// Dry-run: it does not pay where it would have landed.
     Vanished,
@@ -103,13 +104,7 @@ impl Settlement {
     /// An end that cost and brought nothing.
     #[must_use]
     pub const fn empty(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            gained: 0,
-            gas_used: Gas(0),
-            gas_price: Wei(0),
-            is_behind_target: false,
-        }
+        Self { outcome, gained: 0, gas_used: Gas(0), gas_price: Wei(0), is_behind_target: false }
     }
 
     /// What the gas cost.
@@ -165,8 +160,9 @@ impl Default for Flights {
     }
 }
 
-/// Places in the table fit the low bits of a ticket.
-const SLOT_MASK: u32 = FLIGHTS_MAX as u32 - 1;
+/// A ticket's low bits are its place in the table.
+const SLOT_BITS: u32 = FLIGHTS_MAX.trailing_zeros();
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 const _: () = assert!(FLIGHTS_MAX.is_power_of_two(), "a ticket's low bits are its slot");
 
 impl Flights {
@@ -174,11 +170,12 @@ impl Flights {
     #[must_use]
     pub fn next_ticket(&self) -> Option<u32> {
         let slot = u32::try_from(self.slots.iter().position(Option::is_none)?).ok()?;
-        Some((self.generation.wrapping_add(1) & (u32::MAX >> 8)) * FLIGHTS_MAX as u32 | slot)
+        // The shift drops the generation's highest bits; it only tells a late reply from a new one.
+        Some((self.generation.wrapping_add(1) << SLOT_BITS) | slot)
     }
 
     /// Takes off.
-    pub fn launch(&mut self, flight: Flight) {
+    pub const fn launch(&mut self, flight: Flight) {
         self.generation = self.generation.wrapping_add(1);
         self.slots[(flight.ticket & SLOT_MASK) as usize] = Some(flight);
     }

@@ -1,19 +1,20 @@
-//! What a program of the executor costs in gas: an upper bound for the limit, an expectation for the
-//! decision, corrected by receipts.
+//! What a program of the executor costs in gas: an upper bound for the limit, an expectation for
+//! the decision, corrected by receipts.
 //!
 //! Temperature: hot.
 
 use crate::limits::HOPS_MAX;
 use crate::units::Gas;
 
-/// A transaction with its calldata and the executor's own work; measured on cold state, as is all here.
+/// A transaction with its calldata and the executor's own work; measured on cold state, as is all
+/// here.
 const BASE: u64 = 38_000;
 /// One constant-product swap with its token transfer.
 const LEG: u64 = 52_200;
 /// A flash swap's callback and its repayment.
 const FLASH: u64 = 3_000;
-/// The limit is this share of the table, in per cent: refunds come after execution, tokens' transfers
-/// differ, and a balance that goes from zero costs 17,100 more.
+/// The limit is this share of the table, in per cent: refunds come after execution, tokens'
+/// transfers differ, and a balance that goes from zero costs 17,100 more.
 const LIMIT_PER_CENT: u64 = 160;
 /// Weight of a new receipt in the running expectation: one part in this many.
 const SMOOTHING: u64 = 8;

@@ -1,7 +1,7 @@
 //! Inputs: everything that can change a decision.
 //!
-//! A recorded sequence of inputs gives the same decisions again, because nothing else gets in: time is
-//! `at`, and the node's answers are frames like its announcements.
+//! A recorded sequence of inputs gives the same decisions again, because nothing else gets in: time
+//! is `at`, and the node's answers are frames like its announcements.
 //!
 //! Temperature: hot.
 

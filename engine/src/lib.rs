@@ -1,22 +1,22 @@
 //! Gannet's deterministic core: bytes in, signed bytes out.
 //!
 //! ```text
-//!             ┌────────────────────── Engine::on_input ──────────────────────┐
-//!  frame ───► │ decode ──► world ──► strategies ──► risk ──► sign ──► outbox │ ───► raw transaction
-//!             └──────────────│─────────────────────────────────│─────────────┘
-//!                            └──► queries (to the node)        └──► notes (to the journal)
+//!            ┌───────────────────── Engine::on_input ─────────────────────┐
+//! frame ───► │ decode ─► world ─► strategies ─► risk ─► sign ─► outbox    │ ───► raw transaction
+//!            └─────────────│──────────────────────────────│───────────────┘
+//!                          └─► queries (to the node)      └─► notes (to the journal)
 //! ```
 //!
 //! Read in this order: [`pipeline`] is the whole path on one screen; [`input`] is what goes in and
-//! [`outbox`] what comes out; [`strategy`] is the contract that a strategy fulfils and [`plan`] what it
-//! proposes; [`world`] is the state, [`amm`] its arithmetic and [`search`] how cycles are found;
-//! [`risk`], [`sign`] and [`settle`](pipeline) take a plan to its end.
+//! [`outbox`] what comes out; [`strategy`] is the contract that a strategy fulfils and [`plan`]
+//! what it proposes; [`world`] is the state, [`amm`] its arithmetic and [`search`] how cycles are
+//! found; [`risk`], [`sign`] and [`settle`](pipeline) take a plan to its end.
 //!
 //! Three laws, which hold for every file here:
 //! 1. **No I/O, no clock, no environment.** The crate is `no_std`. Time and the node's answers are
 //!    inputs, so a recorded run replays bit for bit.
-//! 2. **One writer.** Only the pipeline changes the world, every change has its inverse in the undo log,
-//!    and strategies see sealed blocks only.
+//! 2. **One writer.** Only the pipeline changes the world, every change has its inverse in the undo
+//!    log, and strategies see sealed blocks only.
 //! 3. **No heap after start-up.** Every capacity is named in [`limits`]; a full table is a counted
 //!    outcome, never a reallocation.
 //!

@@ -195,10 +195,7 @@ mod tests {
     fn a_better_paying_replacement_takes_the_place() {
         let mut pool = Mempool::default();
         pool.announce(&offer(1, 5), Address::ZERO, 7);
-        assert_eq!(
-            pool.announce(&offer(2, 6), Address::ZERO, 7),
-            News::Replaces(offer(1, 5).hash)
-        );
+        assert_eq!(pool.announce(&offer(2, 6), Address::ZERO, 7), News::Replaces(offer(1, 5).hash));
         assert_eq!(pool.announce(&offer(3, 5), Address::ZERO, 7), News::Underpays);
         assert_eq!(pool.announce(&offer(4, 5), Address::ZERO, 8), News::New);
     }

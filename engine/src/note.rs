@@ -1,4 +1,5 @@
-//! Notes: what the journal and the log tell, as plain values that the shell writes off the hot thread.
+//! Notes: what the journal and the log tell, as plain values that the shell writes off the hot
+//! thread.
 //!
 //! Temperature: hot.
 
@@ -13,7 +14,6 @@ use crate::world::Freshness;
 
 /// One thing worth telling.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "notes are Copy and live in one fixed array")]
 pub enum Note {
     /// A plan was turned down.
     Rejected {

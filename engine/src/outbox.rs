@@ -1,5 +1,5 @@
-//! Where signed transactions go. What a run is — live, dry-run, backtest — is decided by this type and
-//! by where inputs come from, and by nothing else.
+//! Where signed transactions go. What a run is — live, dry-run, backtest — is decided by this type
+//! and by where inputs come from, and by nothing else.
 //!
 //! Temperature: hot.
 

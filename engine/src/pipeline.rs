@@ -5,9 +5,9 @@
 //! bytes    event     change   plans         admitted        raw transaction
 //! ```
 //!
-//! Everything is synchronous and allocates nothing. What the engine wants from the node it writes into
-//! [`Engine::queries`]; what it wants to be told into [`Engine::notes`]; the shell drains both after
-//! each input.
+//! Everything is synchronous and allocates nothing. What the engine wants from the node it writes
+//! into [`Engine::queries`]; what it wants to be told into [`Engine::notes`]; the shell drains both
+//! after each input.
 //!
 //! Temperature: hot.
 
@@ -16,8 +16,8 @@ use alloc::vec::Vec;
 use crate::books::Books;
 use crate::decode::{message, swap};
 use crate::flight::{Admitted, Doubt, Flight, Flights, Outcome, Settlement};
-use crate::limits::{PENDING_QUEUE_MAX, RAW_TX_BYTES_MAX};
 use crate::input::{Happening, Input};
+use crate::limits::{PENDING_QUEUE_MAX, RAW_TX_BYTES_MAX};
 use crate::mempool::{Mempool, Target};
 use crate::note::{Note, Notes};
 use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
@@ -134,7 +134,10 @@ impl<S: StrategySet> Engine<S> {
                     }
                 }
             }
-            other => self.apply_other(other, at),
+            other @ (Happening::Truncated { .. }
+            | Happening::Tick
+            | Happening::Link { .. }
+            | Happening::Command(_)) => self.apply_other(other, at),
         };
         self.report_freshness(at);
         stamps.applied = clock.now();

@@ -26,8 +26,12 @@ pub struct Leg {
 
 impl Leg {
     /// Fills the unused places of a plan.
-    pub const NONE: Self =
-        Self { pool: PoolId(u32::MAX), direction: Direction::OneForZero, amount_in: 0, amount_out: 0 };
+    pub const NONE: Self = Self {
+        pool: PoolId(u32::MAX),
+        direction: Direction::OneForZero,
+        amount_in: 0,
+        amount_out: 0,
+    };
 }
 
 /// A pending transaction that a plan follows: ours is to stand right behind it.
@@ -140,7 +144,7 @@ impl Plans {
 
     /// The plan at `rank`, the most profitable having rank 0.
     #[must_use]
-    pub fn get(&self, rank: usize) -> Option<Plan> {
+    pub const fn get(&self, rank: usize) -> Option<Plan> {
         if rank < self.count { self.plans[rank] } else { None }
     }
 

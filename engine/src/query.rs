@@ -23,8 +23,8 @@ pub enum Query {
     LatestHead,
     /// A block's header, by hash.
     Head(B256),
-    /// A block's logs of the events that the engine follows, by hash; `open` is the open block's number in the
-    /// engine's own count, so that a late reply is recognised.
+    /// A block's logs of the events that the engine follows, by hash; `open` is the open block's
+    /// number in the engine's own count, so that a late reply is recognised.
     BlockLogs {
         /// The block.
         block: B256,
@@ -179,11 +179,11 @@ impl Query {
                 write!(text, r#""eth_getBalance","params":["{address:#x}","latest"]"#)
             }
             // balanceOf(address) has the selector 0x70a08231.
-            Self::Holding { token, holder, .. } => write!(
-                text,
-                r#""eth_call","params":[{{"to":"{token:#x}","data":"0x70a08231{:0>64}"}},"latest"]"#,
-                HexDigits(holder)
-            ),
+            Self::Holding { token, holder, .. } => {
+                let holder = HexDigits(holder);
+                write!(text, r#""eth_call","params":[{{"to":"{token:#x}","#)?;
+                write!(text, r#""data":"0x70a08231{holder:0>64}"}},"latest"]"#)
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Risk: admits a plan or rejects it with one reason, and sets its price.
 //!
-//! Nothing is signed that did not pass [`Risk::admit`]. The bid is bounded so that even a program that
-//! uses its whole gas limit in the dearest block in which it may land costs no more than its profit.
+//! Nothing is signed that did not pass [`Risk::admit`]. The bid is bounded so that even a program
+//! that uses its whole gas limit in the dearest block in which it may land costs no more than its
+//! profit.
 //!
 //! Temperature: hot.
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
@@ -128,7 +129,8 @@ pub struct WalletState {
     pub balance: Wei,
 }
 
-/// Opportunities that were seen or taken, by a fingerprint of their pools and these pools' versions.
+/// Opportunities that were seen or taken, by a fingerprint of their pools and these pools'
+/// versions.
 #[derive(Debug)]
 struct Memory {
     fingerprints: HashMap<u64, bool, FixedState>,
@@ -205,8 +207,8 @@ impl Risk {
         }
     }
 
-    /// Admits a plan, or says why not. The second value tells whether the opportunity is new: the same
-    /// cycle on the same state counts once, whatever becomes of it.
+    /// Admits a plan, or says why not. The second value tells whether the opportunity is new: the
+    /// same cycle on the same state counts once, whatever becomes of it.
     pub fn admit(
         &mut self,
         plan: &Plan,
@@ -230,7 +232,7 @@ impl Risk {
         if self.memory.is_taken(fingerprint) {
             return (Err(Reject::AlreadyTaken), false);
         }
-        (priced.and_then(|admitted| self.assign_wallet(admitted, flights)), is_new)
+        (priced.and_then(|admitted| self.assign_wallet(&admitted, flights)), is_new)
     }
 
     /// Remembers that the opportunity was taken.
@@ -300,7 +302,7 @@ impl Risk {
         }
     }
 
-    fn assign_wallet(&self, admitted: Admitted, flights: &Flights) -> Result<Admitted, Reject> {
+    fn assign_wallet(&self, admitted: &Admitted, flights: &Flights) -> Result<Admitted, Reject> {
         let most = admitted.fees.max_fee.times_gas(admitted.fees.gas_limit);
         let mut reject = Reject::NonceBusy;
         for (index, wallet) in self.wallets.iter().enumerate() {
@@ -313,7 +315,7 @@ impl Risk {
                 reject = Reject::WalletEmpty;
                 continue;
             }
-            return Ok(Admitted { wallet: id, nonce: wallet.nonce, ..admitted });
+            return Ok(Admitted { wallet: id, nonce: wallet.nonce, ..*admitted });
         }
         Err(reject)
     }
@@ -339,12 +341,7 @@ struct Offer {
 }
 
 impl Offer {
-    fn of(
-        plan: &Plan,
-        world: &World,
-        gas: GasUnits,
-        cap: Wei,
-    ) -> Result<Self, Reject> {
+    fn of(plan: &Plan, world: &World, gas: GasUnits, cap: Wei) -> Result<Self, Reject> {
         let next = world.tip().next_base_fee;
         let ahead = plan.last_block.0.saturating_sub(world.next_block().0);
         let dearest = world.chain.base_fee_bound(next, ahead);
@@ -402,14 +399,15 @@ fn in_profit_token(plan: &Plan, cost: Wei) -> u128 {
     least.and_then(|least| u128::try_from(least).ok()).unwrap_or(u128::MAX).min(plan.profit)
 }
 
-/// A cycle on a state: its pools, their order and their versions, and the transaction that it follows.
+/// A cycle on a state: its pools, their order and their versions, and the transaction that it
+/// follows.
 fn fingerprint(plan: &Plan, world: &World) -> u64 {
     use core::hash::{BuildHasher, Hasher};
 
     let mut hasher = FixedState.build_hasher();
     for leg in plan.legs() {
         let version = world.pools.get(leg.pool).version;
-        hasher.write_u64(u64::from(leg.pool.0) << 32 | u64::from(version));
+        hasher.write_u64((u64::from(leg.pool.0) << 32) | u64::from(version));
         hasher.write_u64(leg.direction as u64);
     }
     if let Some(follow) = plan.follows() {

@@ -1,9 +1,9 @@
 //! Every submission is followed to its end.
 //!
-//! Live: after each sealed block its receipt is asked for. No receipt raises doubt, and doubt is checked
-//! before it is believed: the node no longer knows it twice in a row (dropped), or another transaction
-//! took its nonce (replaced). Dry-run: the block is replayed, and the plan is executed at the place
-//! where it would have landed.
+//! Live: after each sealed block its receipt is asked for. No receipt raises doubt, and doubt is
+//! checked before it is believed: the node no longer knows it twice in a row (dropped), or another
+//! transaction took its nonce (replaced). Dry-run: the block is replayed, and the plan is executed
+//! at the place where it would have landed.
 //!
 //! Temperature: warm.
 
@@ -173,8 +173,8 @@ fn end_of(flight: &Flight, receipt: &Receipt) -> Settlement {
     }
 }
 
-/// Executes the plans on the state where they would land: at the top of the block, or right behind the
-/// transaction that they follow.
+/// Executes the plans on the state where they would land: at the top of the block, or right behind
+/// the transaction that they follow.
 pub(crate) fn replay(flights: &mut Flights, world: &mut World, after: Option<Included>) {
     for flight in flights.iter_mut() {
         let is_here = match (flight.admitted.plan.follows(), after) {

@@ -62,7 +62,9 @@ pub enum InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::NoCycles => "no cycle starts at a base token: check tokens.base and the factories",
+            Self::NoCycles => {
+                "no cycle starts at a base token: check tokens.base and the factories"
+            }
             Self::TooLarge => "the universe does not fit the strategy's tables",
         })
     }
@@ -70,7 +72,8 @@ impl fmt::Display for InitError {
 
 impl core::error::Error for InitError {}
 
-/// Looks at a world that has just changed and proposes plans. No I/O, no clock, no heap after `init`.
+/// Looks at a world that has just changed and proposes plans. No I/O, no clock, no heap after
+/// `init`.
 pub trait Strategy: Sized {
     /// The name used in the configuration (`[strategy.NAME]`), in reports and in the journal.
     const NAME: &'static str;
@@ -100,7 +103,8 @@ pub trait Strategy: Sized {
     }
 }
 
-/// The strategies of a process, in the order in which they run; made by [`strategies!`](crate::strategies).
+/// The strategies of a process, in the order in which they run; made by
+/// [`strategies!`](crate::strategies).
 pub trait StrategySet: Default {
     /// The names, by [`StrategyId`](crate::ids::StrategyId).
     const NAMES: &'static [&'static str];

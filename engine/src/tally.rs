@@ -1,4 +1,5 @@
-//! Counts of what came in and what was turned away, each with its reason. Nothing is lost in silence.
+//! Counts of what came in and what was turned away, each with its reason. Nothing is lost in
+//! silence.
 //!
 //! Temperature: hot.
 

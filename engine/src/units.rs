@@ -19,7 +19,8 @@ impl BlockNumber {
     }
 }
 
-/// A point in time, in nanoseconds from a start that the feed chose. Only differences mean anything.
+/// A point in time, in nanoseconds from a start that the feed chose. Only differences mean
+/// anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nanos(pub u64);
 
@@ -87,7 +88,8 @@ impl core::error::Error for AmountError {}
 impl core::str::FromStr for Wei {
     type Err = AmountError;
 
-    /// Reads an amount as people write it: `0.05 ether`, `30 gwei`, `1 wei`. Exact; nothing is rounded.
+    /// Reads an amount as people write it: `0.05 ether`, `30 gwei`, `1 wei`. Exact; nothing is
+    /// rounded.
     fn from_str(text: &str) -> Result<Self, AmountError> {
         let (number, unit) = text.trim().split_once(' ').ok_or(AmountError::Shape)?;
         let decimals = match unit.trim() {
@@ -105,20 +107,39 @@ impl core::str::FromStr for Wei {
         }
         let zeros = core::iter::repeat_n(b'0', decimals - fraction.len());
         let digits = whole.bytes().chain(fraction.bytes()).chain(zeros);
-        digits.into_iter().try_fold(0_u128, |sum, digit| {
-            let digit = digit.is_ascii_digit().then(|| digit - b'0').ok_or(AmountError::Shape)?;
-            let shifted = sum.checked_mul(10).ok_or(AmountError::TooLarge)?;
-            shifted.checked_add(u128::from(digit)).ok_or(AmountError::TooLarge)
-        })
-        .map(Self)
+        digits
+            .into_iter()
+            .try_fold(0_u128, |sum, digit| {
+                let digit =
+                    digit.is_ascii_digit().then(|| digit - b'0').ok_or(AmountError::Shape)?;
+                let shifted = sum.checked_mul(10).ok_or(AmountError::TooLarge)?;
+                shifted.checked_add(u128::from(digit)).ok_or(AmountError::TooLarge)
+            })
+            .map(Self)
     }
 }
 
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Wei {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = alloc::string::String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(AmountText)
+    }
+}
+
+/// Takes an amount's text from a deserialiser.
+#[cfg(feature = "serde")]
+struct AmountText;
+
+#[cfg(feature = "serde")]
+impl serde::de::Visitor<'_> for AmountText {
+    type Value = Wei;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an amount such as \"0.05 ether\" or \"30 gwei\"")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Wei, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

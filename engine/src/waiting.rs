@@ -1,5 +1,5 @@
-//! Pending swaps that have not landed yet: those that wait for an open block to be sealed, and those that
-//! may stand before us in the next block.
+//! Pending swaps that have not landed yet: those that wait for an open block to be sealed, and
+//! those that may stand before us in the next block.
 //!
 //! Bounded; when it is full the oldest gives way, for it is likeliest to have landed.
 //!
@@ -73,8 +73,8 @@ impl Waiting {
         entry.map(|entry| &entry.target)
     }
 
-    /// The swaps that may stand before a transaction of ours in the same block and move a pool of its
-    /// plan: they pay more by one rule or the other (the fee cap or the tip).
+    /// The swaps that may stand before a transaction of ours in the same block and move a pool of
+    /// its plan: they pay more by one rule or the other (the fee cap or the tip).
     pub(crate) fn ahead_of<'a>(&'a self, ours: &'a Admitted) -> impl Iterator<Item = &'a Target> {
         let (max_fee, tip) = (ours.fees.max_fee, ours.fees.priority_fee);
         let followed = ours.plan.follows().map(|follow| follow.hash);

@@ -54,9 +54,15 @@ export async function compare(rpc, { book, chain, summary, journal }) {
   }
 
   const outcomes = new Map(journal.filter(({ kind }) => kind === 'outcome').map((line) => [line.hash, line]));
-  for (const { hash, ok } of chain.trades) expect(`the outcome of ${hash}`, outcomes.get(hash)?.status ?? 'nothing', ok ? 'landed' : 'reverted');
-  const behind = await countBehindTarget(rpc, chain, outcomes);
-  expect('backruns_behind_target', summary.backruns_behind_target, behind);
+  let behindTarget = 0;
+  for (const trade of chain.trades) {
+    const outcome = outcomes.get(trade.hash) ?? { status: 'nothing' };
+    expect(`the outcome of ${trade.hash}`, outcome.status, trade.ok ? 'landed' : 'reverted');
+    const isBehind = trade.ok && (await isRightBehind(rpc, trade, outcome.target));
+    if (isBehind) behindTarget += 1;
+    expect(`${trade.hash} is right behind its target ${outcome.target}`, outcome.is_behind_target ?? isBehind, isBehind);
+  }
+  expect('backruns_behind_target', summary.backruns_behind_target, behindTarget);
   return problems;
 }
 
@@ -95,14 +101,8 @@ async function readTransactions(rpc, wallets, first, last) {
   return transactions;
 }
 
-/** Landed trades whose target, by the journal, is the transaction right before them in their block. */
-async function countBehindTarget(rpc, chain, outcomes) {
-  let behind = 0;
-  for (const trade of chain.trades.filter(({ ok }) => ok)) {
-    const target = outcomes.get(trade.hash)?.target;
-    if (!target) continue;
-    const receipt = await rpc.call('eth_getTransactionReceipt', [target]);
-    if (receipt?.blockNumber === trade.block && Number(receipt.transactionIndex) + 1 === trade.index) behind += 1;
-  }
-  return behind;
+/** Whether `target` is the transaction right before `trade` in the same block. */
+async function isRightBehind(rpc, trade, target) {
+  const receipt = target && (await rpc.call('eth_getTransactionReceipt', [target]));
+  return receipt?.blockNumber === trade.block && Number(receipt.transactionIndex) + 1 === trade.index;
 }

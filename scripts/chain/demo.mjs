@@ -3,13 +3,14 @@
 //   build ─► devnet ─► executor deployed ─► wallets funded ─► holdings noted
 //     ─► market and bot run ─► market frozen, what is in flight settles ─► bot ends ─► holdings compared ─► all torn down
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { compare, readChain, readHoldings } from './audit.mjs';
 import { botWallets, executorOwner } from './lib/accounts.mjs';
 import { buildBot, deployExecutor, fly, landBot, readJournal, startBot } from './lib/bot.mjs';
-import { endChild } from './lib/child.mjs';
+import { endChild, isAlive } from './lib/child.mjs';
 import { ROOT, UsageError, complain, counter, exitInOrder, number, progress, readFlags } from './lib/cli.mjs';
 import { startDevnet } from './lib/devnet.mjs';
 import { hex } from './lib/rpc.mjs';
@@ -25,17 +26,16 @@ const USAGE = `scripts/demo: builds the bot, flies it on a local chain with a ma
   --rate N               trades per second in the market (default 3)
   --config FILE          the bot's configuration (default config.toml); the node and the executor are filled in
   --bot FILE             fly this binary instead of building one
-  --keep                 leave the chain running at the end, until it is interrupted
+  --out DIR              where all that is written goes: logs, journal, summary (default target/demo)
+  --keep                 leave the chain running at the end, until it is interrupted`;
 
-Everything it writes is in target/demo/.`;
-
-const OUT = `${ROOT}target/demo/`;
-const FILES = { summary: `${OUT}summary.json`, journal: `${OUT}journal.jsonl`, log: `${OUT}bot.log` };
 const WALLET_FUNDS = 100n * 10n ** 18n;
 /** Between the last trade of the market and the end of the bot, so that all that was in flight is settled. */
 const SETTLING_BLOCKS = 3;
 
 const flags = parseFlags();
+const inOut = (name) => path.join(flags.out, name);
+const FILES = { summary: inOut('summary.json'), journal: inOut('journal.jsonl'), log: inOut('bot.log') };
 const out = flags.json ? process.stderr : process.stdout;
 const say = progress('demo', out);
 const count = counter(say, out);
@@ -56,11 +56,10 @@ try {
 
 /** All of it; whether the bot's books are those of the chain. */
 async function demo() {
-  rmSync(OUT, { recursive: true, force: true });
-  mkdirSync(OUT, { recursive: true });
+  takeOut();
   const bot = flags.bot ?? (await build());
 
-  const devnet = await startDevnet({ port: 0, blockTime: 1, seed: flags.seed, rate: flags.rate, log: `${OUT}anvil.log`, say });
+  const devnet = await startDevnet({ port: 0, blockTime: 1, seed: flags.seed, rate: flags.rate, log: inOut('anvil.log'), say });
   running.devnet = devnet;
   const { book, node, market } = devnet;
   const { rpc } = node;
@@ -69,7 +68,7 @@ async function demo() {
     end(1);
   };
 
-  const executor = await deployExecutor({ bot, config: flags.config, node, log: `${OUT}deploy.log` });
+  const executor = await deployExecutor({ bot, config: flags.config, node, log: inOut('deploy.log') });
   for (const { address } of botWallets) await rpc.call('anvil_setBalance', [address, hex(WALLET_FUNDS)]);
   say(`executor deployed at ${executor}, ${botWallets.length} wallets funded`);
 
@@ -101,10 +100,19 @@ async function demo() {
   return problems.length === 0;
 }
 
+/** Empties the output directory, unless another demo that is still running has it. */
+function takeOut() {
+  const owner = existsSync(inOut('pid')) ? Number(readFileSync(inOut('pid'), 'utf8')) : 0;
+  if (isAlive(owner)) throw new Error(`another demo (pid ${owner}) writes to ${flags.out}; choose another directory with --out`);
+  rmSync(flags.out, { recursive: true, force: true });
+  mkdirSync(flags.out, { recursive: true });
+  writeFileSync(inOut('pid'), String(process.pid));
+}
+
 async function build() {
   say('building the bot');
   const bot = await buildBot({
-    log: `${OUT}build.log`,
+    log: inOut('build.log'),
     started: (cargo) => (running.cargo = cargo),
     onCrate: (crates) => count(() => `building the bot, crate ${crates}`),
   });
@@ -155,12 +163,14 @@ function parseFlags() {
     rate: { type: 'string', default: '3' },
     config: { type: 'string', default: `${ROOT}config.toml` },
     bot: { type: 'string' },
+    out: { type: 'string', default: `${ROOT}target/demo` },
     keep: { type: 'boolean', default: false },
   });
   try {
     if (!['live', 'dry-run'].includes(values.mode)) throw new UsageError(`--mode ${values.mode}: live or dry-run is needed`);
     return {
       ...values,
+      out: path.resolve(values.out),
       seconds: number('seconds', values.seconds, { least: 1 }),
       seed: number('seed', values.seed, { least: 0, integer: true }),
       rate: number('rate', values.rate, { least: 0.001 }),

@@ -36,7 +36,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(provider: &'a DynProvider, block: B256) -> Self {
+    pub(super) const fn new(provider: &'a DynProvider, block: B256) -> Self {
         Self { provider, block: BlockId::hash(block) }
     }
 
@@ -106,8 +106,7 @@ impl<'a> Reader<'a> {
             let mut batch = BatchRequest::new(self.provider.client());
             let mut replies = Vec::with_capacity(chunk.len());
             for (to, call) in chunk {
-                let request =
-                    TransactionRequest::default().to(*to).input(call.abi_encode().into());
+                let request = TransactionRequest::default().to(*to).input(call.abi_encode().into());
                 let reply = batch.add_call::<_, Bytes>("eth_call", &(request, self.block))?;
                 replies.push(reply);
             }

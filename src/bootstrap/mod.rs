@@ -1,7 +1,7 @@
 //! Cold start: the whole universe read from the node at one block hash, in batches.
 //!
 //! ```text
-//! factories ─► pairs ─► tokens and reserves ─► the most liquid, reachable from a base token ─► World
+//! factories ─► pairs ─► tokens and reserves ─► the most liquid that a base token reaches ─► World
 //! ```
 //!
 //! Every call names the same block hash, so a reorg meanwhile is an error and not a silent mix.
@@ -49,7 +49,8 @@ pub(crate) async fn connect(node: &Node, chain_id: u64) -> Result<DynProvider> {
         .context("cannot reach the node: is it running, and is node.url right?")?;
     ensure!(
         found == chain_id,
-        "the node is on chain {found}, the configuration on chain {chain_id}: change chain.id or node.url"
+        "the node is on chain {found}, the configuration on chain {chain_id}: change chain.id or \
+         node.url"
     );
     Ok(provider)
 }

@@ -28,11 +28,7 @@ struct Candidate {
     liquidity: f64,
 }
 
-pub(super) async fn load<S>(
-    config: &Config<S>,
-    reader: &Reader<'_>,
-    anchor: Tip,
-) -> Result<World> {
+pub(super) async fn load<S>(config: &Config<S>, reader: &Reader<'_>, anchor: Tip) -> Result<World> {
     let mut candidates = Vec::new();
     for (index, named) in config.factories.iter().enumerate() {
         let factory = FactoryId(u8::try_from(index).context("too many factories")?);
@@ -45,7 +41,10 @@ pub(super) async fn load<S>(
     let candidates = choose(candidates, config);
     if candidates.len() < found {
         let left_out = found - candidates.len();
-        tracing::info!(left_out, "pools out of reach of the base tokens, or past universe.pools_max");
+        tracing::info!(
+            left_out,
+            "pools out of reach of the base tokens, or past universe.pools_max"
+        );
     }
     build(config, reader, anchor, &candidates).await
 }
@@ -63,9 +62,8 @@ fn choose<S>(mut candidates: Vec<Candidate>, config: &Config<S>) -> Vec<Candidat
             spread_price(candidate, &mut prices);
         }
     }
-    candidates.retain(|candidate| {
-        candidate.pair.tokens.iter().all(|token| prices.contains_key(token))
-    });
+    candidates
+        .retain(|candidate| candidate.pair.tokens.iter().all(|token| prices.contains_key(token)));
     candidates.sort_by(|left, right| {
         right.liquidity.total_cmp(&left.liquidity).then(left.pair.address.cmp(&right.pair.address))
     });
@@ -100,7 +98,10 @@ async fn build<S>(
     addresses.extend(candidates.iter().flat_map(|candidate| candidate.pair.tokens));
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(*address));
-    ensure!(addresses.len() <= TOKENS_MAX, "more than {TOKENS_MAX} tokens: lower universe.pools_max");
+    ensure!(
+        addresses.len() <= TOKENS_MAX,
+        "more than {TOKENS_MAX} tokens: lower universe.pools_max"
+    );
 
     let decimals = reader.decimals(&addresses).await?;
     let mut tokens = TokenTable::new(addresses.len());

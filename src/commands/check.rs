@@ -51,7 +51,11 @@ impl fmt::Display for Report {
             writeln!(out, "{mark}  {:<12} {}", finding.name, finding.detail)?;
         }
         let bad = self.findings.iter().filter(|finding| !finding.is_fit).count();
-        if bad == 0 { write!(out, "fit to run") } else { write!(out, "{bad} of these must be mended") }
+        if bad == 0 {
+            write!(out, "fit to run")
+        } else {
+            write!(out, "{bad} of these must be mended")
+        }
     }
 }
 
@@ -162,7 +166,8 @@ async fn executor_of<S>(config: &Config<S>, provider: &DynProvider) -> Result<St
     if address == Address::ZERO {
         return Ok("none; a dry-run needs none".to_owned());
     }
-    let code = bootstrap::code_hash(provider, address).await.map_err(|error| format!("{error:#}"))?;
+    let code =
+        bootstrap::code_hash(provider, address).await.map_err(|error| format!("{error:#}"))?;
     if code.is_none() {
         let detail = format!("there is no contract at {address}: run `gannet deploy`");
         return if config.mode == Mode::Live { Err(detail) } else { Ok(detail) };

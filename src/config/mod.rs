@@ -122,8 +122,8 @@ pub struct Config<S> {
     pub runtime: Runtime,
 }
 
-/// Sets one key of the file, `path` being its dotted path (`wallet.0.address`), to a TOML value; what is no
-/// TOML value is taken as a string.
+/// Sets one key of the file, `path` being its dotted path (`wallet.0.address`), to a TOML value;
+/// what is no TOML value is taken as a string.
 fn set(file: &mut Table, path: &str, text: &str) -> Result<(), String> {
     let parsed: Option<Table> = format!("value = {text}").parse().ok();
     let value = parsed.and_then(|mut table| table.remove("value"));
@@ -139,7 +139,11 @@ fn set(file: &mut Table, path: &str, text: &str) -> Result<(), String> {
                 let index: usize = key.parse().map_err(|_no_index| nowhere())?;
                 items.get_mut(index).ok_or_else(nowhere)?
             }
-            _ => return Err(nowhere()),
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_) => return Err(nowhere()),
         };
     }
     *place = value;
@@ -182,7 +186,7 @@ impl<S: StrategySet> Config<S> {
 
 /// Checks every section; `None` where a required value is missing, which is a problem then.
 fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Config<S>> {
-    let mode = check_mode(file.remove("mode"), problems);
+    let mode = check_mode(file.remove("mode").as_ref(), problems);
     let chain = check_chain(&mut file, problems);
     let node = check_node(&mut file, problems);
     let (executor, owner_key, funding) = check_executor(&mut file, mode, problems);
@@ -193,13 +197,14 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         problems.section(&table, "universe")
     };
     let base_tokens = check_bases(universe.base_tokens, problems);
-    let pools_max = within(universe.pools_max, 10_000, 1..=POOLS_MAX, "universe.pools_max", problems);
+    let pools_max =
+        within(universe.pools_max, 10_000, 1..=POOLS_MAX, "universe.pools_max", problems);
     let (limits, allows_public) = check_risk(&mut file, funding, problems);
     if mode == Mode::Live && chain.is_some_and(|chain| chain.id == 1) && !allows_public {
         problems.add(
             "risk.allow_public_mempool",
-            "found false; on mainnet without a relay every transaction is public and can be copied or \
-             front-run: set it to true to accept that, or stay in dry-run",
+            "found false; on mainnet without a relay every transaction is public and can be copied \
+             or front-run: set it to true to accept that, or stay in dry-run",
         );
     }
     let strategies = check_strategies(&mut file, problems);
@@ -227,12 +232,12 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
     })
 }
 
-fn check_mode(value: Option<Value>, problems: &mut Problems) -> Mode {
-    match value.as_ref().map(|value| value.as_str()) {
+fn check_mode(value: Option<&Value>, problems: &mut Problems) -> Mode {
+    match value.map(Value::as_str) {
         None | Some(Some("dry-run")) => Mode::DryRun,
         Some(Some("live")) => Mode::Live,
         Some(_) => {
-            let found = value.as_ref().map(problems::shown).unwrap_or_default();
+            let found = value.map(problems::shown).unwrap_or_default();
             problems.add("mode", format!("found {found}; wanted \"dry-run\" or \"live\""));
             Mode::DryRun
         }
@@ -248,7 +253,8 @@ fn check_chain(file: &mut Table, problems: &mut Problems) -> Option<ChainSpec> {
         "chain.wrapped_native",
         "the address of the token that wraps the native one (WETH)",
     );
-    let block_time_ms = within(raw.block_time_ms, 12_000, 1..=600_000, "chain.block_time_ms", problems);
+    let block_time_ms =
+        within(raw.block_time_ms, 12_000, 1..=600_000, "chain.block_time_ms", problems);
     Some(ChainSpec { block_time_ms, ..ChainSpec::ethereum(id?, wrapped?) })
 }
 
@@ -318,7 +324,8 @@ fn check_executor(
 fn check_wallets(file: &mut Table, mode: Mode, problems: &mut Problems) -> Vec<Wallet> {
     let tables = problems.tables(file, "wallet");
     if tables.is_empty() || tables.len() > WALLETS_MAX {
-        let message = format!("found {}; wanted 1 to {WALLETS_MAX} tables [[wallet]]", tables.len());
+        let message =
+            format!("found {}; wanted 1 to {WALLETS_MAX} tables [[wallet]]", tables.len());
         problems.add("wallet", message);
     }
     let mut wallets: Vec<Wallet> = Vec::new();
@@ -345,7 +352,8 @@ fn check_wallets(file: &mut Table, mode: Mode, problems: &mut Problems) -> Vec<W
 fn check_factories(file: &mut Table, problems: &mut Problems) -> Vec<NamedFactory> {
     let tables = problems.tables(file, "factory");
     if tables.is_empty() || tables.len() > FACTORIES_MAX {
-        let message = format!("found {}; wanted 1 to {FACTORIES_MAX} tables [[factory]]", tables.len());
+        let message =
+            format!("found {}; wanted 1 to {FACTORIES_MAX} tables [[factory]]", tables.len());
         problems.add("factory", message);
     }
     let mut factories = Vec::new();
@@ -403,7 +411,8 @@ fn check_strategies<S: StrategySet>(file: &mut Table, problems: &mut Problems) -
         let Some(value) = names.remove(*name) else { continue };
         let path = format!("strategy.{name}");
         let Value::Table(table) = value else {
-            problems.add(&path, format!("found {}; wanted a table [{path}]", problems::shown(&value)));
+            problems
+                .add(&path, format!("found {}; wanted a table [{path}]", problems::shown(&value)));
             continue;
         };
         for (key, value) in &table {
@@ -420,7 +429,8 @@ fn check_strategies<S: StrategySet>(file: &mut Table, problems: &mut Problems) -
         }
     }
     for (name, _) in names {
-        problems.add(format!("strategy.{name}"), format!("no such strategy; wanted one of {known}"));
+        problems
+            .add(format!("strategy.{name}"), format!("no such strategy; wanted one of {known}"));
     }
     set
 }

@@ -25,7 +25,9 @@ impl fmt::Display for Problems {
         let count = self.0.len();
         let noun = if count == 1 { "problem" } else { "problems" };
         write!(out, "the configuration has {count} {noun}:")?;
-        self.0.iter().try_for_each(|problem| write!(out, "\n  {}: {}", problem.path, problem.message))
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(out, "\n  {}: {}", problem.path, problem.message))
     }
 }
 
@@ -46,7 +48,11 @@ impl Problems {
     }
 
     /// Reads a section key by key: every key that does not fit is noted, the others count.
-    pub(super) fn section<T: DeserializeOwned + Default>(&mut self, table: &Table, path: &str) -> T {
+    pub(super) fn section<T: DeserializeOwned + Default>(
+        &mut self,
+        table: &Table,
+        path: &str,
+    ) -> T {
         let mut good = Table::new();
         for (key, value) in table {
             let alone = Table::from_iter([(key.to_owned(), value.to_owned())]);
@@ -82,17 +88,18 @@ impl Problems {
         };
         let mut tables = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
-            match item {
-                Value::Table(table) => tables.push(table),
-                other => self.add(format!("{key}.{index}"), format!("found {}; {wanted}", shown(&other))),
+            if let Value::Table(table) = item {
+                tables.push(table);
+            } else {
+                self.add(format!("{key}.{index}"), format!("found {}; {wanted}", shown(&item)));
             }
         }
         tables
     }
 }
 
-/// What was found and what the deserialiser says; secrets never reach this, because a secret is named,
-/// not written, and a value that may be one is not shown.
+/// What was found and what the deserialiser says; secrets never reach this, because a secret is
+/// named, not written, and a value that may be one is not shown.
 pub(super) fn explain(value: &Value, message: &str) -> String {
     let message = message.trim();
     if message.starts_with("unknown field") {

@@ -1,7 +1,7 @@
 //! The configuration as it is written: mirrors `config.toml` and validates nothing.
 //!
-//! Every section has defaults for all its keys, so that each key can be read alone and all wrong ones
-//! are found at once; see [`super::problems`].
+//! Every section has defaults for all its keys, so that each key can be read alone and all wrong
+//! ones are found at once; see [`super::problems`].
 //!
 //! Temperature: cold.
 

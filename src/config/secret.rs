@@ -49,7 +49,8 @@ impl KeySource {
         let name = &self.variable;
         let text = std::env::var(name)
             .map_err(|_missing| format!("the environment variable {name} is not set"))?;
-        let wanted = || format!("the environment variable {name} holds no private key (32 bytes in hex)");
+        let wanted =
+            || format!("the environment variable {name} holds no private key (32 bytes in hex)");
         alloy_primitives::hex::decode_to_array(text.trim()).map_err(|_hidden| wanted())
     }
 

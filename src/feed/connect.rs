@@ -21,12 +21,11 @@ use super::socket::{Socket, Tls};
 use super::wire::{Framing, Wire};
 use crate::config::{Endpoint, Node};
 
-/// Frame buffers, in bytes. Heads are small, but a node may announce a block's transactions with them;
-/// a list of a block's logs can be long; one pending transaction may carry a blob.
+/// Frame buffers, in bytes. Heads are small, but a node may announce a block's transactions with
+/// them; a list of a block's logs can be long; one pending transaction may carry a blob.
 const fn buffer_bytes(source: Source) -> usize {
     match source {
-        Source::Chain => 1 << 20,
-        Source::Pending => 1 << 20,
+        Source::Chain | Source::Pending => 1 << 20,
         Source::Rpc => 16 << 20,
     }
 }
@@ -54,7 +53,9 @@ pub(crate) fn open(node: &Node, source: Source, mask_seed: u32) -> Result<Opened
         Source::Pending => {
             // A node that refuses full bodies serves hashes; the engine fetches each.
             if setup.subscribe(&json!(["newPendingTransactions", true])).is_err() {
-                tracing::info!("the node refuses full pending transactions: fetching each by its hash");
+                tracing::info!(
+                    "the node refuses full pending transactions: fetching each by its hash"
+                );
                 setup
                     .subscribe(&json!(["newPendingTransactions"]))
                     .context("subscribing to newPendingTransactions")?;
@@ -124,8 +125,8 @@ fn secure(host: &str, tcp: TcpStream) -> Result<Tls> {
 /// Longest answer to a handshake, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1_024;
 
-/// Lends the socket for the handshake: reads up to the blank line that ends the answer and not a byte
-/// further, so that nothing of the first frame is swallowed.
+/// Lends the socket for the handshake: reads up to the blank line that ends the answer and not a
+/// byte further, so that nothing of the first frame is swallowed.
 struct UpToBlankLine<'a> {
     socket: &'a mut Socket,
     answer: Vec<u8>,

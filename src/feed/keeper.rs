@@ -131,14 +131,14 @@ impl Shift {
             match self.todo.iter().position(|task| task.due <= now) {
                 Some(place) => {
                     let task = self.todo.swap_remove(place);
-                    self.attempt(task);
+                    self.attempt(&task);
                 }
                 None => std::thread::sleep(LOOK),
             }
         }
     }
 
-    fn attempt(&mut self, task: Task) {
+    fn attempt(&mut self, task: &Task) {
         let done = match task.request {
             Request::Connect(source) => {
                 let seed = u32::try_from(self.next_chance() >> 32).unwrap_or(1);
@@ -166,11 +166,11 @@ impl Shift {
     }
 
     /// Tries again after a pause that doubles, give or take a half.
-    fn later(&mut self, task: Task) {
+    fn later(&mut self, task: &Task) {
         let spread = 50 + self.next_chance() % 100;
         let wait = task.pause * u32::try_from(spread).unwrap_or(100) / 100;
         let pause = (task.pause * 2).min(PAUSE_MAX);
-        self.todo.push(Task { due: Instant::now() + wait, pause, ..task });
+        self.todo.push(Task { due: Instant::now() + wait, pause, request: task.request });
     }
 
     fn reload(&self) -> Result<Reloaded> {

@@ -1,7 +1,8 @@
 //! The raw socket to a node: TCP, TLS over TCP, or a Unix socket, read and written without waiting.
 //!
-//! Set up blocking on a cold thread (see [`super::connect`]), then switched to non-blocking and handed to
-//! the hot thread. TLS is driven by hand, so that a read or a write is one synchronous call.
+//! Set up blocking on a cold thread (see [`super::connect`]), then switched to non-blocking and
+//! handed to the hot thread. TLS is driven by hand, so that a read or a write is one synchronous
+//! call.
 //!
 //! Temperature: hot.
 
@@ -86,15 +87,14 @@ impl Socket {
     pub(crate) fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
         match self {
             Self::Tcp(tcp) => tcp.set_read_timeout(limit).and(tcp.set_write_timeout(limit)),
-            Self::Tls(tls) => {
-                tls.tcp.set_read_timeout(limit).and(tls.tcp.set_write_timeout(limit))
-            }
+            Self::Tls(tls) => tls.tcp.set_read_timeout(limit).and(tls.tcp.set_write_timeout(limit)),
             Self::Unix(unix) => unix.set_read_timeout(limit).and(unix.set_write_timeout(limit)),
         }
     }
 
-    /// Asks the kernel to acknowledge at once. Without it a node that batches small writes (Nagle) waits
-    /// up to 40 ms for our delayed acknowledgement; the kernel forgets the wish after each read.
+    /// Asks the kernel to acknowledge at once. Without it a node that batches small writes (Nagle)
+    /// waits up to 40 ms for our delayed acknowledgement; the kernel forgets the wish after each
+    /// read.
     pub(crate) fn acknowledge_quickly(&self) {
         let tcp = match self {
             Self::Tcp(tcp) => tcp,
@@ -114,8 +114,8 @@ impl Socket {
             Self::Unix(unix) => unix.as_fd(),
         };
         let owned = descriptor.try_clone_to_owned()?;
-        // SAFETY: `owned` is an open descriptor, and the `AsyncFd` that owns it from here on keeps it
-        // open and unchanged until it is dropped.
+        // SAFETY: `owned` is an open descriptor, and the `AsyncFd` that owns it from here on keeps
+        // it open and unchanged until it is dropped.
         let watch = unsafe { AsyncFd::register_with_interest(owned, Interest::READABLE) };
         Ok(watch?)
     }

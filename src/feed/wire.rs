@@ -143,8 +143,8 @@ impl Sender {
         self.socket.flush()
     }
 
-    /// A mask that differs from frame to frame (xorshift). Masks protect proxies from crafted payloads,
-    /// and ours carries nothing that a stranger wrote.
+    /// A mask that differs from frame to frame (xorshift). Masks protect proxies from crafted
+    /// payloads, and ours carries nothing that a stranger wrote.
     const fn next_mask(&mut self) -> [u8; 4] {
         self.mask ^= self.mask << 13;
         self.mask ^= self.mask >> 17;

@@ -27,7 +27,8 @@ impl Offence {
         Self { path: file.path.clone(), line, weight: 1, instead: instead.into() }
     }
 
-    pub(crate) fn of_repository(path: &str, instead: impl Into<String>) -> Self {
+    /// Of a file as a whole, or of one that should be there.
+    pub(crate) fn of_file(path: &str, instead: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line: 1, weight: 1, instead: instead.into() }
     }
 }
@@ -89,25 +90,19 @@ fn what_is_kept_may_only_shrink() {
     assert!(one.starts_with("gone:1: "), "{one}");
 }
 
+/// What the module documentation ends with: run per message; per block or send; at start or end.
+const TEMPERATURES: [&str; 3] = [HOT, " Temperature: warm.", " Temperature: cold."];
+const HOT: &str = " Temperature: hot.";
+
 fn temperature(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
     for file in tree.rust() {
-        let last = file.module_doc().last().map(str::trim);
-        if last.is_none() {
-            offences.push(Offence::new(
-                file,
-                1,
-                "begin with //! and one sentence of what the file is",
-            ));
-        } else if !["hot", "warm", "cold"]
-            .iter()
-            .any(|t| last == Some(&format!("Temperature: {t}.")))
-        {
-            let line = file.module_doc().count();
-            let instead =
-                "end the module's documentation with //! Temperature: hot. (or warm, cold)";
-            offences.push(Offence::new(file, line, instead));
-        }
+        let instead = match file.module_doc().last() {
+            Some(last) if TEMPERATURES.contains(&last) => continue,
+            Some(_) => "end the module's documentation with //! Temperature: hot. (or warm, cold)",
+            None => "begin with //! and one sentence of what the file is",
+        };
+        offences.push(Offence::new(file, file.module_doc().count().max(1), instead));
     }
     offences
 }
@@ -147,7 +142,7 @@ const HOT_KEPT: Kept = &[];
 
 fn hot_allocation(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
-    for file in tree.rust().filter(|file| file.module_doc().last() == Some(" Temperature: hot.")) {
+    for file in tree.rust().filter(|file| file.module_doc().last() == Some(HOT)) {
         let source = Source::of(&file.text);
         let mut exempt = source.items_with("#[cfg(test)]");
         exempt.extend(source.items_with("#[cold]"));
@@ -323,13 +318,14 @@ fn crate_roots(tree: &Tree) -> Vec<String> {
         for file in tree.rust() {
             let Some(path) = file.path.strip_prefix(folder) else { continue };
             let parts: Vec<_> = path.split('/').collect();
-            let is_root = match parts[..] {
-                ["build.rs"] | ["src", "lib.rs" | "main.rs"] | ["src", "bin", _] => true,
-                ["tests" | "benches" | "examples", _] => true,
-                ["tests" | "benches" | "examples", _, "main.rs"] => true,
-                _ => false,
-            };
-            if is_root {
+            if matches!(
+                parts[..],
+                ["build.rs"]
+                    | ["src", "lib.rs" | "main.rs"]
+                    | ["src", "bin", _]
+                    | ["tests" | "benches" | "examples", _]
+                    | ["tests" | "benches" | "examples", _, "main.rs"]
+            ) {
                 roots.push(file.path.clone());
             }
         }

@@ -209,17 +209,14 @@ fn strategy_folder(tree: &Tree) -> Vec<Offence> {
         for wanted in ["README.md", "config.rs", "mod.rs", "strategy.rs", "tests.rs"] {
             let path = format!("{folder}/{wanted}");
             if tree.get(&path).is_none() {
-                offences.push(Offence::of_repository(
-                    &path,
-                    "every strategy has its five files: add it",
-                ));
+                offences.push(Offence::of_file(&path, "every strategy has its five files: add it"));
             }
         }
         let strategy = format!("{folder}/strategy.rs");
         let is_named =
             tree.text(&strategy).contains(&format!("const NAME: &'static str = \"{name}\";"));
         if tree.get(&strategy).is_some() && !is_named {
-            offences.push(Offence::of_repository(&strategy, "NAME is the folder's name"));
+            offences.push(Offence::of_file(&strategy, "NAME is the folder's name"));
         }
     }
     offences
@@ -249,10 +246,7 @@ fn lint_settings(tree: &Tree) -> Vec<Offence> {
     if tree.text(engine) == tree.text(strategies) {
         return Vec::new();
     }
-    vec![Offence::of_repository(
-        strategies,
-        format!("copy {engine}: the hot crates have the same bans"),
-    )]
+    vec![Offence::of_file(strategies, format!("copy {engine}: the hot crates have the same bans"))]
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! Stands between `wire` (bytes to messages) and the world. [`message`] says what a frame is;
 //! [`head`], [`log`] and [`pending`] are what a node announces; [`calldata`] reads what a pending
 //! transaction calls. The structs here hold what the wire says in plain integers, and borrow long
-//! data from the frame as it is written. Whatever does not decode is a small [`DecodeError`] that is
-//! counted; nothing here panics on what a node may send.
+//! data from the frame as it is written. Whatever does not decode is a small [`DecodeError`] that
+//! is counted; nothing here panics on what a node may send.
 //!
 //! Temperature: hot.
 

@@ -112,8 +112,7 @@ fn gained_in(logs: &[u8], account: &Account) -> Result<i128, DecodeError> {
 /// # Errors
 /// When it is no quantity of at most 128 bits.
 pub fn quantity(value: Value<'_>) -> Result<u128, DecodeError> {
-    let number: Option<U256> =
-        value.scalar().and_then(|text| hex::quantity_u256(text).ok());
+    let number: Option<U256> = value.scalar().and_then(|text| hex::quantity_u256(text).ok());
     let number = number.and_then(|number| u128::try_from(number).ok());
     number.ok_or(DecodeError::Contradiction)
 }

@@ -11,7 +11,8 @@ use crate::limits::TARGET_HOPS_MAX;
 use crate::mempool::{TargetHop, Terms};
 use crate::world::World;
 
-/// Longest calldata of a swap that is decoded, in bytes: a router call with the longest path is shorter.
+/// Longest calldata of a swap that is decoded, in bytes: a router call with the longest path is
+/// shorter.
 pub const CALLDATA_BYTES_MAX: usize = 1_024;
 
 /// What a pending transaction swaps.
@@ -47,9 +48,9 @@ pub fn decode(
     match (calldata::parse(input, tx.value).ok()?, place) {
         (Call::Router(swap), Place::Router(factory)) => through_router(&swap, factory, world),
         (Call::Pair(swap), Place::Pair(pool)) => through_pair(&swap, pool),
-        (Call::Router(_), Place::Pair(_)) | (Call::Pair(_), Place::Router(_)) | (Call::Other, _) => {
-            None
-        }
+        (Call::Router(_), Place::Pair(_))
+        | (Call::Pair(_), Place::Router(_))
+        | (Call::Other, _) => None,
     }
 }
 
@@ -80,8 +81,9 @@ fn through_router(swap: &RouterSwap<'_>, factory: FactoryId, world: &World) -> O
     Some(Swap { hops, hop_count, terms, deadline: swap.deadline })
 }
 
-/// A swap straight at a pair names only what comes out; what goes in is at least what the pair asks.
-fn through_pair(swap: &PairSwap, pool: PoolId) -> Option<Swap> {
+/// A swap straight at a pair names only what comes out; what goes in is at least what the pair
+/// asks.
+const fn through_pair(swap: &PairSwap, pool: PoolId) -> Option<Swap> {
     let (direction, amount) = match (swap.amount0_out, swap.amount1_out) {
         (0, out) if out > 0 => (Direction::ZeroForOne, out),
         (out, 0) if out > 0 => (Direction::OneForZero, out),

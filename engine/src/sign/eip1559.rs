@@ -1,7 +1,8 @@
 //! The envelope of our own transactions: EIP-1559, written right to left.
 //!
-//! RLP integers are minimal, so a field's width moves everything before it. Written from the end, the
-//! tail (to, value, data, access list) stands still, and the header's length is known when it is written.
+//! RLP integers are minimal, so a field's width moves everything before it. Written from the end,
+//! the tail (to, value, data, access list) stands still, and the header's length is known when it
+//! is written.
 //!
 //! Temperature: hot.
 
@@ -125,7 +126,8 @@ mod tests {
                 U256::from_be_bytes(ours.s),
                 ours.is_odd,
             );
-            prop_assert_eq!(signature.recover_address_from_prehash(&digest).unwrap(), key.address());
+            let signer = signature.recover_address_from_prehash(&digest).unwrap();
+            prop_assert_eq!(signer, key.address());
             let theirs = TxEnvelope::from(theirs.into_signed(signature));
             let raw = envelope.write_signed(&ours, &mut out).unwrap();
             prop_assert_eq!(raw, theirs.encoded_2718());
@@ -163,8 +165,7 @@ mod tests {
     fn calldata_that_does_not_fit_is_refused() {
         let fees = Fees { max_fee: Wei(1), priority_fee: Wei(1), gas_limit: Gas(1) };
         let input = [0; OWN_TX_BYTES_MAX];
-        let envelope =
-            Envelope { chain_id: 1, nonce: 0, fees, to: Address::ZERO, input: &input };
+        let envelope = Envelope { chain_id: 1, nonce: 0, fees, to: Address::ZERO, input: &input };
         let mut out = [0; OWN_TX_BYTES_MAX];
         assert!(envelope.write_unsigned(&mut out).is_none());
     }

@@ -1,11 +1,11 @@
 //! Signing: an admitted plan becomes the bytes of a transaction.
 //!
 //! ```text
-//! plan ──► calldata (packed program) ──► envelope (EIP-1559) ──► keccak ──► signature ──► raw bytes
+//! plan ─► calldata (packed program) ─► envelope (EIP-1559) ─► keccak ─► signature ─► raw bytes
 //! ```
 //!
-//! Everything is written into one buffer that each [`Signer`] owns. Keys are wiped on drop and are in no
-//! `Debug` output.
+//! Everything is written into one buffer that each [`Signer`] owns. Keys are wiped on drop and are
+//! in no `Debug` output.
 //!
 //! Temperature: hot.
 
@@ -93,12 +93,7 @@ impl Signer {
     #[must_use]
     #[cold]
     pub const fn new(keys: Vec<WalletKey>, executor: Address) -> Self {
-        Self {
-            keys,
-            executor,
-            calldata: [0; CALLDATA_BYTES_MAX],
-            envelope: [0; OWN_TX_BYTES_MAX],
-        }
+        Self { keys, executor, calldata: [0; CALLDATA_BYTES_MAX], envelope: [0; OWN_TX_BYTES_MAX] }
     }
 
     /// The executor that is called.
@@ -107,8 +102,8 @@ impl Signer {
         self.executor
     }
 
-    /// Writes and signs the transaction of an admitted plan. `None` if it does not fit the buffer or
-    /// the wallet has no key.
+    /// Writes and signs the transaction of an admitted plan. `None` if it does not fit the buffer
+    /// or the wallet has no key.
     pub fn sign(&mut self, admitted: &Admitted, world: &World) -> Option<(&[u8], B256)> {
         let len = Program::of(admitted, world).write(&mut self.calldata)?;
         let key = self.keys.get(admitted.wallet.index())?;

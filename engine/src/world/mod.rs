@@ -357,7 +357,12 @@ impl World {
 
     /// The pool of two tokens that came from `factory`, and the way from the first to the second.
     #[must_use]
-    pub fn pair_of(&self, factory: FactoryId, from: TokenId, to: TokenId) -> Option<(PoolId, Direction)> {
+    pub fn pair_of(
+        &self,
+        factory: FactoryId,
+        from: TokenId,
+        to: TokenId,
+    ) -> Option<(PoolId, Direction)> {
         let candidates = self.pools.pools_of_pair(from, to);
         let pool = candidates.iter().find(|pool| self.pools.get(**pool).factory == factory)?;
         let direction = if self.pools.get(*pool).tokens[0] == from {

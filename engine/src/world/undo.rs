@@ -40,6 +40,9 @@ pub struct UndoLog {
 
 impl UndoLog {
     /// A log that reaches back `capacity` changes.
+    ///
+    /// # Panics
+    /// When the capacity is zero.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         assert!(capacity > 0, "an empty log could undo nothing");
@@ -54,12 +57,8 @@ impl UndoLog {
 
     /// Writes down what `entry` is now, before it changes.
     pub fn remember(&mut self, pool: PoolId, entry: &PoolEntry) {
-        let inverse = Inverse {
-            pool,
-            state: entry.state,
-            version: entry.version,
-            overlay: entry.overlay,
-        };
+        let inverse =
+            Inverse { pool, state: entry.state, version: entry.version, overlay: entry.overlay };
         let at = self.slot(self.written);
         if at < self.ring.len() {
             self.ring[at] = inverse;

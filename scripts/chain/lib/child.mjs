@@ -16,6 +16,15 @@ export function spawnGuarded(command, args, options) {
 
 export const isGone = (child) => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
 
+/** Whether a process with this id exists. */
+export function isAlive(pid) {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
 /** SIGTERM, and SIGKILL if that is not enough. Whether the first one was. */
 export async function endChild(child, patienceMs = 3000) {
   for (const signal of ['SIGTERM', 'SIGKILL']) {

@@ -94,7 +94,7 @@ fn a_table_says_only_what_differs_and_wrong_values_are_named() {
     assert_eq!(read("").unwrap(), Config::default());
     for (wrong, part) in [
         ("hops_max = 5", "2 to 4 swaps"),
-        ("max_input = \"5 eth\"", "no amount"),
+        ("max_input = \"5 eth\"", "no such unit"),
         ("tip_share_bps = 10001", "all of it"),
         ("valid_blocks = 0", "1 to 100 blocks"),
         ("tip_share = 1", "unknown field"),

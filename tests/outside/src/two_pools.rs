@@ -1,4 +1,4 @@
-//! The strategy `two-pools`: buys a token in one pool and sells it in another, always the same size.
+//! The strategy `two-pools`: buys a token in one pool, sells it in another, always at one size.
 //!
 //! Temperature: hot.
 

@@ -1,177 +1,30 @@
 //! Following the chain: open and sealed blocks, gaps, reorgs.
 //!
-//! A head opens a block. Its logs are applied as they come; the node's own list of the block's logs,
-//! asked for by hash the moment the head arrives, decides what belongs to it and seals it. A head
-//! whose bloom filter excludes our topic is sealed at once. A head whose parent is unknown waits, and
-//! the parent is asked for. A head that forks off an earlier sealed block takes the world back there.
+//! A head opens a block. Its logs are applied as they come; the node's own list of the block's
+//! logs, asked for by hash the moment the head arrives, decides what belongs to it and seals it. A
+//! head whose bloom filter excludes our topic is sealed at once. A head whose parent is unknown
+//! waits, and the parent is asked for. A head that forks off an earlier sealed block takes the
+//! world back there.
 //!
 //! Temperature: warm.
 
-use alloc::vec::Vec;
+mod state;
 
-use alloy_primitives::B256;
-
-use super::undo::Mark;
+pub use self::state::{BlockRef, Follower, Included, LogFate, Progress};
+use self::state::{INCLUDED_MAX, Sealed};
 use super::{Stale, Tip, World};
 use crate::decode::DecodeError;
 use crate::decode::head::Head;
 use crate::decode::log::Log;
 use crate::decode::topics::SYNC;
 use crate::ids::PoolId;
-use crate::limits::{LOGS_PER_BLOCK_MAX, REORG_BLOCKS_MAX};
+use crate::limits::REORG_BLOCKS_MAX;
 use crate::query::{Queries, Query};
 use crate::units::{BlockNumber, Nanos};
 use crate::wire::json;
 
-/// Transactions of one block that are told apart for having touched our pools.
-const INCLUDED_MAX: usize = 4_096;
 /// A question about a block is repeated after this long.
 const RETRY_NS: u64 = 1_000_000_000;
-
-/// A block, by height and hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockRef {
-    /// Height.
-    pub number: BlockNumber,
-    /// Hash.
-    pub hash: B256,
-}
-
-/// A transaction that touched our pools in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Included {
-    /// The transaction.
-    pub hash: B256,
-    /// Its place in the block.
-    pub index: u32,
-}
-
-/// What became of a log from the subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum LogFate {
-    /// Applied to the open block.
-    Applied,
-    /// Applied before.
-    Duplicate,
-    /// From a block that is not open; the seal brings it.
-    OtherBlock,
-    /// Taken back by the node; the new branch's heads say so too.
-    Removed,
-    /// From a contract that is no pool of ours, or of another shape.
-    Foreign,
-}
-
-/// How far a head or a list of logs has brought the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// No block was sealed.
-    None,
-    /// At least one block was sealed; more are waiting.
-    CatchingUp,
-    /// At least one block was sealed, and the world stands at the newest head.
-    AtHead,
-}
-
-/// A sealed block, and the place in the undo log where the world stood at its end.
-#[derive(Clone, Copy, Debug)]
-struct Sealed {
-    tip: Tip,
-    mark: Mark,
-}
-
-/// A block whose logs may still be coming.
-#[derive(Debug)]
-struct Open {
-    head: Head,
-    /// Where the undo log stood before it.
-    mark: Mark,
-    applied: Vec<u64>,
-    applied_count: u32,
-    highest: Option<u32>,
-    asked_at: Nanos,
-}
-
-/// The state of following.
-#[derive(Debug)]
-pub struct Follower {
-    sealed: Vec<Sealed>,
-    is_open: bool,
-    open: Open,
-    /// Heads whose parent is not sealed yet.
-    waiting: Vec<Head>,
-    included: Vec<Included>,
-    /// Blocks opened since the start: tells a late reply from a current one.
-    opened: u32,
-    last_head_at: Nanos,
-    gap_asked_at: Nanos,
-    /// Reorgs played backwards, since the start.
-    pub reorgs: u64,
-    /// Deepest of them, in blocks.
-    pub reorg_depth_max: u64,
-}
-
-impl Follower {
-    pub(super) fn new(anchor: Tip, mark: Mark) -> Self {
-        let mut sealed = Vec::with_capacity(REORG_BLOCKS_MAX + 1);
-        sealed.push(Sealed { tip: anchor, mark });
-        let applied = alloc::vec![0; LOGS_PER_BLOCK_MAX / 64];
-        let open = Open {
-            head: Head::default(),
-            mark,
-            applied,
-            applied_count: 0,
-            highest: None,
-            asked_at: Nanos(0),
-        };
-        Self {
-            sealed,
-            is_open: false,
-            open,
-            waiting: Vec::with_capacity(REORG_BLOCKS_MAX),
-            included: Vec::with_capacity(INCLUDED_MAX),
-            opened: 0,
-            last_head_at: Nanos(0),
-            gap_asked_at: Nanos(0),
-            reorgs: 0,
-            reorg_depth_max: 0,
-        }
-    }
-
-    pub(super) const fn open(&self) -> Option<BlockRef> {
-        if self.is_open {
-            let Head { number, hash, .. } = self.open.head;
-            Some(BlockRef { number: BlockNumber(number), hash })
-        } else {
-            None
-        }
-    }
-
-    fn depth_of(&self, hash: &B256) -> Option<usize> {
-        self.sealed.iter().rev().position(|sealed| sealed.tip.hash == *hash)
-    }
-
-    fn is_waiting(&self, hash: &B256) -> bool {
-        self.waiting.iter().any(|head| head.hash == *hash)
-    }
-
-    fn is_open_block(&self, hash: &B256) -> bool {
-        self.is_open && self.open.head.hash == *hash
-    }
-
-    fn knows(&self, hash: &B256) -> bool {
-        self.is_open_block(hash) || self.is_waiting(hash) || self.depth_of(hash).is_some()
-    }
-
-    /// Whether this log of the open block is new; remembers it.
-    fn first_time(&mut self, log_index: u32) -> bool {
-        let (word, bit) = (log_index as usize / 64, log_index % 64);
-        let Some(word) = self.open.applied.get_mut(word) else { return true };
-        let is_new = *word & (1 << bit) == 0;
-        *word |= 1 << bit;
-        is_new
-    }
-}
 
 impl World {
     /// The transactions of the block sealed last that touched our pools, in block order.
@@ -388,7 +241,7 @@ impl World {
         self.freshness.set(Stale::Gap, false);
     }
 
-    fn progress(&self) -> Progress {
+    const fn progress(&self) -> Progress {
         if self.follower.is_open || !self.follower.waiting.is_empty() {
             Progress::CatchingUp
         } else {
@@ -421,8 +274,8 @@ impl World {
         if has_sealed { self.progress() } else { Progress::None }
     }
 
-    /// The head announced last whose parent is sealed, and how deep that parent lies. While a block is
-    /// open, only a fork that leaves it behind counts.
+    /// The head announced last whose parent is sealed, and how deep that parent lies. While a block
+    /// is open, only a fork that leaves it behind counts.
     fn next_waiting(&self) -> Option<(usize, usize)> {
         let follower = &self.follower;
         follower
@@ -512,14 +365,6 @@ impl World {
 
 /// Called while a block is replayed; see [`World::on_block_logs`].
 pub type Visitor<'a> = dyn FnMut(&mut World, Option<Included>) + 'a;
-
-impl Follower {
-    fn forget_applied(&mut self) {
-        self.open.applied.fill(0);
-        self.open.applied_count = 0;
-        self.open.highest = None;
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use alloy_primitives::{Address, Bloom};
+use alloy_primitives::{Address, B256, Bloom};
 
 use super::*;
 use crate::amm::{ConstantProduct, Pool};
@@ -38,8 +38,7 @@ fn story() -> Story {
     let state = ConstantProduct::new([1_000, 1_000], 3_000).unwrap().into();
     pools.insert(PoolEntry::new(POOL, FactoryId(0), [bases[0], bases[1]], state)).unwrap();
     pools.index_pairs();
-    let anchor =
-        Tip { number: BlockNumber(ANCHOR), hash: hash(ANCHOR), ..Tip::default() };
+    let anchor = Tip { number: BlockNumber(ANCHOR), hash: hash(ANCHOR), ..Tip::default() };
     let world = World::new(Universe {
         chain: ChainSpec::ethereum(1, Address::repeat_byte(1)),
         tokens,
@@ -59,13 +58,8 @@ struct Block(u64, u64, u64);
 impl Story {
     fn head(&mut self, Block(number, name, parent): Block, is_quiet: bool) -> Progress {
         let bloom = if is_quiet { Bloom::ZERO } else { Bloom::repeat_byte(0xff) };
-        let head = Head {
-            number,
-            hash: hash(name),
-            parent_hash: hash(parent),
-            bloom,
-            ..Head::default()
-        };
+        let head =
+            Head { number, hash: hash(name), parent_hash: hash(parent), bloom, ..Head::default() };
         self.world.on_head(&head, Nanos(self.clock), &mut self.queries)
     }
 

@@ -1,0 +1,167 @@
+//! What following the chain has to remember: sealed blocks, the open one, heads that wait.
+//!
+//! Temperature: warm.
+
+use alloc::vec::Vec;
+
+use alloy_primitives::B256;
+
+use crate::decode::head::Head;
+use crate::limits::{LOGS_PER_BLOCK_MAX, REORG_BLOCKS_MAX};
+use crate::units::{BlockNumber, Nanos};
+use crate::world::Tip;
+use crate::world::undo::Mark;
+
+/// Transactions of one block that are told apart for having touched our pools.
+pub(super) const INCLUDED_MAX: usize = 4_096;
+
+/// A block, by height and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRef {
+    /// Height.
+    pub number: BlockNumber,
+    /// Hash.
+    pub hash: B256,
+}
+
+/// A transaction that touched our pools in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Included {
+    /// The transaction.
+    pub hash: B256,
+    /// Its place in the block.
+    pub index: u32,
+}
+
+/// What became of a log from the subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LogFate {
+    /// Applied to the open block.
+    Applied,
+    /// Applied before.
+    Duplicate,
+    /// From a block that is not open; the seal brings it.
+    OtherBlock,
+    /// Taken back by the node; the new branch's heads say so too.
+    Removed,
+    /// From a contract that is no pool of ours, or of another shape.
+    Foreign,
+}
+
+/// How far a head or a list of logs has brought the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// No block was sealed.
+    None,
+    /// At least one block was sealed; more are waiting.
+    CatchingUp,
+    /// At least one block was sealed, and the world stands at the newest head.
+    AtHead,
+}
+
+/// A sealed block, and the place in the undo log where the world stood at its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sealed {
+    pub(super) tip: Tip,
+    pub(super) mark: Mark,
+}
+
+/// A block whose logs may still be coming.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) head: Head,
+    /// Where the undo log stood before it.
+    pub(super) mark: Mark,
+    pub(super) applied: Vec<u64>,
+    pub(super) applied_count: u32,
+    pub(super) highest: Option<u32>,
+    pub(super) asked_at: Nanos,
+}
+
+/// The state of following.
+#[derive(Debug)]
+pub struct Follower {
+    pub(super) sealed: Vec<Sealed>,
+    pub(super) is_open: bool,
+    pub(super) open: Open,
+    /// Heads whose parent is not sealed yet.
+    pub(super) waiting: Vec<Head>,
+    pub(super) included: Vec<Included>,
+    /// Blocks opened since the start: tells a late reply from a current one.
+    pub(super) opened: u32,
+    pub(super) last_head_at: Nanos,
+    pub(super) gap_asked_at: Nanos,
+    /// Reorgs played backwards, since the start.
+    pub(super) reorgs: u64,
+    /// Deepest of them, in blocks.
+    pub(super) reorg_depth_max: u64,
+}
+
+impl Follower {
+    pub(in crate::world) fn new(anchor: Tip, mark: Mark) -> Self {
+        let mut sealed = Vec::with_capacity(REORG_BLOCKS_MAX + 1);
+        sealed.push(Sealed { tip: anchor, mark });
+        let applied = alloc::vec![0; LOGS_PER_BLOCK_MAX / 64];
+        let open = Open {
+            head: Head::default(),
+            mark,
+            applied,
+            applied_count: 0,
+            highest: None,
+            asked_at: Nanos(0),
+        };
+        Self {
+            sealed,
+            is_open: false,
+            open,
+            waiting: Vec::with_capacity(REORG_BLOCKS_MAX),
+            included: Vec::with_capacity(INCLUDED_MAX),
+            opened: 0,
+            last_head_at: Nanos(0),
+            gap_asked_at: Nanos(0),
+            reorgs: 0,
+            reorg_depth_max: 0,
+        }
+    }
+
+    pub(in crate::world) const fn open(&self) -> Option<BlockRef> {
+        if self.is_open {
+            let Head { number, hash, .. } = self.open.head;
+            Some(BlockRef { number: BlockNumber(number), hash })
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn depth_of(&self, hash: &B256) -> Option<usize> {
+        self.sealed.iter().rev().position(|sealed| sealed.tip.hash == *hash)
+    }
+
+    pub(super) fn is_waiting(&self, hash: &B256) -> bool {
+        self.waiting.iter().any(|head| head.hash == *hash)
+    }
+
+    pub(super) fn is_open_block(&self, hash: &B256) -> bool {
+        self.is_open && self.open.head.hash == *hash
+    }
+
+    pub(super) fn knows(&self, hash: &B256) -> bool {
+        self.is_open_block(hash) || self.is_waiting(hash) || self.depth_of(hash).is_some()
+    }
+
+    /// Whether this log of the open block is new; remembers it.
+    pub(super) fn first_time(&mut self, log_index: u32) -> bool {
+        let (word, bit) = (log_index as usize / 64, log_index % 64);
+        let Some(word) = self.open.applied.get_mut(word) else { return true };
+        let is_new = *word & (1 << bit) == 0;
+        *word |= 1 << bit;
+        is_new
+    }
+
+    pub(super) fn forget_applied(&mut self) {
+        self.open.applied.fill(0);
+        self.open.applied_count = 0;
+        self.open.highest = None;
+    }
+}
