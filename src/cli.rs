@@ -80,6 +80,9 @@ struct RunArgs {
     /// Write every plan and every outcome to FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Write the pools' reserves to FILE at the end, as the bot knows them
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
 }
 
 impl Default for Common {
@@ -161,6 +164,9 @@ fn run_command<S: StrategySet>(args: &RunArgs) -> Result<ExitCode> {
     check_keys(&config)?;
     if args.journal.is_some() {
         config.runtime.journal.clone_from(&args.journal);
+    }
+    if args.snapshot.is_some() {
+        config.runtime.snapshot.clone_from(&args.snapshot);
     }
     let summary = run::run(config)?;
     print(&summary, args.common.json.as_ref())?;

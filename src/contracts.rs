@@ -11,8 +11,4 @@ use alloy::sol;
 sol!(UniswapV2Factory, "abi/uniswap_v2_factory.json");
 sol!(UniswapV2Pair, "abi/uniswap_v2_pair.json");
 sol!(Erc20, "abi/erc20.json");
-sol!(
-    #[sol(rpc)]
-    Executor,
-    "abi/Executor.json"
-);
+sol!(Executor, "abi/Executor.json");

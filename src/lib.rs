@@ -34,6 +34,7 @@ mod progress;
 mod run;
 mod runtime;
 mod scribe;
+mod snapshot;
 mod submit;
 mod summary;
 

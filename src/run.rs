@@ -20,6 +20,7 @@ use crate::config::{Config, Mode, Wallet};
 use crate::feed::keeper::Keeper;
 use crate::runtime::{Ending, Hot};
 use crate::scribe::{Names, Scribe};
+use crate::snapshot;
 use crate::submit::{Ledger, LivePort, Port};
 use crate::summary::Summary;
 
@@ -58,10 +59,8 @@ fn fly<S: StrategySet, P: Port>(
     config: Config<S>,
     port: impl FnOnce(Monotonic) -> P,
 ) -> Result<Summary> {
-    let cold = Builder::new_current_thread().enable_all().build().context("starting")?;
     let keys = keys_of(config.mode, &config.wallets)?;
-    let (world, wallets) = cold.block_on(prepare(&config))?;
-    drop(cold);
+    let (world, wallets) = prepare(&config)?;
 
     let names = Names::of(&world, S::NAMES);
     let pools = names.pools().to_vec();
@@ -87,6 +86,9 @@ fn fly<S: StrategySet, P: Port>(
     match ending {
         Ending::Cut => bail!(CutShort),
         Ending::Drained => {
+            if let Some(path) = &config.runtime.snapshot {
+                snapshot::write(path, &hot.engine.world)?;
+            }
             let quantiles = hot.port.latency().tick_to_trade();
             Ok(Summary::of(&hot.engine, S::NAMES, config.mode, quantiles))
         }
@@ -122,28 +124,26 @@ fn key_of(mode: Mode, wallet: &Wallet) -> Result<WalletKey> {
 }
 
 /// Reads everything that the engine starts from.
-async fn prepare<S>(config: &Config<S>) -> Result<(World, Vec<WalletState>)> {
-    let provider = bootstrap::connect(&config.node, config.chain.id).await?;
+fn prepare<S>(config: &Config<S>) -> Result<(World, Vec<WalletState>)> {
+    let mut rpc = bootstrap::connect(&config.node, config.chain.id)?;
     if config.executor == Address::ZERO {
         tracing::info!("no executor is configured: plans are priced as if there were one");
-    } else {
-        let code = bootstrap::code_hash(&provider, config.executor).await?;
+    } else if config.mode == Mode::Live {
         ensure!(
-            code.is_some() || config.mode == Mode::DryRun,
+            !rpc.code(config.executor)?.is_empty(),
             "there is no contract at executor.address {}: run `gannet deploy`",
             config.executor
         );
     }
-    let world = bootstrap::load(config, &provider).await?;
+    let world = bootstrap::load(config, &mut rpc)?;
     let mut wallets = Vec::new();
-    for wallet in &config.wallets {
-        let (nonce, balance) = bootstrap::wallet(&provider, wallet.address).await?;
+    for Wallet { address, .. } in &config.wallets {
+        let (nonce, balance) = (rpc.nonce(*address)?, rpc.balance(*address)?);
         ensure!(
             balance > 0 || config.mode == Mode::DryRun,
-            "wallet {} is empty: it needs native tokens to pay gas",
-            wallet.address
+            "wallet {address} is empty: it needs native tokens to pay gas"
         );
-        wallets.push(WalletState { address: wallet.address, nonce, balance: Wei(balance) });
+        wallets.push(WalletState { address: *address, nonce, balance: Wei(balance) });
     }
     Ok((world, wallets))
 }

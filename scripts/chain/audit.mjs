@@ -101,8 +101,12 @@ async function readTransactions(rpc, wallets, first, last) {
   return transactions;
 }
 
-/** Whether `target` is the transaction right before `trade` in the same block. */
+/**
+ * Whether `target` is the transaction right before `trade` in the same block. A target that reverted does not count: it
+ * changed nothing, so whatever landed behind it was no backrun.
+ */
 async function isRightBehind(rpc, trade, target) {
   const receipt = target && (await rpc.call('eth_getTransactionReceipt', [target]));
-  return receipt?.blockNumber === trade.block && Number(receipt.transactionIndex) + 1 === trade.index;
+  const isBefore = receipt?.blockNumber === trade.block && Number(receipt.transactionIndex) + 1 === trade.index;
+  return isBefore && receipt.status === '0x1';
 }

@@ -40,6 +40,7 @@ const out = flags.json ? process.stderr : process.stdout;
 const say = progress('demo', out);
 const count = counter(say, out);
 
+let hasOut = false;
 const running = { cargo: null, bot: null, proxy: null, devnet: null };
 const end = exitInOrder(tearDown);
 try {
@@ -107,6 +108,7 @@ function takeOut() {
   rmSync(flags.out, { recursive: true, force: true });
   mkdirSync(flags.out, { recursive: true });
   writeFileSync(inOut('pid'), String(process.pid));
+  hasOut = true;
 }
 
 async function build() {
@@ -152,6 +154,7 @@ async function tearDown() {
   if (running.cargo) await endChild(running.cargo);
   running.proxy?.stop();
   await running.devnet?.stop();
+  if (hasOut) rmSync(inOut('pid'), { force: true });
 }
 
 function parseFlags() {

@@ -2,23 +2,17 @@
 //!
 //! Temperature: cold.
 
-use std::time::Duration;
-
-use alloy::eips::BlockId;
-use alloy::providers::{DynProvider, Provider};
-use alloy::rpc::client::BatchRequest;
-use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use crate::contracts::{Erc20, UniswapV2Factory, UniswapV2Pair};
+use crate::feed::rpc::Rpc;
 use crate::progress::Progress;
 
 /// Calls in one batch; nodes limit batches to 1,000 and more.
 const BATCH_CALLS: usize = 500;
-/// A batch that takes longer has been lost.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A pair as its factory lists it.
 #[derive(Clone, Copy, Debug)]
@@ -31,19 +25,19 @@ pub(super) struct Pair {
 /// Asks a node about one block.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
-    provider: &'a DynProvider,
-    block: BlockId,
+    rpc: &'a mut Rpc,
+    block: B256,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(provider: &'a DynProvider, block: B256) -> Self {
-        Self { provider, block: BlockId::hash(block) }
+    pub(super) const fn new(rpc: &'a mut Rpc, block: B256) -> Self {
+        Self { rpc, block }
     }
 
     /// Every pair of a factory.
-    pub(super) async fn pairs(&self, factory: Address, name: &str) -> Result<Vec<Pair>> {
+    pub(super) fn pairs(&mut self, factory: Address, name: &str) -> Result<Vec<Pair>> {
         let length = [(factory, UniswapV2Factory::allPairsLengthCall {})];
-        let count = self.calls(&length, None).await?;
+        let count = self.calls(&length, None)?;
         let count = count.into_iter().next().flatten().with_context(|| {
             format!("{name} at {factory} answers no allPairsLength(): is it a V2 factory?")
         })?;
@@ -52,22 +46,20 @@ impl<'a> Reader<'a> {
         let asked: Vec<_> = (0..count)
             .map(|index| (factory, UniswapV2Factory::allPairsCall(U256::from(index))))
             .collect();
-        let listed = self.calls(&asked, Some(&label)).await?;
+        let listed = self.calls(&asked, Some(&label))?;
         let addresses: Vec<Address> = listed.into_iter().flatten().collect();
-        self.describe(&addresses, name).await
+        self.describe(&addresses, name)
     }
 
     /// Tokens and reserves; what does not answer like a pair is left out.
-    async fn describe(&self, pairs: &[Address], name: &str) -> Result<Vec<Pair>> {
+    fn describe(&mut self, pairs: &[Address], name: &str) -> Result<Vec<Pair>> {
         let ask = |address: &Address| (*address, UniswapV2Pair::token0Call {});
         let first = self
-            .calls(&pairs.iter().map(ask).collect::<Vec<_>>(), Some(&format!("{name}: token0")))
-            .await?;
+            .calls(&pairs.iter().map(ask).collect::<Vec<_>>(), Some(&format!("{name}: token0")))?;
         let ask = |address: &Address| (*address, UniswapV2Pair::token1Call {});
         let second = self
-            .calls(&pairs.iter().map(ask).collect::<Vec<_>>(), Some(&format!("{name}: token1")))
-            .await?;
-        let reserves = self.reserves(pairs).await?;
+            .calls(&pairs.iter().map(ask).collect::<Vec<_>>(), Some(&format!("{name}: token1")))?;
+        let reserves = self.reserves(pairs)?;
         let described = pairs.iter().zip(first).zip(second).zip(reserves);
         Ok(described
             .filter_map(|(((address, first), second), reserves)| {
@@ -77,10 +69,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Each pair's reserves; zero where it does not answer, so that it is never traded.
-    pub(super) async fn reserves(&self, pairs: &[Address]) -> Result<Vec<[u128; 2]>> {
+    pub(super) fn reserves(&mut self, pairs: &[Address]) -> Result<Vec<[u128; 2]>> {
         let asked: Vec<_> =
             pairs.iter().map(|address| (*address, UniswapV2Pair::getReservesCall {})).collect();
-        let answers = self.calls(&asked, Some("reserves")).await?;
+        let answers = self.calls(&asked, Some("reserves"))?;
         let of = |answer: Option<UniswapV2Pair::getReservesReturn>| {
             answer.map_or([0, 0], |held| [held._reserve0.to(), held._reserve1.to()])
         };
@@ -88,40 +80,32 @@ impl<'a> Reader<'a> {
     }
 
     /// Each token's decimals; `None` where it does not say.
-    pub(super) async fn decimals(&self, tokens: &[Address]) -> Result<Vec<Option<u8>>> {
+    pub(super) fn decimals(&mut self, tokens: &[Address]) -> Result<Vec<Option<u8>>> {
         let asked: Vec<_> =
             tokens.iter().map(|address| (*address, Erc20::decimalsCall {})).collect();
-        self.calls(&asked, Some("decimals")).await
+        self.calls(&asked, Some("decimals"))
     }
 
     /// The answers, in order; `None` where the call reverted or answered something else.
-    async fn calls<C: SolCall>(
-        &self,
+    fn calls<C: SolCall>(
+        &mut self,
         asked: &[(Address, C)],
         label: Option<&str>,
     ) -> Result<Vec<Option<C::Return>>> {
         let mut progress = Progress::new(label, asked.len());
         let mut answers = Vec::with_capacity(asked.len());
         for chunk in asked.chunks(BATCH_CALLS) {
-            let mut batch = BatchRequest::new(self.provider.client());
-            let mut replies = Vec::with_capacity(chunk.len());
-            for (to, call) in chunk {
-                let request = TransactionRequest::default().to(*to).input(call.abi_encode().into());
-                let reply = batch.add_call::<_, Bytes>("eth_call", &(request, self.block))?;
-                replies.push(reply);
-            }
-            let send = async {
-                batch.send().await.context("a batch of calls failed")?;
-                for reply in replies {
-                    // An error here is the contract's answer: it reverted.
-                    let answer: Option<Bytes> = reply.await.ok();
-                    answers.push(answer.and_then(|data| C::abi_decode_returns(&data).ok()));
-                }
-                anyhow::Ok(())
+            let question = |(to, call): &(Address, C)| {
+                let data = Bytes::from(call.abi_encode());
+                json!([{ "to": to, "data": data }, { "blockHash": self.block }])
             };
-            tokio::time::timeout(BATCH_TIMEOUT, send)
-                .await
-                .context("the node did not answer a batch of calls")??;
+            let questions: Vec<Value> = chunk.iter().map(question).collect();
+            for answer in self.rpc.batch("eth_call", &questions)? {
+                // An error here is the contract's answer: it reverted.
+                let data: Option<Bytes> =
+                    answer.ok().and_then(|value| serde_json::from_value(value).ok());
+                answers.push(data.and_then(|data| C::abi_decode_returns(&data).ok()));
+            }
             progress.advance(chunk.len());
         }
         Ok(answers)

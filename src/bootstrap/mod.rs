@@ -11,124 +11,64 @@
 mod batch;
 mod universe;
 
-use std::time::Duration;
-
-use alloy::eips::BlockId;
-use alloy::providers::{DynProvider, Provider, ProviderBuilder};
-use alloy::rpc::types::Header;
-use alloy_primitives::{Address, B256};
-use anyhow::{Context, Result, bail, ensure};
+use alloy_primitives::Address;
+use anyhow::{Context, Result, ensure};
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
 use gannet_engine::input::Reloaded;
 use gannet_engine::units::BlockNumber;
 use gannet_engine::world::{Tip, World};
+use serde_json::{Value, json};
 
 use self::batch::Reader;
-use crate::config::{Config, Endpoint, Node};
+use crate::config::{Config, Node};
+use crate::feed::rpc::Rpc;
 
 /// Connects for questions at leisure, and makes sure that it is the right chain.
-///
-/// # Errors
-/// When the node cannot be reached in time or is on another chain.
-pub(crate) async fn connect(node: &Node, chain_id: u64) -> Result<DynProvider> {
-    let url = match &node.endpoint {
-        Endpoint::WebSocket { url, .. } => url.to_owned(),
-        Endpoint::Ipc(path) => path.to_string_lossy().into_owned(),
-    };
-    let limit = Duration::from_secs(node.connect_timeout_s);
-    let attempt = async {
-        let provider = ProviderBuilder::new().disable_recommended_fillers().connect(&url).await?;
-        let found = provider.get_chain_id().await?;
-        anyhow::Ok((provider.erased(), found))
-    };
-    let (provider, found) = tokio::time::timeout(limit, attempt)
-        .await
-        .map_err(|_elapsed| anyhow::anyhow!("no answer within {} s", node.connect_timeout_s))
-        .and_then(|connected| connected)
-        .context("cannot reach the node: is it running, and is node.url right?")?;
+pub(crate) fn connect(node: &Node, chain_id: u64) -> Result<Rpc> {
+    let mut rpc = Rpc::connect(node)?;
+    let found = rpc.chain_id()?;
     ensure!(
         found == chain_id,
         "the node is on chain {found}, the configuration on chain {chain_id}: change chain.id or \
          node.url"
     );
-    Ok(provider)
+    Ok(rpc)
 }
 
-/// Reads the newest block's header.
-///
-/// # Errors
-/// When the node does not answer.
-pub(crate) async fn latest(provider: &DynProvider) -> Result<Header> {
-    let block = provider.get_block(BlockId::latest()).await.context("reading the newest block")?;
-    Ok(block.context("the node has no newest block")?.header)
-}
-
-fn tip_of(header: &Header, chain: &ChainSpec) -> Tip {
-    let head = Head {
-        base_fee: header.base_fee_per_gas.map(u128::from),
-        gas_limit: header.gas_limit,
-        gas_used: header.gas_used,
-        ..Head::default()
-    };
-    Tip {
-        number: BlockNumber(header.number),
-        hash: header.hash,
-        timestamp: header.timestamp,
+/// The newest block, and what follows from it. Read by the engine's own decoder.
+fn latest(rpc: &mut Rpc, chain: &ChainSpec) -> Result<Tip> {
+    let block: Value = rpc.call("eth_getBlockByNumber", &json!(["latest", false]))?;
+    let head = Head::parse(block.to_string().as_bytes())
+        .map_err(|error| anyhow::anyhow!("the node's newest block is no block: {error:?}"))?;
+    Ok(Tip {
+        number: BlockNumber(head.number),
+        hash: head.hash,
+        timestamp: head.timestamp,
         next_base_fee: chain.next_base_fee(&head),
-    }
+    })
 }
 
 /// Reads the whole universe.
-///
-/// # Errors
-/// When the node does not answer, or what it answers makes no universe.
-pub(crate) async fn load<S>(config: &Config<S>, provider: &DynProvider) -> Result<World> {
-    let header = latest(provider).await?;
-    let reader = Reader::new(provider, header.hash);
-    let anchor = tip_of(&header, &config.chain);
-    let world = universe::load(config, &reader, anchor).await?;
+pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<World> {
+    let anchor = latest(rpc, &config.chain)?;
+    let world = universe::load(config, &mut Reader::new(rpc, anchor.hash), anchor)?;
+    ensure!(
+        !world.pools.is_empty(),
+        "no pool is reachable from universe.base_tokens through the configured factories"
+    );
     tracing::info!(
         block = anchor.number.0,
         pools = world.pools.len(),
         tokens = world.tokens.len(),
         "universe loaded"
     );
-    if world.pools.is_empty() {
-        bail!("no pool is reachable from universe.base_tokens through the configured factories");
-    }
     Ok(world)
 }
 
 /// Reads the reserves of known pools again, at the newest block.
-///
-/// # Errors
-/// When the node does not answer.
-pub(crate) async fn reload(
-    provider: &DynProvider,
-    chain: &ChainSpec,
-    pools: &[Address],
-) -> Result<Reloaded> {
-    let header = latest(provider).await?;
-    let reserves = Reader::new(provider, header.hash).reserves(pools).await?;
-    Ok(Reloaded { anchor: tip_of(&header, chain), reserves })
-}
-
-/// What a wallet needs to start: its next nonce and its balance.
-///
-/// # Errors
-/// When the node does not answer.
-pub(crate) async fn wallet(provider: &DynProvider, address: Address) -> Result<(u64, u128)> {
-    let nonce = provider.get_transaction_count(address).await.context("reading a nonce")?;
-    let balance = provider.get_balance(address).await.context("reading a balance")?;
-    Ok((nonce, balance.saturating_to()))
-}
-
-/// The code at an address, at the newest block.
-///
-/// # Errors
-/// When the node does not answer.
-pub(crate) async fn code_hash(provider: &DynProvider, address: Address) -> Result<Option<B256>> {
-    let code = provider.get_code_at(address).await.context("reading the executor's code")?;
-    Ok((!code.is_empty()).then(|| alloy_primitives::keccak256(&code)))
+pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, pools: &[Address]) -> Result<Reloaded> {
+    let anchor = latest(rpc, chain)?;
+    let reserves = Reader::new(rpc, anchor.hash).reserves(pools).context("reading reserves")?;
+    Ok(Reloaded { anchor, reserves })
 }

@@ -28,12 +28,12 @@ struct Candidate {
     liquidity: f64,
 }
 
-pub(super) async fn load<S>(config: &Config<S>, reader: &Reader<'_>, anchor: Tip) -> Result<World> {
+pub(super) fn load<S>(config: &Config<S>, reader: &mut Reader<'_>, anchor: Tip) -> Result<World> {
     let mut candidates = Vec::new();
     for (index, named) in config.factories.iter().enumerate() {
         let factory = FactoryId(u8::try_from(index).context("too many factories")?);
         let fee_pips = named.factory.fee_pips;
-        let pairs = reader.pairs(named.factory.address, &named.name).await?;
+        let pairs = reader.pairs(named.factory.address, &named.name)?;
         let fit = pairs.into_iter().filter(|pair| pair.reserves.iter().all(|held| *held > 0));
         candidates.extend(fit.map(|pair| Candidate { factory, fee_pips, pair, liquidity: 0.0 }));
     }
@@ -46,7 +46,7 @@ pub(super) async fn load<S>(config: &Config<S>, reader: &Reader<'_>, anchor: Tip
             "pools out of reach of the base tokens, or past universe.pools_max"
         );
     }
-    build(config, reader, anchor, &candidates).await
+    build(config, reader, anchor, &candidates)
 }
 
 /// Keeps what is reachable, ranks it, and cuts it at `universe.pools_max`.
@@ -87,9 +87,9 @@ fn spread_price(candidate: &mut Candidate, prices: &mut HashMap<Address, (f64, f
     }
 }
 
-async fn build<S>(
+fn build<S>(
     config: &Config<S>,
-    reader: &Reader<'_>,
+    reader: &mut Reader<'_>,
     anchor: Tip,
     candidates: &[Candidate],
 ) -> Result<World> {
@@ -103,7 +103,7 @@ async fn build<S>(
         "more than {TOKENS_MAX} tokens: lower universe.pools_max"
     );
 
-    let decimals = reader.decimals(&addresses).await?;
+    let decimals = reader.decimals(&addresses)?;
     let mut tokens = TokenTable::new(addresses.len());
     for (address, decimals) in addresses.iter().zip(decimals) {
         let is_base = config.base_tokens.contains(address);

@@ -5,17 +5,17 @@
 use std::fmt;
 use std::time::Instant;
 
-use alloy::providers::{DynProvider, Provider};
 use alloy_primitives::Address;
-use anyhow::Result;
 use gannet_engine::input::Source;
 use gannet_engine::strategy::StrategySet;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::bootstrap;
 use crate::config::{Config, Mode, in_ether};
 use crate::contracts::Executor;
 use crate::feed::connect;
+use crate::feed::rpc::Rpc;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -77,10 +77,7 @@ pub(crate) fn check<S: StrategySet>(config: &Config<S>) -> Report {
         },
     );
     check_keys(config, &mut report);
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(check_node(config, &mut report)),
-        Err(error) => report.note("runtime", Err(error.to_string())),
-    }
+    check_node(config, &mut report);
     report
 }
 
@@ -102,17 +99,18 @@ fn check_keys<S>(config: &Config<S>, report: &mut Report) {
     }
 }
 
-async fn check_node<S>(config: &Config<S>, report: &mut Report) {
+fn check_node<S>(config: &Config<S>, report: &mut Report) {
     let started = Instant::now();
-    let provider = match bootstrap::connect(&config.node, config.chain.id).await {
-        Ok(provider) => provider,
+    let mut rpc = match bootstrap::connect(&config.node, config.chain.id) {
+        Ok(rpc) => rpc,
         Err(error) => return report.note("node", Err(format!("{error:#}"))),
     };
     let took = started.elapsed().as_millis();
-    let client = provider.get_client_version().await.unwrap_or_else(|_| "unnamed".to_owned());
+    let client = rpc.call("web3_clientVersion", &json!([]));
+    let client: String = client.unwrap_or_else(|_unnamed| "a node without a name".to_owned());
     report.note("node", Ok(format!("{client}, connected in {took} ms")));
     report.note("chain", Ok(format!("id {}", config.chain.id)));
-    report.note("latency", latency(&provider).await);
+    report.note("latency", latency(&mut rpc));
     for source in Source::ALL {
         let opened = connect::open(&config.node, source, 1);
         let what = match source {
@@ -124,36 +122,31 @@ async fn check_node<S>(config: &Config<S>, report: &mut Report) {
         report.note(source.name(), found);
     }
     for (index, wallet) in config.wallets.iter().enumerate() {
-        report.note(format!("wallet {index}"), wallet_of(config, &provider, wallet.address).await);
+        report.note(format!("wallet {index}"), wallet_of(config, &mut rpc, wallet.address));
     }
-    report.note("executor", executor_of(config, &provider).await);
+    report.note("executor", executor_of(config, &mut rpc));
     report.note(
         "universe",
-        bootstrap::load(config, &provider)
-            .await
+        bootstrap::load(config, &mut rpc)
             .map(|world| format!("{} pools, {} tokens", world.pools.len(), world.tokens.len()))
             .map_err(|error| format!("{error:#}")),
     );
 }
 
-async fn latency(provider: &DynProvider) -> Result<String, String> {
+fn latency(rpc: &mut Rpc) -> Result<String, String> {
     let mut times = Vec::new();
     for _ in 0..20 {
         let started = Instant::now();
-        provider.get_block_number().await.map_err(|error| error.to_string())?;
+        rpc.chain_id().map_err(|error| format!("{error:#}"))?;
         times.push(started.elapsed().as_micros());
     }
     times.sort_unstable();
     Ok(format!("a question takes {} µs (median of {})", times[times.len() / 2], times.len()))
 }
 
-async fn wallet_of<S>(
-    config: &Config<S>,
-    provider: &DynProvider,
-    address: Address,
-) -> Result<String, String> {
-    let found = bootstrap::wallet(provider, address).await;
-    let (nonce, balance) = found.map_err(|error| format!("{error:#}"))?;
+fn wallet_of<S>(config: &Config<S>, rpc: &mut Rpc, address: Address) -> Result<String, String> {
+    let nonce = rpc.nonce(address).map_err(|error| format!("{error:#}"))?;
+    let balance = rpc.balance(address).map_err(|error| format!("{error:#}"))?;
     let funds = in_ether(i128::try_from(balance).unwrap_or(i128::MAX));
     if balance == 0 && config.mode == Mode::Live {
         return Err(format!("{address} is empty: send it native tokens to pay gas"));
@@ -161,29 +154,30 @@ async fn wallet_of<S>(
     Ok(format!("{address} has {funds} ETH, nonce {nonce}"))
 }
 
-async fn executor_of<S>(config: &Config<S>, provider: &DynProvider) -> Result<String, String> {
+fn executor_of<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<String, String> {
     let address = config.executor;
     if address == Address::ZERO {
         return Ok("none; a dry-run needs none".to_owned());
     }
-    let code =
-        bootstrap::code_hash(provider, address).await.map_err(|error| format!("{error:#}"))?;
-    if code.is_none() {
+    let code = rpc.code(address).map_err(|error| format!("{error:#}"))?;
+    if code.is_empty() {
         let detail = format!("there is no contract at {address}: run `gannet deploy`");
         return if config.mode == Mode::Live { Err(detail) } else { Ok(detail) };
     }
-    let executor = Executor::new(address, provider);
     let foreign = |_| format!("the contract at {address} is no Gannet executor");
-    let weth = executor.WETH().call().await.map_err(foreign)?;
+    let weth = rpc.view(address, &Executor::WETHCall {}).map_err(foreign)?;
     if weth != config.chain.wrapped_native {
         return Err(format!("its wrapped native token is {weth}, not chain.wrapped_native"));
     }
     for wallet in &config.wallets {
-        if !executor.operators(wallet.address).call().await.map_err(foreign)? {
+        if !rpc
+            .view(address, &Executor::operatorsCall { account: wallet.address })
+            .map_err(foreign)?
+        {
             let wallet = wallet.address;
             return Err(format!("{wallet} is no operator: the owner must call setOperator"));
         }
     }
-    let owner = executor.owner().call().await.map_err(foreign)?;
+    let owner = rpc.view(address, &Executor::ownerCall {}).map_err(foreign)?;
     Ok(format!("{address}, owner {owner}, all wallets are operators"))
 }

@@ -3,17 +3,28 @@
 //! Temperature: cold.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
-use alloy::network::EthereumWallet;
-use alloy::providers::{Provider, ProviderBuilder};
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy::eips::eip2718::Encodable2718;
+use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
-use alloy_primitives::{Address, B256};
-use anyhow::{Context, Result};
+use alloy::sol_types::SolValue;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::bootstrap;
 use crate::config::Config;
 use crate::contracts::Executor;
+use crate::feed::rpc::Rpc;
+
+/// Most that is offered as priority fee, in wei per gas.
+const PRIORITY_FEE: u128 = 1_000_000_000;
+/// A deployment that takes longer is given up on.
+const MINED_WITHIN: Duration = Duration::from_secs(180);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Where the executor is now.
 #[derive(Clone, Debug, Serialize)]
@@ -42,27 +53,46 @@ pub(crate) fn deploy<S>(config: &Config<S>, owner_key: &[u8; 32]) -> Result<Depl
         .map_err(|_hidden| anyhow::anyhow!("executor.owner_key names no private key"))?;
     let owner = signer.address();
     let operators: Vec<Address> = config.wallets.iter().map(|wallet| wallet.address).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let provider = bootstrap::connect(&config.node, config.chain.id).await?;
-        let provider = ProviderBuilder::new()
-            .wallet(EthereumWallet::from(signer))
-            .connect_provider(provider.root().clone());
-        let weth = config.chain.wrapped_native;
-        let receipt = Executor::deploy_builder(&provider, weth, owner, operators.clone())
-            .send()
-            .await
-            .context("sending the deployment: can the owner pay its gas?")?
-            .get_receipt()
-            .await
-            .context("waiting for the deployment")?;
-        anyhow::ensure!(receipt.status(), "the deployment reverted");
-        Ok(Deployed {
-            executor: receipt.contract_address.context("the receipt names no contract")?,
-            owner,
-            operators,
-            transaction: receipt.transaction_hash,
-            block: receipt.block_number,
-        })
-    })
+    let arguments = (config.chain.wrapped_native, owner, operators.clone()).abi_encode_params();
+    let input = Bytes::from([Executor::BYTECODE.as_ref(), &arguments].concat());
+
+    let mut rpc = bootstrap::connect(&config.node, config.chain.id)?;
+    let gas: U256 = rpc
+        .call("eth_estimateGas", &json!([{ "from": owner, "data": input }]))
+        .context("estimating the deployment: can the owner pay its gas?")?;
+    let price: U256 = rpc.call("eth_gasPrice", &json!([]))?;
+    let price: u128 = price.saturating_to();
+    let tx = TxEip1559 {
+        chain_id: config.chain.id,
+        nonce: rpc.nonce(owner)?,
+        gas_limit: gas.saturating_to::<u64>().saturating_mul(12) / 10,
+        // Room for the base fee to double until it is mined.
+        max_fee_per_gas: price.saturating_mul(2),
+        max_priority_fee_per_gas: price.min(PRIORITY_FEE),
+        to: TxKind::Create,
+        input,
+        ..TxEip1559::default()
+    };
+    let signature = signer.sign_hash_sync(&tx.signature_hash()).context("signing")?;
+    let raw = Bytes::from(TxEnvelope::from(tx.into_signed(signature)).encoded_2718());
+    let transaction: B256 =
+        rpc.call("eth_sendRawTransaction", &json!([raw])).context("sending the deployment")?;
+    let receipt = wait_for(&mut rpc, transaction)?;
+    ensure!(receipt["status"] == "0x1", "the deployment {transaction} reverted");
+    let executor = serde_json::from_value(receipt["contractAddress"].clone())
+        .context("the receipt names no contract")?;
+    let block: Option<U256> = serde_json::from_value(receipt["blockNumber"].clone()).ok();
+    let block = block.map(|number| number.saturating_to());
+    Ok(Deployed { executor, owner, operators, transaction, block })
+}
+
+fn wait_for(rpc: &mut Rpc, transaction: B256) -> Result<Value> {
+    let start = Instant::now();
+    while start.elapsed() < MINED_WITHIN {
+        if let Some(receipt) = rpc.receipt(transaction)? {
+            return Ok(receipt);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    bail!("the deployment {transaction} was not mined within {} s", MINED_WITHIN.as_secs())
 }

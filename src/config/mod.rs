@@ -91,6 +91,8 @@ pub struct Runtime {
     pub drain_s: u64,
     /// Where the journal is written, if anywhere.
     pub journal: Option<PathBuf>,
+    /// Where the pools' reserves are written at the end, if anywhere.
+    pub snapshot: Option<PathBuf>,
 }
 
 /// The configuration as it is meant.
@@ -444,6 +446,7 @@ fn check_runtime(file: &mut Table, problems: &mut Problems) -> Runtime {
         spin: raw.spin.unwrap_or(false),
         drain_s,
         journal: raw.journal.map(PathBuf::from),
+        snapshot: raw.snapshot.map(PathBuf::from),
     }
 }
 

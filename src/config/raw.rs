@@ -81,4 +81,5 @@ pub(super) struct Runtime {
     pub(super) spin: Option<bool>,
     pub(super) drain_s: Option<u64>,
     pub(super) journal: Option<String>,
+    pub(super) snapshot: Option<String>,
 }

@@ -7,16 +7,17 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use gannet_engine::decode::topics::SYNC;
 use gannet_engine::input::Source;
-use gannet_engine::wire::{Message, newline, websocket};
+use gannet_engine::wire::{newline, websocket};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::{Value, json};
 
+use super::rpc::{NodeError, Rpc};
 use super::socket::{Socket, Tls};
 use super::wire::{Framing, Wire};
 use crate::config::{Endpoint, Node};
@@ -42,34 +43,43 @@ pub(crate) struct Opened {
 pub(crate) fn open(node: &Node, source: Source, mask_seed: u32) -> Result<Opened> {
     let limit = Duration::from_secs(node.connect_timeout_s);
     let wire = connect(&node.endpoint, limit, buffer_bytes(source), mask_seed)?;
-    let mut setup = Setup { wire, early: Vec::new(), deadline: Instant::now() + limit };
+    let mut rpc = Rpc::over(wire);
+    let mut early = Vec::new();
     match source {
         Source::Chain => {
-            setup.subscribe(&json!(["newHeads"])).context("subscribing to newHeads")?;
-            setup
-                .subscribe(&json!(["logs", { "topics": [SYNC] }]))
-                .context("subscribing to logs")?;
+            subscribe(&mut rpc, &json!(["newHeads"]), &mut early)?;
+            subscribe(&mut rpc, &json!(["logs", { "topics": [SYNC] }]), &mut early)?;
         }
         Source::Pending => {
-            // A node that refuses full bodies serves hashes; the engine fetches each.
-            if setup.subscribe(&json!(["newPendingTransactions", true])).is_err() {
-                tracing::info!(
-                    "the node refuses full pending transactions: fetching each by its hash"
-                );
-                setup
-                    .subscribe(&json!(["newPendingTransactions"]))
-                    .context("subscribing to newPendingTransactions")?;
+            let full = json!(["newPendingTransactions", true]);
+            if let Err(error) = subscribe(&mut rpc, &full, &mut early) {
+                // A node that refuses full bodies serves hashes; the engine fetches each.
+                ensure!(error.is::<NodeError>(), error);
+                tracing::info!("the node refuses full pending transactions: fetching each by hash");
+                subscribe(&mut rpc, &json!(["newPendingTransactions"]), &mut early)?;
             }
         }
         Source::Rpc => {}
     }
-    let Setup { wire, early, .. } = setup;
+    let wire = rpc.into_wire();
     wire.socket().set_timeout(None)?;
     wire.socket().set_nonblocking(true)?;
     Ok(Opened { wire, early })
 }
 
-fn connect(endpoint: &Endpoint, limit: Duration, buffer: usize, mask_seed: u32) -> Result<Wire> {
+/// Subscribes; notifications that come before the answer are kept.
+fn subscribe(rpc: &mut Rpc, params: &Value, early: &mut Vec<Vec<u8>>) -> Result<()> {
+    let id = rpc.send("eth_subscribe", params)?;
+    rpc.answer_to(id, early)?.with_context(|| format!("subscribing to {params}"))?;
+    Ok(())
+}
+
+pub(super) fn connect(
+    endpoint: &Endpoint,
+    limit: Duration,
+    buffer: usize,
+    mask_seed: u32,
+) -> Result<Wire> {
     match endpoint {
         Endpoint::Ipc(path) => {
             let unix = UnixStream::connect(path)
@@ -164,52 +174,5 @@ fn upgrade(url: &str, socket: &mut Socket) -> Result<()> {
     match tungstenite::client(url, UpToBlankLine { socket, answer: Vec::new(), given: 0 }) {
         Ok(_) => Ok(()),
         Err(error) => bail!("the node refuses the WebSocket handshake: {error}"),
-    }
-}
-
-/// A connection that is being set up: blocking, with a deadline.
-struct Setup {
-    wire: Wire,
-    early: Vec<Vec<u8>>,
-    deadline: Instant,
-}
-
-impl Setup {
-    fn subscribe(&mut self, params: &Value) -> Result<()> {
-        let id = 1;
-        let request = json!({
-            "jsonrpc": "2.0", "id": id, "method": "eth_subscribe", "params": params
-        });
-        self.wire.sender.send(request.to_string().as_bytes())?;
-        loop {
-            let message = self.next_text()?;
-            let reply: Value = serde_json::from_slice(&message).unwrap_or_default();
-            if reply.get("id").and_then(Value::as_u64) != Some(id) {
-                self.early.push(message);
-                continue;
-            }
-            if let Some(error) = reply.get("error") {
-                bail!("the node answers {error}");
-            }
-            ensure!(reply.get("result").is_some(), "the node's answer has no result");
-            return Ok(());
-        }
-    }
-
-    fn next_text(&mut self) -> Result<Vec<u8>> {
-        loop {
-            ensure!(Instant::now() < self.deadline, "the node does not answer");
-            let Wire { framing, sender } = &mut self.wire;
-            match framing.next() {
-                Some(Ok(Message::Text(text) | Message::Binary(text))) => return Ok(text.to_vec()),
-                Some(Ok(Message::Ping(payload))) => sender.pong(payload)?,
-                Some(Ok(Message::Close { code })) => bail!("the node closes (code {code:?})"),
-                Some(Ok(Message::Pong(_) | Message::Skipped { .. })) => {}
-                Some(Err(error)) => bail!("the node breaks the framing: {error:?}"),
-                None => {
-                    ensure!(self.wire.read()? > 0, "the node closed the connection");
-                }
-            }
-        }
     }
 }

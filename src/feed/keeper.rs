@@ -174,11 +174,8 @@ impl Shift {
     }
 
     fn reload(&self) -> Result<Reloaded> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let provider = bootstrap::connect(&self.node, self.chain.id).await?;
-            bootstrap::reload(&provider, &self.chain, &self.pools).await
-        })
+        let mut rpc = bootstrap::connect(&self.node, self.chain.id)?;
+        bootstrap::reload(&mut rpc, &self.chain, &self.pools)
     }
 
     const fn next_chance(&mut self) -> u64 {

@@ -12,5 +12,6 @@
 
 pub(crate) mod connect;
 pub(crate) mod keeper;
+pub(crate) mod rpc;
 pub(crate) mod socket;
 pub(crate) mod wire;

@@ -54,8 +54,13 @@ const PAIRS = [
   ['sushi', 'WBTC', 'DAI', 400, -50],
 ];
 
-export const ROUTER = new Interface(uniswap('v2-periphery', 'UniswapV2Router02').abi);
-export const FACTORY = new Interface(uniswap('v2-core', 'UniswapV2Factory').abi);
+const UNISWAP = {
+  factory: uniswap('v2-core', 'UniswapV2Factory'),
+  pair: uniswap('v2-core', 'UniswapV2Pair'),
+  router: uniswap('v2-periphery', 'UniswapV2Router02'),
+};
+export const ROUTER = new Interface(UNISWAP.router.abi);
+export const FACTORY = new Interface(UNISWAP.factory.abi);
 export const WETH9 = new Interface(uniswap('v2-periphery', 'WETH9').abi);
 export const TOKEN = new Interface(own('Token').abi);
 
@@ -65,10 +70,7 @@ export async function deployWorld(rpc) {
   const batch = new Batch(rpc);
 
   const weth = batch.create(deployer, uniswap('v2-periphery', 'WETH9'));
-  const factories = [
-    deployFactory(batch, 'uniswap', uniswap('v2-core', 'UniswapV2Factory'), uniswap('v2-core', 'UniswapV2Pair'), uniswap('v2-periphery', 'UniswapV2Router02'), weth),
-    deployFactory(batch, 'sushi', sushi('UniswapV2Factory'), sushi('UniswapV2Pair'), sushi('UniswapV2Router02'), weth),
-  ];
+  const factories = [deployFactory(batch, 'uniswap', UNISWAP, weth), deployFactory(batch, 'sushi', sushiContracts(), weth)];
   const tokens = { WETH: { address: weth, decimals: 18, usd: ETHER_USD } };
   for (const { symbol, name, decimals, usd } of TOKENS) {
     tokens[symbol] = { address: batch.create(deployer, own('Token'), [name, symbol, decimals]), decimals, usd };
@@ -88,7 +90,7 @@ export function worth({ usd, decimals }, ether) {
   return parseUnits(((ether * ETHER_USD) / usd).toFixed(decimals), decimals);
 }
 
-function deployFactory(batch, name, factory, pair, router, weth) {
+function deployFactory(batch, name, { factory, pair, router }, weth) {
   const address = batch.create(accounts.deployer, factory, [accounts.deployer.address]);
   return {
     name,
@@ -135,19 +137,27 @@ function uniswap(npmPackage, name) {
 }
 
 /** Sushi published sources only. Its router finds pairs by their init code hash, so it is told the one that our compiler makes. */
-function sushi(name) {
-  const options = {
-    version: '0.6.12',
-    root: `${MODULES}@sushiswap/core/contracts/`,
-    settings: { optimizer: { enabled: true, runs: 200 }, metadata: { bytecodeHash: 'none' } },
-  };
-  const factory = (contract) => compile({ ...options, entry: 'uniswapv2/UniswapV2Factory.sol', name: contract, file: `uniswapv2/${contract}.sol` });
-  if (name !== 'UniswapV2Router02') return { name: `Sushi ${name}`, ...factory(name) };
-
+function sushiContracts() {
   const published = 'e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303';
-  const ours = keccak256(factory('UniswapV2Pair').bytecode).slice(2);
-  const edit = (content) => content.replace(published, ours);
-  return { name: `Sushi ${name}`, ...compile({ ...options, entry: `uniswapv2/${name}.sol`, name, edit }) };
+  const sushi = (entry, name, edit) => {
+    const contract = compile({
+      version: '0.6.12',
+      root: `${MODULES}@sushiswap/core/contracts/uniswapv2/`,
+      entry,
+      name,
+      file: `${name}.sol`,
+      settings: { optimizer: { enabled: true, runs: 200 }, metadata: { bytecodeHash: 'none' } },
+      edit,
+    });
+    return { name: `Sushi ${name}`, ...contract };
+  };
+  const pair = sushi('UniswapV2Factory.sol', 'UniswapV2Pair');
+  const ours = keccak256(pair.bytecode).slice(2);
+  return {
+    factory: sushi('UniswapV2Factory.sol', 'UniswapV2Factory'),
+    pair,
+    router: sushi('UniswapV2Router02.sol', 'UniswapV2Router02', (source) => source.replace(published, ours)),
+  };
 }
 
 function own(name) {

@@ -1,0 +1,227 @@
+//! Questions to the node at leisure: blocking, one connection, for start-up, reports and set-up.
+//!
+//! It shares the hot path's sockets and framing, so that whatever the feed can reach, the cold start
+//! can reach too.
+//!
+//! Temperature: cold.
+
+use std::time::{Duration, Instant};
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use anyhow::{Context, Result, bail, ensure};
+use gannet_engine::wire::Message;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::connect;
+use super::wire::Wire;
+use crate::config::Node;
+
+/// Frame buffer, in bytes: a batch of view calls answers with far less.
+const BUFFER_BYTES: usize = 32 << 20;
+/// One exchange that takes longer has been lost.
+const EXCHANGE: Duration = Duration::from_secs(60);
+/// Pause between two attempts to connect at the start.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What the node answers instead of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeError {
+    /// The JSON-RPC error as the node wrote it.
+    text: String,
+}
+
+impl std::fmt::Display for NodeError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "the node answers {}", self.text)
+    }
+}
+
+impl std::error::Error for NodeError {}
+
+/// A connection that waits for its answers.
+#[derive(Debug)]
+pub(crate) struct Rpc {
+    wire: Wire,
+    next_id: u64,
+}
+
+impl Rpc {
+    /// Connects, trying again until `node.connect_timeout_s` is over.
+    pub(crate) fn connect(node: &Node) -> Result<Self> {
+        let limit = Duration::from_secs(node.connect_timeout_s);
+        let start = Instant::now();
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            let attempt = connect::connect(&node.endpoint, left.max(PAUSE), BUFFER_BYTES, 1);
+            match attempt {
+                Ok(wire) => return Ok(Self::over(wire)),
+                Err(error) if left.is_zero() => {
+                    return Err(error.context(format!(
+                        "cannot reach the node within {} s: is it running, and is node.url right?",
+                        node.connect_timeout_s
+                    )));
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    pub(crate) const fn over(wire: Wire) -> Self {
+        Self { wire, next_id: 1 }
+    }
+
+    pub(crate) fn into_wire(self) -> Wire {
+        self.wire
+    }
+
+    /// Asks one question.
+    pub(crate) fn call<T: DeserializeOwned>(&mut self, method: &str, params: &Value) -> Result<T> {
+        let id = self.send(method, params)?;
+        let mut others = Vec::new();
+        let answer = self.answer_to(id, &mut others)?;
+        let value = answer.with_context(|| format!("asking {method}"))?;
+        serde_json::from_value(value).with_context(|| format!("reading the answer to {method}"))
+    }
+
+    /// Sends a question and returns its id.
+    pub(crate) fn send(&mut self, method: &str, params: &Value) -> Result<u64> {
+        let id = self.take_id();
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        self.wire.sender.send(request.to_string().as_bytes()).context("sending a question")?;
+        Ok(id)
+    }
+
+    /// Waits for the answer to a question; other messages are put aside.
+    pub(crate) fn answer_to(
+        &mut self,
+        id: u64,
+        others: &mut Vec<Vec<u8>>,
+    ) -> Result<Result<Value, NodeError>> {
+        let deadline = Instant::now() + EXCHANGE;
+        loop {
+            let message = self.next_text(deadline)?;
+            let reply: Value = serde_json::from_slice(&message).unwrap_or_default();
+            if reply.get("id").and_then(Value::as_u64) == Some(id) {
+                return Ok(outcome(reply));
+            }
+            others.push(message);
+        }
+    }
+
+    /// Asks many questions in one batch; the answers are in their order.
+    pub(crate) fn batch(
+        &mut self,
+        method: &str,
+        questions: &[Value],
+    ) -> Result<Vec<Result<Value, NodeError>>> {
+        let first = self.next_id;
+        let requests: Vec<Value> = questions
+            .iter()
+            .map(|params| {
+                let id = self.take_id();
+                json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+            })
+            .collect();
+        self.wire.sender.send(Value::Array(requests).to_string().as_bytes())?;
+        let deadline = Instant::now() + EXCHANGE;
+        let replies = loop {
+            let message = self.next_text(deadline)?;
+            let reply: Value = serde_json::from_slice(&message).unwrap_or_default();
+            if let Value::Array(replies) = reply {
+                break replies;
+            }
+            // A node that takes no batches says so in one object.
+            if let Some(error) = reply.get("error") {
+                bail!("the node refuses a batch of {}: {error}", questions.len());
+            }
+        };
+        let missing = NodeError { text: "nothing in its batch".to_owned() };
+        let mut answers = vec![Err(missing); questions.len()];
+        for reply in replies {
+            let id = reply.get("id").and_then(Value::as_u64).unwrap_or_default();
+            let place = id.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+            if let Some(answer) = place.and_then(|place| answers.get_mut(place)) {
+                *answer = outcome(reply);
+            }
+        }
+        Ok(answers)
+    }
+
+    const fn take_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// The next text message; control frames are answered on the way.
+    fn next_text(&mut self, deadline: Instant) -> Result<Vec<u8>> {
+        loop {
+            ensure!(Instant::now() < deadline, "the node does not answer");
+            let Wire { framing, sender } = &mut self.wire;
+            match framing.next() {
+                Some(Ok(Message::Text(text) | Message::Binary(text))) => return Ok(text.to_vec()),
+                Some(Ok(Message::Ping(payload))) => sender.pong(payload)?,
+                Some(Ok(Message::Close { code })) => bail!("the node closes (code {code:?})"),
+                Some(Ok(Message::Pong(_))) => {}
+                Some(Ok(Message::Skipped { bytes })) => {
+                    bail!("the node answers with {bytes} bytes, more than are read at once")
+                }
+                Some(Err(error)) => bail!("the node breaks the framing: {error:?}"),
+                None => {
+                    let count = self.wire.read().context("waiting for the node")?;
+                    ensure!(count > 0, "the node closed the connection");
+                }
+            }
+        }
+    }
+}
+
+fn outcome(mut reply: Value) -> Result<Value, NodeError> {
+    match reply.get_mut("error").map(Value::take) {
+        Some(error) if !error.is_null() => Err(NodeError { text: error.to_string() }),
+        Some(_) | None => Ok(reply["result"].take()),
+    }
+}
+
+/// Questions that several commands ask.
+impl Rpc {
+    /// The chain's id.
+    pub(crate) fn chain_id(&mut self) -> Result<u64> {
+        Ok(self.call::<U256>("eth_chainId", &json!([]))?.saturating_to())
+    }
+
+    /// The next nonce of an account, counting mined transactions.
+    pub(crate) fn nonce(&mut self, account: Address) -> Result<u64> {
+        let nonce: U256 = self.call("eth_getTransactionCount", &json!([account, "latest"]))?;
+        Ok(nonce.saturating_to())
+    }
+
+    /// The balance of an account, in wei.
+    pub(crate) fn balance(&mut self, account: Address) -> Result<u128> {
+        let balance: U256 = self.call("eth_getBalance", &json!([account, "latest"]))?;
+        Ok(balance.saturating_to())
+    }
+
+    /// The code of an account.
+    pub(crate) fn code(&mut self, account: Address) -> Result<Bytes> {
+        self.call("eth_getCode", &json!([account, "latest"]))
+    }
+
+    /// The answer of a view call at the newest block.
+    pub(crate) fn view<C: alloy::sol_types::SolCall>(
+        &mut self,
+        to: Address,
+        call: &C,
+    ) -> Result<C::Return> {
+        let data = Bytes::from(call.abi_encode());
+        let answer: Bytes =
+            self.call("eth_call", &json!([{ "to": to, "data": data }, "latest"]))?;
+        C::abi_decode_returns(&answer).with_context(|| format!("{to} answers something else"))
+    }
+
+    /// A transaction's receipt, once it is mined.
+    pub(crate) fn receipt(&mut self, hash: B256) -> Result<Option<Value>> {
+        self.call("eth_getTransactionReceipt", &json!([hash]))
+    }
+}
