@@ -209,10 +209,10 @@ export class Market {
     const name = random.pick(kindsFor(tokens[0] === weth, tokens.at(-1) === weth));
 
     const wanted = (hops[0].reserveIn * BigInt(Math.round(1e6 * random.logBetween(...SIZE)))) / 1_000_000n;
-    const out = hops.reduce((amount, { reserveIn, reserveOut, feePips }) => amountOut(amount, reserveIn, reserveOut, feePips), wanted);
+    const out = hops.reduce((amount, hop) => amountOut(amount, hop.reserveIn, hop.reserveOut, hop.feePips), wanted);
     const slip = BigInt(Math.round(1e6 * random.between(...SLIPPAGE)));
     const least = (out * (1_000_000n - slip)) / 1_000_000n;
-    const needed = hops.reduceRight((amount, { reserveIn, reserveOut, feePips }) => amountIn(amount, reserveIn, reserveOut, feePips), out);
+    const needed = hops.reduceRight((amount, hop) => amountIn(amount, hop.reserveIn, hop.reserveOut, hop.feePips), out);
     const most = (needed * (1_000_000n + slip)) / 1_000_000n;
     const deadline = this.head.timestamp + BigInt(Math.round(random.between(...DEADLINE_S)));
     return { name, ...amountsOf(name, { wanted, least, out, most }), tokens, deadline };
@@ -287,7 +287,8 @@ class Traffic {
   async #send(gas, baseFee, block) {
     const data = BUSY.encodeFunctionData('work', [gas - 25_000n]);
     const fees = { maxFeePerGas: (baseFee * 5n) / 4n + GWEI, maxPriorityFeePerGas: GWEI / 10n };
-    const { raw, hash } = signed(bystander, { type: 2, nonce: this.#nonce, to: this.#book.busy, data, gasLimit: gas + 25_000n, ...fees });
+    const fields = { type: 2, nonce: this.#nonce, to: this.#book.busy, data, gasLimit: gas + 25_000n, ...fees };
+    const { raw, hash } = signed(bystander, fields);
     this.#waiting = { hash, block };
     this.#nonce += 1;
     await this.#rpc.call('eth_sendRawTransaction', [raw]).catch(() => this.sit());

@@ -57,7 +57,8 @@ function scoreRow(name, { opportunities, scored }) {
 /** Columns of one width: the first to the left, the others to the right, or all to the left. */
 function aligned(rows, { left = false } = {}) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => String(row[column]).length)));
-  const cell = (value, column) => (left || column === 0 ? String(value).padEnd(widths[column]) : String(value).padStart(widths[column]));
+  const pad = (column) => (left || column === 0 ? 'padEnd' : 'padStart');
+  const cell = (value, column) => String(value)[pad(column)](widths[column]);
   return rows.map((row) => `  ${row.map(cell).join('  ')}`.trimEnd());
 }
 

@@ -30,7 +30,7 @@ fn dependencies(tree: &Tree) -> Vec<Offence> {
             let is_entry = is_list && name.starts_with(|c: char| c.is_ascii_alphanumeric());
             if is_entry && !allowed.contains(&name) || section.contains("dependencies.") {
                 let instead =
-                    format!("`{name}` is not on the list in tests/it/tidy.rs: do without it");
+                    format!("`{name}` is not on the list in tests/it/upkeep.rs: do without it");
                 offences.push(Offence::new(file, number, instead));
             }
         }
@@ -113,25 +113,27 @@ fn keys_read(tree: &Tree) -> BTreeSet<(String, String)> {
     keys
 }
 
-/// Where a key is explained for people, besides `config.toml`.
-fn manual_of(section: &str) -> String {
+/// Where a key is explained for people, besides `config.toml`, and how its row begins.
+fn manual_row(section: &str, key: &str) -> (String, String) {
     match section.strip_prefix("strategy.") {
-        Some(name) => format!("strategies/src/{name}/README.md"),
-        None => "README.md".to_owned(),
+        Some(name) => (format!("strategies/src/{name}/README.md"), format!("| `{key}` |")),
+        None if section.is_empty() => ("README.md".to_owned(), format!("| `{key}` |")),
+        None => ("README.md".to_owned(), format!("| `{section}.{key}` |")),
     }
 }
 
 fn config_key(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
     let Some(file) = tree.get("config.toml") else { return offences };
-    let mut missing = keys_read(tree);
-    let read = missing.clone();
+    let read = keys_read(tree);
+    let mut missing = read.clone();
     let (mut section, mut is_explained) = ("", false);
     for (number, line) in file.lines() {
         // A key that is off by default stands there behind a comment sign.
         let text = line.trim_start_matches("# ");
         let key = text.split_once(" = ").map(|(key, _)| key);
         let key = key.filter(|key| key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_'));
+        let mut offend = |instead: String| offences.push(Offence::new(file, number, instead));
         if line.is_empty() {
             is_explained = false;
         } else if text.starts_with('[') && text.ends_with(']') {
@@ -139,43 +141,24 @@ fn config_key(tree: &Tree) -> Vec<Offence> {
         } else if let Some(key) = key {
             let place = (section.to_owned(), key.to_owned());
             if !read.contains(&place) {
-                offences.push(Offence::new(
-                    file,
-                    number,
-                    format!("nothing reads `{key}`: delete it"),
-                ));
+                offend(format!("nothing reads `{key}`: delete it"));
             } else if missing.remove(&place) {
-                let manual = manual_of(section);
-                let name =
-                    if manual == "README.md" { format!("{section}.{key}") } else { key.to_owned() };
                 if !is_explained {
-                    offences.push(Offence::new(
-                        file,
-                        number,
-                        "say in a comment above what it does",
-                    ));
+                    offend("say in a comment above what it does".to_owned());
                 }
-                if !tree.text(&manual).contains(&format!("| `{}` |", name.trim_start_matches('.')))
-                {
-                    offences.push(Offence::new(
-                        file,
-                        number,
-                        format!("{manual} lacks a row for `{name}`"),
-                    ));
+                let (manual, row) = manual_row(section, key);
+                if !tree.text(&manual).contains(&row) {
+                    offend(format!("add a row {row} to {manual}"));
                 }
             }
         } else if line.starts_with('#') {
             is_explained = true;
         }
     }
-    let missing = missing.into_iter().map(|(section, key)| {
-        Offence::new(
-            file,
-            1,
-            format!("`{key}` of [{section}] is read but not shown: add it, with a comment"),
-        )
-    });
-    offences.extend(missing);
+    for (section, key) in missing {
+        let instead = format!("show `{key}` of [{section}], which is read, with a comment");
+        offences.push(Offence::new(file, 1, instead));
+    }
     offences
 }
 
@@ -288,10 +271,8 @@ fn words_of_32_bytes(line: &str) -> impl Iterator<Item = &str> {
 fn secret(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
     for file in tree.files.iter().filter(|file| !file.is_lockfile() && !is_recorded(file)) {
-        let tests = match file.has_extension(&["rs"]) {
-            true => test_lines(file),
-            false => BTreeSet::new(),
-        };
+        let is_rust = file.has_extension(&["rs"]);
+        let tests = if is_rust { test_lines(file) } else { BTreeSet::new() };
         let lines: Vec<_> = file.text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
             let near = lines[index.saturating_sub(2)..=index].concat().to_lowercase() + &file.path;

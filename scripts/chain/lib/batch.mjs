@@ -38,7 +38,7 @@ export class Batch {
     while (this.#queue.length > 0) await this.#mine(this.#nextBlock());
   }
 
-  /** As many transactions as fit into one block. More would be lost: anvil 1.7.1 drops what follows a transaction that did not fit. */
+  /** As many as fit into one block. More would be lost: anvil 1.7.1 drops what follows a transaction that did not fit. */
   #nextBlock() {
     let gas = 0n;
     const end = this.#queue.findIndex(({ gasLimit }) => (gas += gasLimit) > BLOCK_GAS);

@@ -15,7 +15,8 @@ const DRAIN_PATIENCE_MS = 30_000;
 
 /** `cargo build --release`. What it prints goes to `log`; `onCrate` is told how many crates are compiled so far. */
 export async function buildBot({ log, onCrate, started }) {
-  const cargo = spawnGuarded('cargo', ['build', '--release', '--color', 'never'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
+  const args = ['build', '--release', '--color', 'never'];
+  const cargo = spawnGuarded('cargo', args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
   started(cargo);
   const file = createWriteStream(log);
   let crates = 0;
@@ -23,10 +24,10 @@ export async function buildBot({ log, onCrate, started }) {
   createInterface(cargo.stderr).on('line', (line) => {
     if (/^\s*Compiling /.test(line)) onCrate(++crates);
   });
-  const [code] = await once(cargo, 'close').catch((error) => {
+  const [[code]] = await Promise.all([once(cargo, 'close'), once(file, 'close')]).catch((error) => {
     throw new Error(`cargo cannot be run: ${error.message}`);
   });
-  if (code !== 0) throw new Error(`cargo build failed, see ${log}:\n${tail(log)}`);
+  if (code !== 0) throw failure('cargo build failed', log);
   return `${ROOT}target/release/gannet`;
 }
 
@@ -40,7 +41,7 @@ export async function deployExecutor({ bot, config, node, log }) {
   let output = '';
   child.stdout.on('data', (chunk) => (output += chunk));
   const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`gannet deploy failed, see ${log}:\n${tail(log)}`);
+  if (code !== 0) throw failure('gannet deploy failed', log);
   return JSON.parse(output).executor;
 }
 
@@ -58,8 +59,8 @@ export function startBot({ bot, config, url, executor, mode, files }) {
 /** Asks the bot to end, waits while it drains, and returns its summary. */
 export async function landBot(child, files) {
   const inTime = await endChild(child, DRAIN_PATIENCE_MS);
-  if (!inTime) throw new Error(`the bot did not end within ${DRAIN_PATIENCE_MS / 1000} s of SIGTERM, see ${files.log}:\n${tail(files.log)}`);
-  if (child.exitCode !== 0) throw new Error(`the bot ended with ${child.exitCode ?? child.signalCode}, see ${files.log}:\n${tail(files.log)}`);
+  if (!inTime) throw failure(`the bot did not end within ${DRAIN_PATIENCE_MS / 1000} s of SIGTERM`, files.log);
+  if (child.exitCode !== 0) throw failure(`the bot ended with ${child.exitCode ?? child.signalCode}`, files.log);
   return JSON.parse(readFileSync(files.summary, 'utf8'));
 }
 
@@ -68,7 +69,7 @@ export async function fly(child, files, seconds, onTick) {
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
     await sleep(Math.min(1000, end - performance.now()));
-    if (isGone(child)) throw new Error(`the bot ended by itself (${child.exitCode ?? child.signalCode}), see ${files.log}:\n${tail(files.log)}`);
+    if (isGone(child)) throw failure(`the bot ended by itself (${child.exitCode ?? child.signalCode})`, files.log);
     onTick(Math.max(0, Math.round((end - performance.now()) / 1000)));
   }
 }
@@ -84,8 +85,10 @@ function environment() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GANNET_')));
 }
 
-function tail(file) {
-  return readOr(file, '').trimEnd().split('\n').slice(-20).map((line) => `    ${line}`).join('\n');
+/** An error that shows the end of a log. */
+function failure(what, log) {
+  const lines = readOr(log, '').trimEnd().split('\n').slice(-20);
+  return new Error([`${what}, see ${log}:`, ...lines].join('\n    '));
 }
 
 function readOr(file, otherwise) {

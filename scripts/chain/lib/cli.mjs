@@ -11,7 +11,8 @@ export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export function progress(prefix, stream = process.stdout) {
   const started = performance.now();
   const clear = stream.isTTY ? '\x1b[2K' : ''; // a counter may stand here
-  return (line) => stream.write(`${clear}${prefix} ${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s  ${line}\n`);
+  const elapsed = () => ((performance.now() - started) / 1000).toFixed(1).padStart(5);
+  return (line) => stream.write(`${clear}${prefix} ${elapsed()} s  ${line}\n`);
 }
 
 /**

@@ -32,7 +32,7 @@ export const ETHER_USD = 3000;
 /** The tokens in which a bot may count its profit. */
 const BASE_TOKENS = ['WETH', 'USDC'];
 
-/** [factory, token, token, value of each side in ether, how much dearer the first token is than its price in parts per 10,000]. */
+/** [factory, token, token, value of each side in ether, by how many parts per 10,000 the first token is too dear]. */
 const PAIRS = [
   ['uniswap', 'WETH', 'USDC', 2000, 0],
   ['uniswap', 'WETH', 'USDT', 1200, 40],
@@ -61,6 +61,7 @@ const UNISWAP = {
 };
 export const ROUTER = new Interface(UNISWAP.router.abi);
 export const FACTORY = new Interface(UNISWAP.factory.abi);
+export const PAIR = new Interface(UNISWAP.pair.abi);
 export const WETH9 = new Interface(uniswap('v2-periphery', 'WETH9').abi);
 export const TOKEN = new Interface(own('Token').abi);
 
@@ -80,9 +81,10 @@ export async function deployWorld(rpc) {
 
   await batch.settle();
   await checkPairs(rpc, factories, pairs);
+  await season(rpc, batch, pairs);
   await setBaseFee(rpc, BASE_FEE_AFTER_DEPLOYMENT);
-  const book = { chain_id: accounts.CHAIN_ID, weth, base_tokens: BASE_TOKENS, tokens, factories, pairs, busy, accounts: accounts.describe() };
-  return { book, batch };
+  const contracts = { weth, base_tokens: BASE_TOKENS, tokens, factories, pairs, busy };
+  return { book: { chain_id: accounts.CHAIN_ID, ...contracts, accounts: accounts.describe() }, batch };
 }
 
 /** How much of a token is worth `ether`. */
@@ -130,13 +132,20 @@ async function checkPairs(rpc, factories, pairs) {
   }
 }
 
+/** Starts the pairs' price accumulators. In a fresh pair they are zero, and its first swap would cost 34,000 gas more. */
+async function season(rpc, batch, pairs) {
+  await rpc.call('evm_increaseTime', [1]); // they accumulate price times elapsed seconds
+  for (const { address } of pairs) batch.call(accounts.deployer, address, PAIR, 'sync');
+  await batch.settle();
+}
+
 /** Bytecode as Uniswap published it. */
 function uniswap(npmPackage, name) {
   const artifact = JSON.parse(readFileSync(`${MODULES}@uniswap/${npmPackage}/build/${name}.json`, 'utf8'));
   return { name, abi: artifact.abi, bytecode: `0x${artifact.bytecode}` };
 }
 
-/** Sushi published sources only. Its router finds pairs by their init code hash, so it is told the one that our compiler makes. */
+/** Sushi published sources only. Its router finds pairs by their init code hash, so it is told that of our compiler's pair. */
 function sushiContracts() {
   const published = 'e18a34eb0e04b04f7a0ac29a6e80748dca96319b42c54d679cb821dca90c6303';
   const sushi = (entry, name, edit) => {
