@@ -12,10 +12,15 @@ const LONGEST_NS: u64 = 10_000_000_000;
 /// Significant digits.
 const DIGITS: u8 = 3;
 
-/// Times of what was submitted.
+/// Times of what was submitted, from stage to stage.
 #[derive(Debug)]
 pub(crate) struct Latency {
     tick_to_trade: Histogram<u64>,
+    decode: Histogram<u64>,
+    apply: Histogram<u64>,
+    decide: Histogram<u64>,
+    sign: Histogram<u64>,
+    write: Histogram<u64>,
 }
 
 /// Quantiles of a histogram, in nanoseconds.
@@ -29,23 +34,66 @@ pub struct Quantiles {
     pub max: u64,
 }
 
+/// Quantiles of each stage, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stages {
+    /// From the first byte read to the message decoded.
+    pub decode: Quantiles,
+    /// To the world changed.
+    pub apply: Quantiles,
+    /// To the plans proposed; plans after the first wait for those before them.
+    pub decide: Quantiles,
+    /// To the transaction admitted and signed.
+    pub sign: Quantiles,
+    /// To the last byte written.
+    pub write: Quantiles,
+}
+
 impl Latency {
     #[expect(clippy::expect_used, reason = "the bounds are constants that a histogram takes")]
     pub(crate) fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS);
-        Self { tick_to_trade: histogram.expect("constant bounds are valid") }
+        let empty = histogram.expect("constant bounds are valid");
+        Self {
+            tick_to_trade: empty.clone(),
+            decode: empty.clone(),
+            apply: empty.clone(),
+            decide: empty.clone(),
+            sign: empty.clone(),
+            write: empty,
+        }
     }
 
     /// Enters one submission: from the first byte read to the last byte written.
     pub(crate) fn record(&mut self, stamps: &Stamps, written: Nanos) {
-        self.tick_to_trade.saturating_record(written.since(stamps.received));
+        let Stamps { received, decoded, applied, decided, signed } = *stamps;
+        self.tick_to_trade.saturating_record(written.since(received));
+        self.decode.saturating_record(decoded.since(received));
+        self.apply.saturating_record(applied.since(decoded));
+        self.decide.saturating_record(decided.since(applied));
+        self.sign.saturating_record(signed.since(decided));
+        self.write.saturating_record(written.since(signed));
     }
 
     pub(crate) fn tick_to_trade(&self) -> Quantiles {
-        Quantiles {
-            p50: self.tick_to_trade.value_at_quantile(0.5),
-            p99: self.tick_to_trade.value_at_quantile(0.99),
-            max: self.tick_to_trade.max(),
+        quantiles(&self.tick_to_trade)
+    }
+
+    pub(crate) fn stages(&self) -> Stages {
+        Stages {
+            decode: quantiles(&self.decode),
+            apply: quantiles(&self.apply),
+            decide: quantiles(&self.decide),
+            sign: quantiles(&self.sign),
+            write: quantiles(&self.write),
         }
+    }
+}
+
+fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
+    Quantiles {
+        p50: histogram.value_at_quantile(0.5),
+        p99: histogram.value_at_quantile(0.99),
+        max: histogram.max(),
     }
 }

@@ -45,6 +45,6 @@ pub use self::clock::Monotonic;
 pub use self::config::{
     Config, Endpoint, KeySource, Mode, NamedFactory, Node, Problem, Problems, Runtime, Wallet,
 };
-pub use self::latency::Quantiles;
+pub use self::latency::{Quantiles, Stages};
 pub use self::run::run;
 pub use self::summary::{Scored, Summary, Totals};

@@ -89,8 +89,7 @@ fn fly<S: StrategySet, P: Port>(
             if let Some(path) = &config.runtime.snapshot {
                 snapshot::write(path, &hot.engine.world)?;
             }
-            let quantiles = hot.port.latency().tick_to_trade();
-            Ok(Summary::of(&hot.engine, S::NAMES, config.mode, quantiles))
+            Ok(Summary::of(&hot.engine, S::NAMES, config.mode, hot.port.latency()))
         }
     }
 }

@@ -14,7 +14,7 @@ use gannet_engine::units::Wei;
 use serde::{Serialize, Serializer};
 
 use crate::config::{Mode, in_ether};
-use crate::latency::Quantiles;
+use crate::latency::{Latency, Quantiles, Stages};
 
 /// An amount in JSON: a decimal string of the smallest unit.
 fn decimal<T: ToString, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
@@ -80,6 +80,8 @@ pub struct Summary {
     pub rejected: BTreeMap<&'static str, u64>,
     /// From the first byte read to the last byte written, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
+    /// The same, stage by stage.
+    pub stages_ns: Stages,
     /// The last sealed block.
     pub block: u64,
     /// Heads seen.
@@ -100,7 +102,7 @@ impl Summary {
         engine: &Engine<S>,
         names: &'static [&'static str],
         mode: Mode,
-        tick_to_trade_ns: Quantiles,
+        latency: &Latency,
     ) -> Self {
         let world = &engine.world;
         let totals_of = |line: &Line| {
@@ -152,7 +154,8 @@ impl Summary {
             by_strategy,
             base_token_deltas,
             rejected,
-            tick_to_trade_ns,
+            tick_to_trade_ns: latency.tick_to_trade(),
+            stages_ns: latency.stages(),
             block: world.tip().number.0,
             heads: engine.tally.heads,
             pending_swaps: engine.tally.pending.iter().sum(),

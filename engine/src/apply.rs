@@ -3,6 +3,7 @@
 //! Temperature: hot.
 
 use crate::decode::DecodeError;
+use crate::decode::fields::{Field, Fields};
 use crate::decode::head::Head;
 use crate::decode::message::{Item, Message};
 use crate::decode::pending::PendingTx;
@@ -91,7 +92,10 @@ impl<S: StrategySet> Engine<S> {
         match source {
             // What was skipped may have been a head or a log: ask where the chain stands. A head
             // that was missed shows as a gap; a log that was missed comes with the seal.
-            Source::Chain => self.queries.ask(Query::LatestHead),
+            Source::Chain => {
+                self.world.set_stale(Stale::Silent, true);
+                self.queries.ask(Query::LatestHead);
+            }
             // A list of logs that does not fit will not fit the next time either.
             Source::Rpc => self.world.set_stale(Stale::Lost, true),
             // One pending transaction fewer is an opportunity lost, not a wrong state.
@@ -106,7 +110,9 @@ impl<S: StrategySet> Engine<S> {
             Source::Pending => return,
         }
         if is_up {
-            // What happened while it was down is found by the newest head's ancestry.
+            // What happened while it was down is found by the newest head's ancestry; until a head
+            // says where the chain stands, nobody knows what was missed.
+            self.world.set_stale(Stale::Silent, true);
             self.queries.ask(Query::LatestHead);
         }
         if is_up && source == Source::Rpc {
@@ -129,7 +135,7 @@ impl<S: StrategySet> Engine<S> {
 
     fn apply_head<O: Outbox>(&mut self, head: &Head, at: Nanos) -> Result<Change, DecodeError> {
         self.tally.heads += 1;
-        let progress = self.world.on_head(head, at, &mut self.queries);
+        let progress = self.world.on_head(head, at, &mut self.queries)?;
         Ok(self.after_progress::<O>(progress))
     }
 
@@ -148,7 +154,13 @@ impl<S: StrategySet> Engine<S> {
                 return Ok(self.after_progress::<O>(progress));
             }
             (Answers::Transaction, Value::Object(span)) => {
-                return Ok(self.apply_pending(&PendingTx::parse(span)?));
+                let fields = Fields::parse(span)?;
+                if fields.has(Field::BlockHash) {
+                    // Mined in the meantime: its block's logs say what it did.
+                    self.tally.pending_other += 1;
+                    return Ok(Change::None);
+                }
+                return Ok(self.apply_pending(&PendingTx::from_fields(&fields)?));
             }
             // The node does not know it (yet, or any more); what is still needed is asked again.
             (Answers::Head | Answers::Transaction, Value::Null) => {}
@@ -240,6 +252,12 @@ impl<S: StrategySet> Engine<S> {
         let included = self.world.included();
         self.waiting.forget(|hash| included.iter().any(|landed| landed.hash == *hash));
         self.waiting.expire(self.world.next_block());
+        if self.world.reorgs().0 != self.reorgs_seen {
+            // What was mined may be pending again: a nonce that was counted may be free.
+            self.reorgs_seen = self.world.reorgs().0;
+            self.flights.iter_mut().for_each(|flight| flight.is_mined = false);
+            self.ask_for_accounts();
+        }
         let touched = u32::try_from(self.world.touched().len()).unwrap_or(u32::MAX);
         self.notes.add(Note::Sealed {
             number: tip.number,
@@ -248,35 +266,45 @@ impl<S: StrategySet> Engine<S> {
             touched,
         });
         self.settle_block::<O>();
+        self.world.clear_included();
     }
 
     /// Turns a pending transaction into a target, if it is one.
     fn apply_pending(&mut self, tx: &PendingTx<'_>) -> Change {
-        let Some(target) = self.target_of(tx) else {
+        if self.mempool.knows(&tx.hash) {
+            self.tally.pending(News::Duplicate);
+            return Change::None;
+        }
+        let target = self.target_of(tx);
+        // What is no swap matters only if it takes the place of one.
+        if target.is_none() && !self.mempool.has_rival(tx.from, tx.nonce) {
             self.tally.pending_other += 1;
             return Change::None;
-        };
-        let news = self.mempool.announce(&target.follow, target.sender, target.nonce);
-        self.tally.pending(news);
-        match news {
-            News::Duplicate | News::Underpays => return Change::None,
-            News::Replaces(old) => self.waiting.forget(|hash| *hash == old),
-            News::New => {}
         }
-        // Only bytes that hash to what was announced are worth following.
+        // Only bytes that hash to what was announced are believed, before anything is remembered.
         if tx.verify(&mut self.scratch.raw).is_err() {
             self.tally.pending_forged += 1;
             return Change::None;
         }
-        Change::Pending(target)
+        let news = self.mempool.announce(&follow_of(tx), tx.from, tx.nonce);
+        if let News::Replaces(old) = news {
+            self.waiting.forget(|hash| *hash == old);
+        }
+        let Some(target) = target else {
+            self.tally.pending_other += 1;
+            return Change::None;
+        };
+        self.tally.pending(news);
+        match news {
+            News::Duplicate | News::Underpays => Change::None,
+            News::Replaces(_) | News::New => Change::Pending(target),
+        }
     }
 
     fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
-        let follow =
-            Follow { hash: tx.hash, max_fee: Wei(tx.max_fee), priority_fee: Wei(tx.priority_fee) };
         let swap = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
         Some(Target {
-            follow,
+            follow: follow_of(tx),
             sender: tx.from,
             nonce: tx.nonce,
             hops: swap.hops,
@@ -285,4 +313,8 @@ impl<S: StrategySet> Engine<S> {
             deadline: swap.deadline,
         })
     }
+}
+
+const fn follow_of(tx: &PendingTx<'_>) -> Follow {
+    Follow { hash: tx.hash, max_fee: Wei(tx.max_fee), priority_fee: Wei(tx.priority_fee) }
 }

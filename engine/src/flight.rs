@@ -67,6 +67,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it was never mined, and nothing was paid for it.
+    #[must_use]
+    pub const fn is_lost(self) -> bool {
+        match self {
+            Self::Replaced | Self::Dropped | Self::Refused | Self::Unsent => true,
+            Self::Landed
+            | Self::Reverted
+            | Self::Won
+            | Self::Contested
+            | Self::Vanished
+            | Self::TargetMissing => false,
+        }
+    }
+
     /// The name used in the journal.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -131,6 +145,9 @@ pub struct Flight {
     pub replayed: Option<u128>,
     /// What raised doubt that it will be mined.
     pub doubt: Doubt,
+    /// Whether a sealed block has logs of it: it blocks nothing any more, and its receipt will say
+    /// what it brought.
+    pub is_mined: bool,
 }
 
 /// What raised doubt that a submission will be mined. Each is checked before it is believed.
@@ -143,8 +160,9 @@ pub enum Doubt {
     Refused,
     /// The node did not know it when it was asked last.
     Unknown,
-    /// A transaction with its nonce is mined; a receipt that is still missing means another one's.
-    Overtaken,
+    /// A transaction with its nonce was mined in this block or earlier; a receipt that is still
+    /// missing one block later means that it was another one.
+    Overtaken(BlockNumber),
 }
 
 /// All submissions on their way.
@@ -208,16 +226,21 @@ impl Flights {
         self.iter().count()
     }
 
+    /// Those that are not mined yet.
+    fn unmined(&self) -> impl Iterator<Item = &Flight> {
+        self.iter().filter(|flight| !flight.is_mined)
+    }
+
     /// Whether this wallet's nonce is taken by one that is on its way.
     #[must_use]
     pub fn uses_wallet(&self, wallet: WalletId) -> bool {
-        self.iter().any(|flight| flight.admitted.wallet == wallet)
+        self.unmined().any(|flight| flight.admitted.wallet == wallet)
     }
 
     /// Whether a pool of this plan is used by one that is on its way.
     #[must_use]
     pub fn overlaps(&self, plan: &Plan) -> bool {
-        self.iter().any(|flight| {
+        self.unmined().any(|flight| {
             let busy = flight.admitted.plan.legs();
             plan.legs().iter().any(|leg| busy.iter().any(|held| held.pool == leg.pool))
         })

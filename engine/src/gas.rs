@@ -9,6 +9,8 @@ use crate::units::Gas;
 /// A transaction with its calldata and the executor's own work; measured on cold state, as is all
 /// here.
 const BASE: u64 = 38_000;
+/// What any transaction costs.
+const INTRINSIC: u64 = 21_000;
 /// One constant-product swap with its token transfer.
 const LEG: u64 = 52_200;
 /// A flash swap's callback and its repayment.
@@ -47,13 +49,15 @@ impl GasTable {
     #[must_use]
     pub fn limit(&self, legs: usize, is_flash: bool) -> Gas {
         let table = Self::default().expected(legs, is_flash).0;
-        Gas(table.max(self.expected(legs, is_flash).0) * LIMIT_PER_CENT / 100)
+        Gas(table.max(self.expected(legs, is_flash).0).saturating_mul(LIMIT_PER_CENT) / 100)
     }
 
-    /// Learns from the receipt of a program that landed.
-    pub fn learn(&mut self, legs: usize, is_flash: bool, used: Gas) {
+    /// Learns from the receipt of a program that landed. What no program can have used (less than
+    /// any transaction, more than `limit`, which was signed) is moved to that bound.
+    pub fn learn(&mut self, legs: usize, is_flash: bool, used: Gas, limit: Gas) {
         let held = &mut self.expected[legs.min(HOPS_MAX)][usize::from(is_flash)];
-        *held = (*held * (SMOOTHING - 1) + used.0).div_ceil(SMOOTHING);
+        let used = used.0.min(limit.0).max(INTRINSIC);
+        *held = held.saturating_mul(SMOOTHING - 1).saturating_add(used).div_ceil(SMOOTHING);
     }
 }
 
@@ -66,7 +70,7 @@ mod tests {
         let mut table = GasTable::default();
         let limit = table.limit(3, true);
         for _ in 0..100 {
-            table.learn(3, true, Gas(100_000));
+            table.learn(3, true, Gas(100_000), limit);
         }
         assert_eq!(table.limit(3, true), limit);
         assert!(table.expected(3, true).0 < 101_000);
@@ -76,9 +80,23 @@ mod tests {
     fn the_expectation_follows_receipts_upwards() {
         let mut table = GasTable::default();
         for _ in 0..100 {
-            table.learn(2, false, Gas(400_000));
+            table.learn(2, false, Gas(400_000), Gas(1_000_000));
         }
         assert!(table.expected(2, false).0 > 390_000);
         assert!(table.limit(2, false).0 > 600_000);
+    }
+
+    #[test]
+    fn an_odd_receipt_teaches_no_more_than_what_was_signed() {
+        let mut table = GasTable::default();
+        let limit = table.limit(2, true);
+        for _ in 0..100 {
+            table.learn(2, true, Gas(u64::MAX), limit);
+        }
+        assert!(table.expected(2, true) <= limit);
+        for _ in 0..100 {
+            table.learn(2, true, Gas(0), limit);
+        }
+        assert!(table.expected(2, true) >= Gas(INTRINSIC));
     }
 }

@@ -123,6 +123,12 @@ impl Mempool {
         self.by_hash.contains_key(hash)
     }
 
+    /// Whether a pending swap by this sender with this nonce is remembered.
+    #[must_use]
+    pub fn has_rival(&self, sender: Address, nonce: u64) -> bool {
+        self.by_sender.contains_key(&(sender, nonce))
+    }
+
     /// Takes note of a pending transaction and says whether it is news.
     pub fn announce(&mut self, follow: &Follow, sender: Address, nonce: u64) -> News {
         if self.by_hash.contains_key(&follow.hash) {

@@ -56,6 +56,8 @@ pub struct Engine<S> {
     plans: Plans,
     pub(crate) scratch: Scratch,
     pub(crate) silent_after_ns: u64,
+    /// Reorgs after which the accounts were asked for again.
+    pub(crate) reorgs_seen: u64,
     reported: Freshness,
 }
 
@@ -112,6 +114,7 @@ impl<S: StrategySet> Engine<S> {
             plans: Plans::default(),
             scratch: Scratch::default(),
             silent_after_ns,
+            reorgs_seen: 0,
             reported,
         })
     }
@@ -146,8 +149,9 @@ impl<S: StrategySet> Engine<S> {
             Change::Block => self.on_block(&mut stamps, clock, outbox),
             Change::Pending(target) => {
                 let is_open = self.world.open_block().is_some();
-                self.waiting.push(&target, self.world.next_block(), is_open);
-                if !self.world.freshness().is_fresh() {
+                let is_stale = !self.world.freshness().is_fresh();
+                self.waiting.push(&target, self.world.next_block(), is_open || is_stale);
+                if is_stale {
                     self.tally.pending_stale += 1;
                 } else if is_open {
                     self.tally.queued += 1;
@@ -165,6 +169,10 @@ impl<S: StrategySet> Engine<S> {
         self.strategies.on_block(&ctx, &mut self.plans);
         self.world.clear_touched();
         self.trade(stamps, clock, outbox);
+        if !self.world.freshness().is_fresh() {
+            // They wait for a seal after which they may be followed.
+            return;
+        }
         for _ in 0..PENDING_QUEUE_MAX {
             let Some(target) = self.waiting.next_unseen() else { break };
             self.on_pending(&target, stamps, clock, outbox);
@@ -221,6 +229,7 @@ impl<S: StrategySet> Engine<S> {
                         target_place: None,
                         replayed: None,
                         doubt: Doubt::None,
+                        is_mined: false,
                     };
                     self.enter(&flight, left);
                 }

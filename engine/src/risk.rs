@@ -166,9 +166,9 @@ impl Memory {
         self.fingerprints.get(&fingerprint).copied().unwrap_or(false)
     }
 
-    fn take(&mut self, fingerprint: u64) {
-        if let Some(is_taken) = self.fingerprints.get_mut(&fingerprint) {
-            *is_taken = true;
+    fn set_taken(&mut self, fingerprint: u64, is_taken: bool) {
+        if let Some(held) = self.fingerprints.get_mut(&fingerprint) {
+            *held = is_taken;
         }
     }
 }
@@ -237,7 +237,13 @@ impl Risk {
 
     /// Remembers that the opportunity was taken.
     pub fn take(&mut self, plan: &Plan, world: &World) {
-        self.memory.take(fingerprint(plan, world));
+        self.memory.set_taken(fingerprint(plan, world), true);
+    }
+
+    /// A submission ended without having been mined: its opportunity, if it still stands as it
+    /// was, may be taken again. It is not counted again.
+    pub fn give_back(&mut self, plan: &Plan, world: &World) {
+        self.memory.set_taken(fingerprint(plan, world), false);
     }
 
     const fn gate(&self, world: &World) -> Result<(), Reject> {

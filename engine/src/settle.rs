@@ -1,15 +1,15 @@
 //! Every submission is followed to its end.
 //!
 //! Live: after each sealed block its receipt is asked for. No receipt raises doubt, and doubt is
-//! checked before it is believed: the node no longer knows it twice in a row (dropped), or another
-//! transaction took its nonce (replaced). Dry-run: the block is replayed, and the plan is executed
+//! checked before it is believed: the node no longer knows it twice in a row (dropped), or its
+//! nonce is taken and there is still no receipt one block later (replaced). Dry-run: the block is replayed, and the plan is executed
 //! at the place where it would have landed.
 //!
 //! Temperature: warm.
 
 use crate::decode::DecodeError;
 use crate::decode::receipt::{Account, Receipt};
-use crate::flight::{Doubt, Flight, Flights, Outcome, Settlement};
+use crate::flight::{Admitted, Doubt, Flight, Flights, Outcome, Settlement};
 use crate::ids::WalletId;
 use crate::limits::FLIGHTS_MAX;
 use crate::note::Note;
@@ -38,11 +38,11 @@ impl<S: StrategySet> Engine<S> {
     /// After a block was sealed: which submissions ended in it?
     pub(crate) fn settle_block<O: Outbox>(&mut self) {
         for landed in self.world.included() {
-            let block = self.world.tip().hash;
             for flight in self.flights.iter_mut() {
+                flight.is_mined |= flight.hash == landed.hash;
                 let follow = flight.admitted.plan.follows();
                 if follow.is_some_and(|follow| follow.hash == landed.hash) {
-                    flight.target_place = Some((block, landed.index));
+                    flight.target_place = Some((landed.block, landed.index));
                 }
             }
         }
@@ -79,16 +79,28 @@ impl<S: StrategySet> Engine<S> {
         let token = self.world.tokens.get(flight.admitted.plan.profit_token).address;
         let account = Account { token, holder: self.signer.executor() };
         if let Some(receipt) = Receipt::parse(result, &account)? {
+            if receipt.block_number > self.world.tip().number {
+                // The node is ahead of us: the seal of that block asks again.
+                return Ok(());
+            }
             let end = end_of(flight, &receipt);
             self.settle(ticket, &end);
             return Ok(());
         }
-        if flight.doubt == Doubt::Overtaken {
-            self.settle(ticket, &Settlement::empty(Outcome::Replaced));
-        } else if self.world.tip().number > flight.first_block {
-            let (hash, wallet) = (flight.hash, flight.admitted.wallet);
-            self.queries.ask(Query::Known { ticket, hash });
-            self.ask_for_wallet(wallet);
+        let tip = self.world.tip().number;
+        match flight.doubt {
+            // A node may know the nonce before it knows the receipt.
+            Doubt::Overtaken(since) if tip > since => {
+                self.settle(ticket, &Settlement::empty(Outcome::Replaced));
+            }
+            Doubt::Overtaken(_) => {}
+            Doubt::None | Doubt::Refused | Doubt::Unknown => {
+                if tip > flight.first_block {
+                    let (hash, wallet) = (flight.hash, flight.admitted.wallet);
+                    self.queries.ask(Query::Known { ticket, hash });
+                    self.ask_for_wallet(wallet);
+                }
+            }
         }
         Ok(())
     }
@@ -97,7 +109,7 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn on_known(&mut self, ticket: u32, is_unknown: bool) {
         let Some(flight) = self.flights.get_mut(ticket) else { return };
         if !is_unknown {
-            if flight.doubt != Doubt::Overtaken {
+            if matches!(flight.doubt, Doubt::Refused | Doubt::Unknown) {
                 flight.doubt = Doubt::None;
             }
             return;
@@ -106,14 +118,16 @@ impl<S: StrategySet> Engine<S> {
             Doubt::None => flight.doubt = Doubt::Unknown,
             Doubt::Refused => self.settle(ticket, &Settlement::empty(Outcome::Refused)),
             Doubt::Unknown => self.settle(ticket, &Settlement::empty(Outcome::Dropped)),
-            Doubt::Overtaken => {}
+            Doubt::Overtaken(_) => {}
         }
     }
 
     /// The node answered a submission with an error.
     pub(crate) fn on_refused(&mut self, ticket: u32) {
         if let Some(flight) = self.flights.get_mut(ticket) {
-            flight.doubt = Doubt::Refused;
+            if !matches!(flight.doubt, Doubt::Overtaken(_)) {
+                flight.doubt = Doubt::Refused;
+            }
             let hash = flight.hash;
             self.queries.ask(Query::Known { ticket, hash });
         }
@@ -126,7 +140,9 @@ impl<S: StrategySet> Engine<S> {
         for flight in self.flights.iter_mut().filter(|flight| flight.admitted.wallet == wallet) {
             state.nonce = state.nonce.max(flight.admitted.nonce.saturating_add(1));
             if flight.admitted.nonce < nonce {
-                flight.doubt = Doubt::Overtaken;
+                if !matches!(flight.doubt, Doubt::Overtaken(_)) {
+                    flight.doubt = Doubt::Overtaken(self.world.tip().number);
+                }
                 let (ticket, hash) = (flight.ticket, flight.hash);
                 self.queries.ask(Query::Receipt { ticket, hash });
             }
@@ -139,11 +155,21 @@ impl<S: StrategySet> Engine<S> {
         let plan = &flight.admitted.plan;
         let rank = self.world.tokens.base_rank(plan.profit_token).map(usize::from);
         self.books.settle(&flight, end, rank);
+        let Admitted { wallet, nonce, is_flash, fees, .. } = flight.admitted;
         if end.outcome == Outcome::Landed {
-            self.risk.gas.learn(plan.legs().len(), flight.admitted.is_flash, end.gas_used);
+            self.risk.gas.learn(plan.legs().len(), is_flash, end.gas_used, fees.gas_limit);
+        }
+        if end.outcome.is_lost() {
+            self.risk.give_back(plan, &self.world);
+        }
+        // Its nonce was not used: a gap would keep whatever comes next from being mined.
+        if matches!(end.outcome, Outcome::Dropped | Outcome::Refused | Outcome::Unsent)
+            && let Some(state) = self.risk.wallets.get_mut(wallet.index())
+        {
+            state.nonce = nonce;
         }
         self.notes.add(Note::Settled(flight, *end));
-        self.ask_for_wallet(flight.admitted.wallet);
+        self.ask_for_wallet(wallet);
         if let Some(rank) = rank.and_then(|rank| u8::try_from(rank).ok()) {
             let token = self.world.tokens.get(plan.profit_token).address;
             let holder = self.signer.executor();

@@ -16,6 +16,8 @@ export function jsonReport({ summary, chain }) {
     chain_profit_wei: String(chain.profit),
     gas_paid_wei: String(summary.gas_paid_wei),
     tick_to_trade_ns: { p50, p99, max },
+    // A dry-run sends nothing; what its plans would have come to stands here.
+    ...(summary.scored && { scored: summary.scored }),
   });
 }
 

@@ -1,11 +1,19 @@
 //! Gannet's integration tests, in one binary.
 //!
-//! [`tidy`] and [`upkeep`] hold the repository against the house rules that no lint knows;
-//! [`tree`] is the repository as those rules read it.
+//! [`feed`], [`dry_run`], [`live`] and [`commands`] fly the binary on real nodes; [`nodes`],
+//! [`bot`] and [`relay`] are what they fly it with. [`tidy`] and [`upkeep`] hold the repository
+//! against the house rules that no lint knows; [`tree`] is the repository as those rules read it.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, reason = "what cannot be set up fails its test")]
 
+mod bot;
+mod commands;
+mod dry_run;
+mod feed;
+mod live;
+mod nodes;
+mod relay;
 mod tidy;
 mod tree;
 mod upkeep;

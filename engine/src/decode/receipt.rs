@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, U256};
 use super::DecodeError;
 use super::log::Log;
 use super::topics::{TRANSFER, WITHDRAWAL};
-use crate::units::{Gas, Wei};
+use crate::units::{BlockNumber, Gas, Wei};
 use crate::wire::hex;
 use crate::wire::json::{self, Scanner, Value};
 
@@ -31,6 +31,8 @@ pub struct Receipt {
     pub gas_price: Wei,
     /// The block.
     pub block_hash: B256,
+    /// The block's height.
+    pub block_number: BlockNumber,
     /// Its place in the block.
     pub index: u32,
     /// Change of the account's balance, in the token's smallest unit.
@@ -53,7 +55,8 @@ impl Receipt {
         let mut scan = Scanner::new(span);
         scan.object()?;
         let (mut status, mut gas_used, mut gas_price) = (None, None, None);
-        let (mut block_hash, mut index, mut gained) = (None, None, 0);
+        let (mut block_hash, mut block_number) = (None, None);
+        let (mut index, mut gained) = (None, 0);
         while let Some(key) = scan.next_key()? {
             match key {
                 b"status" => status = Some(quantity(scan.value()?)? == 1),
@@ -62,6 +65,10 @@ impl Receipt {
                 b"blockHash" => {
                     let text = scan.value()?.scalar().and_then(|text| hex::fixed(text).ok());
                     block_hash = text.map(B256::new);
+                }
+                b"blockNumber" => {
+                    let number = u64::try_from(quantity(scan.value()?)?).ok();
+                    block_number = number.map(BlockNumber);
                 }
                 b"transactionIndex" => index = u32::try_from(quantity(scan.value()?)?).ok(),
                 b"logs" => gained = gained_in(scan.token()?, account)?,
@@ -74,6 +81,7 @@ impl Receipt {
                 gas_used: gas_used?,
                 gas_price: gas_price?,
                 block_hash: block_hash?,
+                block_number: block_number?,
                 index: index?,
                 gained,
             })
@@ -150,7 +158,7 @@ mod tests {
         .join(",");
         let json = alloc::format!(
             r#"{{"status":"0x1","gasUsed":"0x5208","effectiveGasPrice":"0x3b9aca00",
-            "transactionIndex":"0x4","blockHash":"{:#x}","logs":[{logs}]}}"#,
+            "transactionIndex":"0x4","blockNumber":"0x2","blockHash":"{:#x}","logs":[{logs}]}}"#,
             B256::repeat_byte(1)
         );
         let account = Account { token: TOKEN, holder: HOLDER };

@@ -72,6 +72,13 @@ fn through_router(swap: &RouterSwap<'_>, factory: FactoryId, world: &World) -> O
         hop_count += 1;
         from = to;
     }
+    // The router refuses a path that does not begin or end with the native token it wraps.
+    let first = world.tokens.id_of(&swap.path.get(0)?)?;
+    if (swap.function.native_in() && first != world.native)
+        || (swap.function.native_out() && from != world.native)
+    {
+        return None;
+    }
     let (amount, limit) = (swap.amount, swap.limit);
     let terms = if swap.function.is_exact_in() {
         Terms::ExactIn { amount, least_out: limit }

@@ -30,7 +30,7 @@ use self::undo::{Mark, TooFarBack, UndoLog};
 use crate::amm::Pool;
 use crate::chain::ChainSpec;
 use crate::ids::{Direction, FactoryId, PoolId, TokenId};
-use crate::limits::{TOUCHED_MAX, UNDO_ENTRIES_MAX};
+use crate::limits::{TARGET_HOPS_MAX, TOUCHED_MAX, UNDO_ENTRIES_MAX};
 use crate::mempool::{Target, Terms};
 use crate::plan::Leg;
 use crate::units::{BlockNumber, Wei};
@@ -202,6 +202,7 @@ impl World {
     /// Adds a trade of ours that the chain does not contain (dry-run, backtest): it stays in the
     /// pools until the chain's own logs have absorbed it.
     pub fn overlay(&mut self, legs: &[Leg]) {
+        let before = self.undo.mark();
         for leg in legs {
             let entry = self.pools.entry_mut(leg.pool);
             let Some(state) = entry.state.after_swap(leg.amount_in, leg.amount_out, leg.direction)
@@ -215,6 +216,7 @@ impl World {
             entry.overlay[taken] = entry.overlay[taken].saturating_sub_unsigned(leg.amount_out);
             self.touched.push(leg.pool);
         }
+        self.follower.move_marks(before, self.undo.mark());
     }
 
     /// What `amount` of a pool's input token gives, on the state as it is.
@@ -264,11 +266,14 @@ impl World {
 
     fn apply_hops(&mut self, target: &Target) -> Result<(), Unfit> {
         let hops = target.hops();
+        // What an exact-output swap pays out at each hop: the router computes it beforehand.
+        let mut exact = [None; TARGET_HOPS_MAX];
         let amount_in = match target.terms {
             Terms::ExactIn { amount, .. } => amount,
             Terms::ExactOut { amount, most_in } => {
                 let mut needed = amount;
-                for hop in hops.iter().rev() {
+                for (hop, out) in hops.iter().zip(&mut exact).rev() {
+                    *out = Some(needed);
                     let state = &self.pools.get(hop.pool).state;
                     needed = state.quote_in(needed, hop.direction).ok_or(Unfit::NoLiquidity)?;
                 }
@@ -279,14 +284,9 @@ impl World {
             }
         };
         let mut amount = amount_in;
-        for (place, hop) in hops.iter().enumerate() {
+        for (hop, exact) in hops.iter().zip(exact) {
             let entry = self.pools.entry_mut(hop.pool);
-            let quoted = entry.state.quote_out(amount, hop.direction);
-            // The last hop of an exact-output swap pays what was asked, not what it could.
-            let out = match target.terms {
-                Terms::ExactOut { amount: exact, .. } if place + 1 == hops.len() => Some(exact),
-                Terms::ExactOut { .. } | Terms::ExactIn { .. } => quoted,
-            };
+            let out = exact.or_else(|| entry.state.quote_out(amount, hop.direction));
             let out = out.ok_or(Unfit::NoLiquidity)?;
             let after = entry.state.after_swap(amount, out, hop.direction);
             self.undo.remember(hop.pool, entry);

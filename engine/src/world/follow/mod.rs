@@ -27,10 +27,16 @@ use crate::wire::json;
 const RETRY_NS: u64 = 1_000_000_000;
 
 impl World {
-    /// The transactions of the block sealed last that touched our pools, in block order.
+    /// The transactions that touched our pools, in block order, of the blocks that were sealed since
+    /// [`World::clear_included`].
     #[must_use]
     pub fn included(&self) -> &[Included] {
         &self.follower.included
+    }
+
+    /// Starts a new list of included transactions.
+    pub fn clear_included(&mut self) {
+        self.follower.included.clear();
     }
 
     /// Reorgs played backwards since the start, and the deepest of them in blocks.
@@ -40,20 +46,35 @@ impl World {
     }
 
     /// Follows a head, wherever it came from (subscription or reply).
-    pub fn on_head(&mut self, head: &Head, at: Nanos, queries: &mut Queries) -> Progress {
+    ///
+    /// # Errors
+    /// When its height is not one more than its parent's; it is not believed then.
+    pub fn on_head(
+        &mut self,
+        head: &Head,
+        at: Nanos,
+        queries: &mut Queries,
+    ) -> Result<Progress, DecodeError> {
+        let is_known = self.follower.knows(&head.hash);
+        if !is_known && self.follower.denies(head) {
+            return Err(DecodeError::Contradiction);
+        }
         self.follower.last_head_at = at;
         self.freshness.set(Stale::Silent, false);
-        if self.follower.knows(&head.hash) {
-            return Progress::None;
+        if is_known {
+            return Ok(Progress::None);
         }
         let oldest = self.follower.sealed.first().map_or(0, |sealed| sealed.tip.number.0);
-        if head.number <= oldest || self.follower.waiting.len() == REORG_BLOCKS_MAX {
+        let newest = self.tip.number.plus(REORG_BLOCKS_MAX as u64).0;
+        let is_full = self.follower.waiting.len() == REORG_BLOCKS_MAX;
+        if head.number <= oldest || head.number > newest || is_full {
             // Deeper than the undo log, or a gap longer than we fill block by block.
             self.lose();
-            return Progress::None;
+            return Ok(Progress::None);
         }
+        self.follower.drop_false_children(head);
         self.follower.waiting.push(*head);
-        self.advance(at, queries)
+        Ok(self.advance(at, queries))
     }
 
     /// Applies a log from the subscription, if it belongs to the open block.
@@ -181,7 +202,7 @@ impl World {
                 current = None;
             }
             if self.apply_log(&log)? == LogFate::Applied {
-                current = Some(Included { hash: log.tx_hash, index: log.tx_index });
+                current = Some(Included::of(&log));
             }
         }
         if let (Some(visit), Some(last)) = (&mut replay, current) {
@@ -191,10 +212,9 @@ impl World {
     }
 
     fn note_included(&mut self, logs: &[u8]) -> Result<(), DecodeError> {
-        self.follower.included.clear();
         for item in json::items(logs)? {
             let log = Log::parse(item?)?;
-            let included = Included { hash: log.tx_hash, index: log.tx_index };
+            let included = Included::of(&log);
             let list = &mut self.follower.included;
             if list.last() != Some(&included)
                 && list.len() < INCLUDED_MAX
@@ -234,11 +254,11 @@ impl World {
             let pool = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
             self.set_reserves(pool, *reserves);
         }
-        let mark = self.undo.mark();
         self.tip = *anchor;
-        self.follower = Follower::new(*anchor, mark);
+        self.follower.restart(*anchor, self.undo.mark());
         self.freshness.set(Stale::Lost, false);
         self.freshness.set(Stale::Gap, false);
+        self.freshness.set(Stale::SealLate, false);
     }
 
     const fn progress(&self) -> Progress {
@@ -266,7 +286,6 @@ impl World {
                 queries.ask(Query::BlockLogs { block: head.hash, open });
                 break;
             }
-            self.follower.included.clear();
             self.seal();
             has_sealed = true;
         }
@@ -335,6 +354,7 @@ impl World {
         }
         follower.sealed.push(Sealed { tip, mark: self.undo.mark() });
         follower.is_open = false;
+        follower.drop_left_behind(tip.number);
         self.freshness.set(Stale::SealLate, false);
     }
 

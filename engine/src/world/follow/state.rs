@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use alloy_primitives::B256;
 
 use crate::decode::head::Head;
+use crate::decode::log::Log;
 use crate::limits::{LOGS_PER_BLOCK_MAX, REORG_BLOCKS_MAX};
 use crate::units::{BlockNumber, Nanos};
 use crate::world::Tip;
@@ -14,6 +15,9 @@ use crate::world::undo::Mark;
 
 /// Transactions of one block that are told apart for having touched our pools.
 pub(super) const INCLUDED_MAX: usize = 4_096;
+
+/// A head that still waits for its parent is given up when the tip is so many blocks higher.
+const LEFT_BEHIND_BLOCKS: u64 = 8;
 
 /// A block, by height and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,14 @@ pub struct Included {
     pub hash: B256,
     /// Its place in the block.
     pub index: u32,
+    /// The block.
+    pub block: B256,
+}
+
+impl Included {
+    pub(super) const fn of(log: &Log<'_>) -> Self {
+        Self { hash: log.tx_hash, index: log.tx_index, block: log.block_hash }
+    }
 }
 
 /// What became of a log from the subscription.
@@ -125,6 +137,16 @@ impl Follower {
         }
     }
 
+    /// Begins anew at `anchor`. The count of opened blocks goes on, so that a late answer about a
+    /// block that was left is never taken for one about a new block.
+    pub(super) fn restart(&mut self, anchor: Tip, mark: Mark) {
+        self.sealed.clear();
+        self.sealed.push(Sealed { tip: anchor, mark });
+        self.is_open = false;
+        self.waiting.clear();
+        self.included.clear();
+    }
+
     pub(in crate::world) const fn open(&self) -> Option<BlockRef> {
         if self.is_open {
             let Head { number, hash, .. } = self.open.head;
@@ -132,6 +154,40 @@ impl Follower {
         } else {
             None
         }
+    }
+
+    /// Our own trades were laid over the end of the last sealed block: they belong to it, and are
+    /// not taken back with what comes after it.
+    pub(in crate::world) fn move_marks(&mut self, before: Mark, after: Mark) {
+        for sealed in self.sealed.iter_mut().rev().take_while(|sealed| sealed.mark == before) {
+            sealed.mark = after;
+        }
+        if self.is_open && self.open.mark == before {
+            self.open.mark = after;
+        }
+    }
+
+    /// Whether its parent, as far as it is known, has another height than this head says.
+    pub(super) fn denies(&self, head: &Head) -> bool {
+        let sealed = self.sealed.iter().map(|sealed| (sealed.tip.hash, sealed.tip.number.0));
+        let open = self.is_open.then_some((self.open.head.hash, self.open.head.number));
+        let waiting = self.waiting.iter().map(|head| (head.hash, head.number));
+        sealed.chain(open).chain(waiting).any(|(hash, number)| {
+            hash == head.parent_hash && number.checked_add(1) != Some(head.number)
+        })
+    }
+
+    /// Drops the waiting children of `head` that are not one block higher.
+    pub(super) fn drop_false_children(&mut self, head: &Head) {
+        self.waiting.retain(|child| {
+            child.parent_hash != head.hash || head.number.checked_add(1) == Some(child.number)
+        });
+    }
+
+    /// Drops the heads that wait on a branch which the chain has left: their parents may never
+    /// come, and trading would be gated for ever.
+    pub(super) fn drop_left_behind(&mut self, tip: BlockNumber) {
+        self.waiting.retain(|head| BlockNumber(head.number).plus(LEFT_BEHIND_BLOCKS) > tip);
     }
 
     pub(super) fn depth_of(&self, hash: &B256) -> Option<usize> {

@@ -60,7 +60,7 @@ impl Story {
         let bloom = if is_quiet { Bloom::ZERO } else { Bloom::repeat_byte(0xff) };
         let head =
             Head { number, hash: hash(name), parent_hash: hash(parent), bloom, ..Head::default() };
-        self.world.on_head(&head, Nanos(self.clock), &mut self.queries)
+        self.world.on_head(&head, Nanos(self.clock), &mut self.queries).unwrap()
     }
 
     /// A head whose logs must be asked for.
