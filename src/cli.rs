@@ -2,7 +2,7 @@
 //!
 //! Temperature: cold.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -207,16 +207,15 @@ fn print<T: Serialize + std::fmt::Display>(
     report: &T,
     json: Option<&Option<PathBuf>>,
 ) -> Result<()> {
+    let mut text = report.to_string();
     match json {
-        None => println!("{report}"),
-        Some(None) => println!("{}", serde_json::to_string(report)?),
-        Some(Some(path)) => {
-            println!("{report}");
-            std::fs::write(path, serde_json::to_string(report)?)
-                .with_context(|| format!("writing {}", path.display()))?;
-        }
+        None => {}
+        Some(None) => text = serde_json::to_string(report)?,
+        Some(Some(path)) => std::fs::write(path, serde_json::to_string(report)?)
+            .with_context(|| format!("writing {}", path.display()))?,
     }
-    Ok(())
+    // Not `println!`: whoever reads may be gone.
+    writeln!(std::io::stdout(), "{text}").context("writing to stdout")
 }
 
 fn start_log(format: LogFormat, filter: &str) -> Result<()> {

@@ -43,7 +43,7 @@ impl std::error::Error for CutShort {}
 /// # Errors
 /// When it cannot start: the node cannot be reached or is on another chain, a key is
 /// missing, the executor is not there. Once it is up it does not end for trouble with its feed.
-/// [`CutShort`] after a second signal.
+/// A second signal cuts the drain short, which is an error too.
 pub fn run<S: StrategySet>(config: Config<S>) -> Result<Summary> {
     ensure!(
         config.strategies.enabled_count() > 0,

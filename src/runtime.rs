@@ -121,7 +121,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         let start = self.clock.now();
         let is_cut = self
             .until(spin, &mut signals, move |hot| {
-                hot.engine.flights.count() == 0 || hot.clock.now().since(start) > limit
+                // Inside an open block the pools are at no block's state.
+                let is_settled =
+                    hot.engine.flights.count() == 0 && hot.engine.world.open_block().is_none();
+                is_settled || hot.clock.now().since(start) > limit
             })
             .await?;
         Ok(if is_cut { Ending::Cut } else { Ending::Drained })

@@ -15,9 +15,9 @@ const INTRINSIC: u64 = 21_000;
 const LEG: u64 = 52_200;
 /// A flash swap's callback and its repayment.
 const FLASH: u64 = 3_000;
-/// The limit is this share of the table, in per cent. Refunds come after execution, tokens' transfers
-/// differ, a balance that goes from zero costs 17,100 more, and a pair that was never traded writes
-/// two price accumulators for the first time, which costs 40,000 more.
+/// The limit is this share of the table, in per cent. Refunds come after execution, tokens'
+/// transfers differ, a balance that goes from zero costs 17,100 more, and a pair that was never
+/// traded writes two price accumulators for the first time, which costs 40,000 more.
 const LIMIT_PER_CENT: u64 = 190;
 /// Weight of a new receipt in the running expectation: one part in this many.
 const SMOOTHING: u64 = 8;

@@ -2,8 +2,8 @@
 //!
 //! Live: after each sealed block its receipt is asked for. No receipt raises doubt, and doubt is
 //! checked before it is believed: the node no longer knows it twice in a row (dropped), or its
-//! nonce is taken and there is still no receipt one block later (replaced). Dry-run: the block is replayed, and the plan is executed
-//! at the place where it would have landed.
+//! nonce is taken and there is still no receipt one block later (replaced). Dry-run: the block is
+//! replayed, and the plan is executed at the place where it would have landed.
 //!
 //! Temperature: warm.
 

@@ -3,12 +3,13 @@
 //! Temperature: cold.
 
 use alloy::sol_types::SolCall;
-use alloy_primitives::{Address, B256, Bytes, U256};
-use anyhow::{Context, Result};
+use alloy_primitives::{Address, Bytes, U256};
+use anyhow::{Context, Result, ensure};
+use gannet_engine::world::Tip;
 use serde_json::{Value, json};
 
 use crate::contracts::{Erc20, UniswapV2Factory, UniswapV2Pair};
-use crate::feed::rpc::Rpc;
+use crate::feed::rpc::{NodeError, Rpc};
 use crate::progress::Progress;
 
 /// Calls in one batch; nodes limit batches to 1,000 and more.
@@ -26,12 +27,35 @@ pub(super) struct Pair {
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     rpc: &'a mut Rpc,
-    block: B256,
+    anchor: Tip,
+    /// How the block is named to the node.
+    block: Value,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(rpc: &'a mut Rpc, block: B256) -> Self {
-        Self { rpc, block }
+    /// Names the block by its hash (EIP-1898), or by its number to a node that takes no hash; only
+    /// [`Reader::finish`] then tells whether it was the same block all the time.
+    pub(super) fn new(rpc: &'a mut Rpc, anchor: Tip) -> Result<Self> {
+        let by_hash = json!({ "blockHash": anchor.hash });
+        // Any question that names a block will do.
+        let probed = rpc.call::<U256>("eth_getBalance", &json!([Address::ZERO, by_hash]));
+        let block = match probed {
+            Ok(_) => by_hash,
+            Err(error) if error.is::<NodeError>() => json!(U256::from(anchor.number.0)),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { rpc, anchor, block })
+    }
+
+    /// Makes sure that everything was read at the block that was meant.
+    pub(super) fn finish(self) -> Result<()> {
+        if self.block.is_string() {
+            let block: Value =
+                self.rpc.call("eth_getBlockByNumber", &json!([self.block, false]))?;
+            let is_same = block["hash"] == json!(self.anchor.hash);
+            ensure!(is_same, "block {} was replaced while it was read", self.anchor.number.0);
+        }
+        Ok(())
     }
 
     /// Every pair of a factory.
@@ -97,7 +121,7 @@ impl<'a> Reader<'a> {
         for chunk in asked.chunks(BATCH_CALLS) {
             let question = |(to, call): &(Address, C)| {
                 let data = Bytes::from(call.abi_encode());
-                json!([{ "to": to, "data": data }, { "blockHash": self.block }])
+                json!([{ "to": to, "data": data }, self.block])
             };
             let questions: Vec<Value> = chunk.iter().map(question).collect();
             for answer in self.rpc.batch("eth_call", &questions)? {

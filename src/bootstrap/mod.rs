@@ -4,7 +4,7 @@
 //! factories ─► pairs ─► tokens and reserves ─► the most liquid that a base token reaches ─► World
 //! ```
 //!
-//! Every call names the same block hash, so a reorg meanwhile is an error and not a silent mix.
+//! Every call names the same block, so a reorg meanwhile is an error and not a silent mix.
 //!
 //! Temperature: cold.
 
@@ -52,7 +52,9 @@ fn latest(rpc: &mut Rpc, chain: &ChainSpec) -> Result<Tip> {
 /// Reads the whole universe.
 pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<World> {
     let anchor = latest(rpc, &config.chain)?;
-    let world = universe::load(config, &mut Reader::new(rpc, anchor.hash), anchor)?;
+    let mut reader = Reader::new(rpc, anchor)?;
+    let world = universe::load(config, &mut reader, anchor)?;
+    reader.finish()?;
     ensure!(
         !world.pools.is_empty(),
         "no pool is reachable from universe.base_tokens through the configured factories"
@@ -69,6 +71,8 @@ pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<World> {
 /// Reads the reserves of known pools again, at the newest block.
 pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, pools: &[Address]) -> Result<Reloaded> {
     let anchor = latest(rpc, chain)?;
-    let reserves = Reader::new(rpc, anchor.hash).reserves(pools).context("reading reserves")?;
+    let mut reader = Reader::new(rpc, anchor)?;
+    let reserves = reader.reserves(pools).context("reading reserves")?;
+    reader.finish()?;
     Ok(Reloaded { anchor, reserves })
 }

@@ -1,7 +1,7 @@
 //! Questions to the node at leisure: blocking, one connection, for start-up, reports and set-up.
 //!
-//! It shares the hot path's sockets and framing, so that whatever the feed can reach, the cold start
-//! can reach too.
+//! It shares the hot path's sockets and framing, so that whatever the feed can reach, the cold
+//! start can reach too.
 //!
 //! Temperature: cold.
 

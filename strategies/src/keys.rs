@@ -18,7 +18,7 @@ pub(crate) fn hops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, 
     if (2..=HOPS_MAX).contains(&hops) {
         return Ok(hops);
     }
-    Err(D::Error::custom(format_args!("found {hops}; a cycle has 2 to {HOPS_MAX} swaps")))
+    Err(D::Error::custom(format_args!("wanted a cycle of 2 to {HOPS_MAX} swaps")))
 }
 
 /// A share in basis points: 0 to 10,000.
@@ -27,7 +27,7 @@ pub(crate) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bps, D
     if share <= Bps::ALL.0 {
         return Ok(Bps(share));
     }
-    Err(D::Error::custom(format_args!("found {share}; 10000 basis points are all of it")))
+    Err(D::Error::custom(format_args!("wanted 0 to 10000; 10000 basis points are all of it")))
 }
 
 /// A count of blocks: 1 to 100.
@@ -36,5 +36,5 @@ pub(crate) fn blocks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, 
     if (1..=VALID_BLOCKS_MAX).contains(&blocks) {
         return Ok(blocks);
     }
-    Err(D::Error::custom(format_args!("found {blocks}; wanted 1 to {VALID_BLOCKS_MAX} blocks")))
+    Err(D::Error::custom(format_args!("wanted 1 to {VALID_BLOCKS_MAX} blocks")))
 }

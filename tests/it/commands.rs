@@ -5,13 +5,13 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::bot::{Bot, Said, gannet};
-use crate::nodes::{Folder, Node, root, text};
+use crate::bot::{Bot, Said, binary, gannet};
+use crate::nodes::{Folder, Node, Process, root, text, wait_for};
 
 /// An address at which there is no contract.
-const NOWHERE: &str = "0x00000000000000000000000000000000000000ff";
+const NOWHERE: &str = "0xffffffffffffffffffffffffffffffffffffff00";
 
 /// Demands an exit code, and these words on stderr.
 fn assert_said(said: &Said, code: i32, words: &[&str]) {
@@ -179,6 +179,16 @@ fn check_and_deploy_tell_what_is_fit() {
     assert_said(&said, 0, &[]);
     assert_eq!(unfit(&said), [""; 0]);
 
+    // Nobody reads: that is an error, and no panic.
+    let mut process = Process::start(&folder, "unread", binary(), |command| {
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        drop(reader);
+        command.current_dir(root()).args(["check", "--set", &url]).stdout(writer);
+    });
+    assert_eq!(process.wait().code(), Some(1));
+    let said = folder.read("unread.stderr");
+    assert!(said.contains("writing to stdout") && !said.contains("panicked"), "{said}");
+
     // Another chain.
     for command in ["check", "run", "deploy"] {
         let wrong = [command, "--set", &url, "--set", "chain.id=5"];
@@ -232,7 +242,7 @@ fn an_interrupt_ends_with_a_summary_and_a_second_signal_ends_at_once() {
         bot.wait_until_fresh();
     }
     chain.swap();
-    chain.ask("evm_mine", &json!([]));
+    chain.mine(1);
     for bot in [&mut told, &mut shown, &mut cut] {
         bot.wait("a plan in flight", |journal| {
             journal.iter().any(|line| line["kind"] == "submitted")
@@ -247,7 +257,7 @@ fn an_interrupt_ends_with_a_summary_and_a_second_signal_ends_at_once() {
 
     cut.signal("INT");
     let drains = |bot: &Bot<'_>| bot.stderr().contains("draining").then_some(());
-    crate::nodes::wait_for("the drain", || drains(&cut));
+    wait_for("the drain", || drains(&cut));
     std::thread::sleep(Duration::from_millis(300));
     let cut = cut.end("TERM");
     assert_eq!(cut.code, Some(130), "{}", cut.stderr);
@@ -255,8 +265,8 @@ fn an_interrupt_ends_with_a_summary_and_a_second_signal_ends_at_once() {
 
     // What is in flight is followed to its end: it needs blocks.
     told.signal("INT");
-    crate::nodes::wait_for("the drain", || drains(&told));
-    chain.ask("anvil_mine", &json!(["0x4"]));
+    wait_for("the drain", || drains(&told));
+    chain.mine(4);
     let told = told.finish();
     assert_eq!(told.code, Some(0), "{}", told.stderr);
     assert_eq!(only_object(&told.stdout)["in_flight"], 0);

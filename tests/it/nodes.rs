@@ -196,10 +196,10 @@ impl Node {
         self.url().trim_start_matches("ws://")
     }
 
-    /// Ends the node itself, without a word.
-    pub(crate) fn kill(&self) {
+    /// Sends a signal to the node itself: KILL ends it without a word, STOP lets it hang.
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.book["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-        send_signal(pid.expect("the book names the process"), "KILL");
+        send_signal(pid.expect("the book names the process"), signal);
     }
 
     /// The private key of one of the test chain's accounts.
@@ -334,6 +334,11 @@ impl Chain {
         self.swap_until("blocks", |chain| chain.height() >= wanted);
     }
 
+    /// Mines empty blocks at once.
+    pub(crate) fn mine(&mut self, count: u64) {
+        self.ask("anvil_mine", &json!([U256::from(count)]));
+    }
+
     /// Waits until `count` more blocks are mined, and returns the number of the last one.
     pub(crate) fn next_blocks(&mut self, count: u64) -> u64 {
         let wanted = self.height() + count;
@@ -364,10 +369,12 @@ impl Chain {
         }
     }
 
-    /// Replaces the newest `depth` blocks by empty ones, and returns the hash that went.
+    /// Replaces the newest `depth` blocks by empty ones, and returns the hash of the first that
+    /// went.
     pub(crate) fn reorganise(&mut self, depth: u64) -> B256 {
-        let head = self.ask("eth_getBlockByNumber", &json!(["latest", false]));
+        let first = U256::from(self.height() + 1 - depth);
+        let block = self.ask("eth_getBlockByNumber", &json!([first, false]));
         self.ask("anvil_reorg", &json!([depth, []]));
-        text(&head["hash"]).parse().expect("this is a hash")
+        text(&block["hash"]).parse().expect("this is a hash")
     }
 }

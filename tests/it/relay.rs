@@ -34,8 +34,13 @@ pub(crate) struct Relay {
 struct State {
     /// How often all connections were to be cut.
     cuts: AtomicUsize,
+    /// Connections that were cut, and how many of them in the middle of what the node said.
+    cut: AtomicUsize,
+    torn: AtomicUsize,
     /// Connections that are up.
     open: AtomicUsize,
+    /// Whether new connections are refused.
+    is_closed: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -77,6 +82,9 @@ impl Relay {
                     sleep(LOOK);
                     continue;
                 };
+                if shared.is_closed.load(Ordering::Relaxed) {
+                    continue;
+                }
                 // A node that is gone refuses; the client sees its connection close.
                 let Ok(node) = TcpStream::connect(&upstream) else { continue };
                 let (state, tls) = (Arc::clone(&shared), tls.clone());
@@ -101,6 +109,21 @@ impl Relay {
     /// How many connections are up.
     pub(crate) fn open_count(&self) -> usize {
         self.state.open.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new connections from here on, or takes them again.
+    pub(crate) fn close(&self, is_closed: bool) {
+        self.state.is_closed.store(is_closed, Ordering::Relaxed);
+    }
+
+    /// How many connections were cut.
+    pub(crate) fn cut_count(&self) -> usize {
+        self.state.cut.load(Ordering::Relaxed)
+    }
+
+    /// How many connections were cut in the middle of a frame.
+    pub(crate) fn torn_count(&self) -> usize {
+        self.state.torn.load(Ordering::Relaxed)
     }
 
     /// Cuts every connection in the middle of what the node says next.
@@ -140,12 +163,17 @@ impl Connection {
             match self.turn(&mut buffer, cut_since.is_some()) {
                 Ok(true) => {}
                 Ok(false) => sleep(LOOK),
-                Err(_) => break,
+                Err(error) => {
+                    let is_torn = error.kind() == ErrorKind::ConnectionAborted;
+                    state.torn.fetch_add(usize::from(is_torn), Ordering::Relaxed);
+                    break;
+                }
             }
             if cut_since.is_some_and(|since| since.elapsed() > NO_FRAME) {
                 break;
             }
         }
+        state.cut.fetch_add(usize::from(cut_since.is_some()), Ordering::Relaxed);
         for socket in [&self.client, &self.node] {
             // It may be closed already.
             socket.shutdown(Shutdown::Both).unwrap_or_default();

@@ -15,3 +15,5 @@
 mod differential;
 mod evm;
 mod executor;
+mod pipeline;
+mod stage;

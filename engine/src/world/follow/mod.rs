@@ -27,7 +27,7 @@ use crate::wire::json;
 const RETRY_NS: u64 = 1_000_000_000;
 
 impl World {
-    /// The transactions that touched our pools, in block order, of the blocks that were sealed since
+    /// The transactions that touched our pools, in block order, of the blocks sealed since
     /// [`World::clear_included`].
     #[must_use]
     pub fn included(&self) -> &[Included] {
