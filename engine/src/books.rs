@@ -106,7 +106,8 @@ impl Books {
 }
 
 /// What a line brought, in wei, net of gas: native amounts as they are, other base tokens at the
-/// price at which one pool of the world would take them now. `None` if a token cannot be sold.
+/// price at which one pool of the world would take them now. `None` if a token
+/// that was lost cannot be bought back.
 #[must_use]
 pub fn profit_wei(line: &Line, world: &World) -> Option<i128> {
     let gas = i128::try_from(line.gas_paid.0).ok()?;

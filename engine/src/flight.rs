@@ -35,6 +35,8 @@ pub struct Admitted {
     pub least_profit: u128,
     /// Profit that is expected after gas and tip.
     pub net_wei: Wei,
+    /// What a unit of gas costs if it lands in the next block.
+    pub gas_price: Wei,
     /// Whether the first pool lends the input (a flash swap) or the executor's own funds pay it.
     pub is_flash: bool,
 }

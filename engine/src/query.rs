@@ -220,7 +220,8 @@ impl fmt::Write for Text<'_> {
 pub struct Queries {
     list: [Query; QUERIES_MAX],
     count: usize,
-    /// Questions that did not fit, since the start. They are asked again by the next tick.
+    /// Questions that did not fit, since the start. Ticks and seals ask again for what trading
+    /// depends on.
     pub dropped: u64,
 }
 

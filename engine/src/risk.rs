@@ -274,13 +274,18 @@ impl Risk {
         if net_wei < self.limits.min_profit {
             return Err(Reject::BelowMinProfit);
         }
+        // Even in the dearest block in which it may land it must pay its gas.
+        let worst_cost = offer.worst.times_gas(gas);
+        if worst_cost > plan.profit_wei {
+            return Err(Reject::BelowMinProfit);
+        }
         if offer.worst > self.limits.gas_price_max {
             return Err(Reject::GasPriceCap);
         }
         if notional(plan) > self.limits.notional_max {
             return Err(Reject::NotionalCap);
         }
-        let least_profit = in_profit_token(plan, offer.worst.times_gas(gas));
+        let least_profit = in_profit_token(plan, worst_cost);
         let fees = Fees {
             max_fee: offer.max_fee(self.limits.gas_price_max),
             priority_fee: offer.priority,
@@ -293,6 +298,7 @@ impl Risk {
             fees,
             least_profit,
             net_wei,
+            gas_price: offer.expected,
             is_flash,
         })
     }

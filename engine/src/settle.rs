@@ -18,7 +18,6 @@ use crate::pipeline::Engine;
 use crate::plan::Plan;
 use crate::query::Query;
 use crate::strategy::StrategySet;
-use crate::units::Wei;
 use crate::wire::json::Value;
 use crate::world::World;
 use crate::world::follow::Included;
@@ -244,13 +243,12 @@ fn verdict(flight: &Flight, world: &World) -> Option<Settlement> {
     if plan.follows().is_none() && was_moved && !still_pays {
         return Some(Settlement::empty(Outcome::Contested));
     }
-    let price = tip.next_base_fee.plus(flight.admitted.fees.priority_fee);
     Some(Settlement {
         outcome: Outcome::Won,
         gained: i128::try_from(gained).unwrap_or(i128::MAX),
         gas_used: crate::gas::GasTable::default()
             .expected(plan.legs().len(), flight.admitted.is_flash),
-        gas_price: Wei(price.0.min(flight.admitted.fees.max_fee.0)),
+        gas_price: flight.admitted.gas_price,
         is_behind_target: false,
     })
 }

@@ -165,6 +165,8 @@ fn what_happened_while_the_node_was_out_of_reach_is_caught_up_with() {
         let height = chain.height();
         bot.wait_for_block(height);
     }
+    // Each connection comes back in its own time.
+    wait_for("all connections", || (relay.open_count() == 3).then_some(()));
     chain.swap_for_blocks(1);
     let flown = land(bot, &mut chain, &node);
     let count = |reason: &str| recoveries(&flown.journal, reason);

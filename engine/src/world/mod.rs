@@ -24,7 +24,7 @@ use alloy_primitives::{Address, B256};
 
 pub use self::follow::{BlockRef, Follower};
 pub use self::freshness::{Freshness, Stale};
-use self::pools::PoolTable;
+use self::pools::{PoolEntry, PoolTable};
 use self::tokens::TokenTable;
 use self::undo::{Mark, TooFarBack, UndoLog};
 use crate::amm::Pool;
@@ -195,12 +195,16 @@ impl World {
         let entry = self.pools.entry_mut(pool);
         self.undo.remember(pool, entry);
         entry.version = entry.version.wrapping_add(1);
+        if entry.overlay != [0; 2] && is_absorbed(entry, reserves) {
+            entry.overlay = [0; 2];
+        }
         entry.state = entry.state.with_reserves(reserves, entry.overlay);
         self.touched.push(pool);
     }
 
     /// Adds a trade of ours that the chain does not contain (dry-run, backtest): it stays in the
-    /// pools until the chain's own logs have absorbed it.
+    /// pools until a trade on the chain moves them the same way by at least half as much, which
+    /// means that somebody else took what we had taken.
     pub fn overlay(&mut self, legs: &[Leg]) {
         let before = self.undo.mark();
         for leg in legs {
@@ -299,6 +303,19 @@ impl World {
             Terms::ExactIn { .. } | Terms::ExactOut { .. } => Ok(()),
         }
     }
+}
+
+/// Whether the chain now contains about the trade that our overlay stands for.
+fn is_absorbed(entry: &PoolEntry, reserves: [u128; 2]) -> bool {
+    let Pool::ConstantProduct(pool) = entry.state;
+    let held = pool.reserves();
+    (0..2).all(|token| {
+        let ours = entry.overlay[token];
+        // What the chain said last is what we hold less our own trade.
+        let last = held[token].checked_add_signed(ours.saturating_neg());
+        let moved = last.map_or(0, |last| reserves[token].wrapping_sub(last).cast_signed());
+        moved.signum() == ours.signum() && moved.unsigned_abs() >= ours.unsigned_abs() / 2
+    })
 }
 
 /// The pools that moved, each once, in the order in which they first moved.

@@ -31,6 +31,8 @@ use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::query::{Query, sent_id};
 use gannet_engine::risk::{Funding, Limits, Reject, Risk, WalletState};
 use gannet_engine::search::{SearchLimits, Searcher};
+#[cfg(feature = "serde")]
+use gannet_engine::serde::Deserializer;
 use gannet_engine::sign::{Signer, WalletKey};
 use gannet_engine::strategy::{Ctx, InitError, StrategySet};
 use gannet_engine::units::{BlockNumber, Bps, Nanos, Wei};
@@ -205,7 +207,7 @@ impl StrategySet for Desk {
     const NAMES: &'static [&'static str] = &["taker", "follower"];
 
     #[cfg(feature = "serde")]
-    fn enable<'de, D: gannet_engine::serde::Deserializer<'de>>(
+    fn enable<'de, D: Deserializer<'de>>(
         &mut self,
         _name: &str,
         _config: D,

@@ -11,7 +11,8 @@ use alloy_primitives::{Address, B256, Bloom};
 use super::*;
 use crate::amm::{ConstantProduct, Pool};
 use crate::chain::ChainSpec;
-use crate::ids::{FactoryId, TokenId};
+use crate::ids::{Direction, FactoryId, TokenId};
+use crate::plan::Leg;
 use crate::world::Universe;
 use crate::world::pools::{PoolEntry, PoolTable};
 use crate::world::tokens::TokenTable;
@@ -108,7 +109,7 @@ fn log(block: u64, index: u32, reserve: u128) -> String {
         r#"{{"address":"{POOL:#x}","topics":["{SYNC}"],"data":"0x{reserve:064x}{:064x}",
         "blockNumber":"0x1","blockHash":"{}","transactionHash":"{}","transactionIndex":"{:#x}",
         "logIndex":"{index:#x}","removed":false}}"#,
-        7,
+        1_000_000 / reserve.max(1),
         hash(block),
         hash(u64::from(index) + 1_000),
         index / 10,
@@ -319,4 +320,18 @@ fn a_replay_visits_the_start_and_each_transaction() {
     let opened = (story.world.follower.opened, json.as_bytes());
     story.world.on_block_logs(opened, Nanos(0), &mut story.queries, Some(&mut visit)).unwrap();
     assert_eq!(seen, [(None, 1_000), (Some(0), 2_000), (Some(0), 2_500), (Some(1), 3_000)]);
+}
+
+#[test]
+fn an_overlay_stays_until_somebody_else_takes_the_same_trade() {
+    let ours =
+        Leg { pool: PoolId(0), direction: Direction::ZeroForOne, amount_in: 100, amount_out: 90 };
+    for (theirs, reserve) in [(1_010, 1_110), (1_080, 1_080), (900, 1_000)] {
+        let mut story = story();
+        story.world.overlay(&[ours]);
+        assert_eq!(story.reserve(), 1_100);
+        story.busy(Block(101, 101, 100));
+        story.answer(101, &[(3, theirs)]).unwrap();
+        assert_eq!(story.reserve(), reserve, "the chain says {theirs}");
+    }
 }
