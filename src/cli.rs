@@ -168,6 +168,10 @@ fn run_command<S: StrategySet>(args: &RunArgs) -> Result<ExitCode> {
     if args.snapshot.is_some() {
         config.runtime.snapshot.clone_from(&args.snapshot);
     }
+    if let Some(Some(path)) = &args.common.json {
+        // Seen now, and not when the run is over.
+        std::fs::write(path, "").with_context(|| format!("writing {}", path.display()))?;
+    }
     let summary = run::run(config)?;
     print(&summary, args.common.json.as_ref())?;
     Ok(ExitCode::SUCCESS)
@@ -176,8 +180,14 @@ fn run_command<S: StrategySet>(args: &RunArgs) -> Result<ExitCode> {
 /// Keys are read before the network is touched: what is missing there is seen at once.
 fn check_keys<S>(config: &Config<S>) -> Result<()> {
     if config.mode == crate::config::Mode::Live {
-        for source in config.wallets.iter().filter_map(|wallet| wallet.key.as_ref()) {
-            source.read().map_err(Unreadable)?;
+        for wallet in &config.wallets {
+            let Some(source) = &wallet.key else { continue };
+            let key = source.read().map_err(Unreadable)?;
+            if key.address() != wallet.address {
+                let (name, other) = (source.variable(), key.address());
+                let why = format!("{name} is the key of {other}, not of {}", wallet.address);
+                return Err(Unreadable(why).into());
+            }
         }
     }
     Ok(())

@@ -45,10 +45,6 @@ impl std::error::Error for CutShort {}
 /// missing, the executor is not there. Once it is up it does not end for trouble with its feed.
 /// A second signal cuts the drain short, which is an error too.
 pub fn run<S: StrategySet>(config: Config<S>) -> Result<Summary> {
-    ensure!(
-        config.strategies.enabled_count() > 0,
-        "no strategy is on: add a table such as [strategy.arbitrage] to the configuration"
-    );
     match config.mode {
         Mode::Live => fly(config, LivePort::new),
         Mode::DryRun => fly(config, Ledger::new),
@@ -74,6 +70,10 @@ fn fly<S: StrategySet, P: Port>(
     // Cold threads start before this one is pinned: a thread inherits its creator's mask.
     let keeper = Keeper::start(config.node, config.chain, pools)?;
     let scribe = Scribe::start(names, config.runtime.journal.as_deref())?;
+    if let Some(path) = &config.runtime.snapshot {
+        // Seen now, and not when the run is over.
+        snapshot::write(path, &engine.world)?;
+    }
     pin(config.runtime.core);
     let clock = Monotonic::start();
     let mut hot = Hot::new(engine, port(clock), keeper, scribe, clock);

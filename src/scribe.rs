@@ -97,7 +97,7 @@ impl Scribe {
             .transpose()?
             .map(BufWriter::new);
         let is_over = Arc::new(AtomicBool::new(false));
-        let mut desk = Desk { names, notes, journal, is_failing: false };
+        let mut desk = Desk { names, notes, journal, is_failing: false, was_fresh: false };
         let over = Arc::clone(&is_over);
         let thread = std::thread::Builder::new()
             .name("gannet-scribe".to_owned())
@@ -135,12 +135,15 @@ struct Desk {
     notes: Consumer<Note>,
     journal: Option<BufWriter<File>>,
     is_failing: bool,
+    was_fresh: bool,
 }
 
 impl Desk {
     fn work(&mut self) {
         while let Ok(note) = self.notes.pop() {
             self.log(&note);
+            self.was_fresh |=
+                matches!(&note, Note::Freshness { freshness, .. } if freshness.is_fresh());
             let line = self.line(&note);
             self.write(&line);
         }
@@ -240,7 +243,12 @@ impl Desk {
             }
             Note::Freshness { freshness, .. } => {
                 let reasons: Vec<_> = freshness.reasons().map(|why| why.name()).collect();
-                tracing::warn!(why = reasons.join(","), "the world is stale: not trading");
+                let why = reasons.join(",");
+                if self.was_fresh {
+                    tracing::warn!(why, "the world is stale: not trading");
+                } else {
+                    tracing::info!(why, "waiting for the chain");
+                }
             }
         }
     }

@@ -128,6 +128,8 @@ pub struct Config<S> {
 /// what is no TOML value is taken as a string.
 fn set(file: &mut Table, path: &str, text: &str) -> Result<(), String> {
     let parsed: Option<Table> = format!("value = {text}").parse().ok();
+    // An address with many leading zeros would pass for an integer.
+    let parsed = parsed.filter(|_| !text.starts_with("0x"));
     let value = parsed.and_then(|mut table| table.remove("value"));
     let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
     let nowhere = || format!("there is no place `{path}` in the file");
@@ -432,6 +434,10 @@ fn check_strategies<S: StrategySet>(file: &mut Table, problems: &mut Problems) -
         {
             problems.add(&path, error.message());
         }
+    }
+    let has_problem = problems.0.iter().any(|held| held.path.starts_with("strategy"));
+    if set.enabled_count() == 0 && !has_problem {
+        problems.add("strategy", format!("none is on; wanted a table [strategy.NAME], of {known}"));
     }
     for (name, _) in names {
         problems

@@ -149,6 +149,10 @@ impl Shift {
         };
         match done {
             Ok(delivery) => {
+                // The node is back: what else waits for it need not wait any longer.
+                for other in &mut self.todo {
+                    (other.due, other.pause) = (Instant::now(), PAUSE_MIN);
+                }
                 if self.deliveries.push(delivery).is_err() {
                     tracing::warn!("the hot thread takes no deliveries");
                     self.later(task);
