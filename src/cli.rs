@@ -21,7 +21,7 @@ const EXIT_USAGE: u8 = 2;
 /// A second signal.
 const EXIT_CUT: u8 = 130;
 
-/// A headless MEV and liquidation bot: arbitrage, backruns and liquidations, never sandwiches.
+/// A headless MEV bot: arbitrage and backruns, never sandwiches.
 #[derive(Debug, Parser)]
 #[command(name = "gannet", version, about, disable_help_subcommand = true)]
 struct Cli {

@@ -37,7 +37,7 @@ pub struct Quantiles {
 /// Quantiles of each stage, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stages {
-    /// From the first byte read to the message decoded.
+    /// From the read that completed the message to the message decoded.
     pub decode: Quantiles,
     /// To the world changed.
     pub apply: Quantiles,
@@ -64,7 +64,8 @@ impl Latency {
         }
     }
 
-    /// Enters one submission: from the first byte read to the last byte written.
+    /// Enters one submission: from the read that completed the message
+    /// to the return of the write.
     pub(crate) fn record(&mut self, stamps: &Stamps, written: Nanos) {
         let Stamps { received, decoded, applied, decided, signed } = *stamps;
         self.tick_to_trade.saturating_record(written.since(received));

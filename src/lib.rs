@@ -1,5 +1,4 @@
-//! Gannet: a headless MEV and liquidation bot. Arbitrage, backruns and liquidations; never
-//! sandwiches.
+//! Gannet: a headless MEV bot. Arbitrage and backruns; never sandwiches.
 //!
 //! This crate is the shell: configuration, sockets, cold start, threads, reports. All decisions are
 //! made in [`gannet_engine`], which has no I/O; read its documentation first. Strategies are in

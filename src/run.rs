@@ -7,7 +7,7 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use anyhow::{Context, Result, bail, ensure};
 use gannet_engine::pipeline::Engine;
-use gannet_engine::risk::{Risk, WalletState};
+use gannet_engine::risk::{Funding, Risk, WalletState};
 use gannet_engine::sign::{Signer, WalletKey};
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Wei;
@@ -16,7 +16,9 @@ use tokio::runtime::Builder;
 
 use crate::bootstrap;
 use crate::clock::Monotonic;
+use crate::commands::check;
 use crate::config::{Config, Mode, Wallet};
+use crate::contracts::Executor;
 use crate::feed::keeper::Keeper;
 use crate::runtime::{Ending, Hot};
 use crate::scribe::{Names, Scribe};
@@ -56,16 +58,23 @@ fn fly<S: StrategySet, P: Port>(
     port: impl FnOnce(Monotonic) -> P,
 ) -> Result<Summary> {
     let keys = keys_of(config.mode, &config.wallets)?;
-    let (world, wallets) = prepare(&config)?;
+    let (world, wallets, owner) = prepare(&config)?;
 
     let names = Names::of(&world, S::NAMES);
     let pools = names.pools().to_vec();
-    let mut risk = Risk::new(config.limits, wallets);
+    let mut limits = config.limits;
+    if config.executor == Address::ZERO {
+        // There is nobody whose funds could pay.
+        limits.funding = Funding::Flash;
+    }
+    let mut risk = Risk::new(limits, wallets);
     risk.needs_balance = config.mode == Mode::Live;
     let signer = Signer::new(keys, config.executor);
     let silent_after_ns = config.node.silent_after_ms.saturating_mul(1_000_000);
-    let engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
+    let mut engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
         .map_err(|(name, why)| anyhow::anyhow!("strategy {name} cannot start: {why}"))?;
+
+    engine.owner = owner;
 
     // Cold threads start before this one is pinned: a thread inherits its creator's mask.
     let keeper = Keeper::start(config.node, config.chain, pools)?;
@@ -123,16 +132,15 @@ fn key_of(mode: Mode, wallet: &Wallet) -> Result<WalletKey> {
 }
 
 /// Reads everything that the engine starts from.
-fn prepare<S>(config: &Config<S>) -> Result<(World, Vec<WalletState>)> {
+fn prepare<S>(config: &Config<S>) -> Result<(World, Vec<WalletState>, Option<Address>)> {
     let mut rpc = bootstrap::connect(&config.node, config.chain.id)?;
+    let mut owner = None;
     if config.executor == Address::ZERO {
         tracing::info!("no executor is configured: plans are priced as if there were one");
     } else if config.mode == Mode::Live {
-        ensure!(
-            !rpc.code(config.executor)?.is_empty(),
-            "there is no contract at executor.address {}: run `gannet deploy`",
-            config.executor
-        );
+        // A stranger's contract would take every transaction's gas and give nothing.
+        check::executor_of(config, &mut rpc).map_err(anyhow::Error::msg).context("the executor")?;
+        owner = Some(rpc.view(config.executor, &Executor::ownerCall {})?);
     }
     let world = bootstrap::load(config, &mut rpc)?;
     let mut wallets = Vec::new();
@@ -144,7 +152,7 @@ fn prepare<S>(config: &Config<S>) -> Result<(World, Vec<WalletState>)> {
         );
         wallets.push(WalletState { address: *address, nonce, balance: Wei(balance) });
     }
-    Ok((world, wallets))
+    Ok((world, wallets, owner))
 }
 
 fn pin(core: Option<usize>) {

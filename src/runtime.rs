@@ -2,7 +2,8 @@
 //!
 //! Order of work, and why: replies before heads and logs (a block is sealed by a reply, and a stale
 //! nonce costs more than a tick), heads and logs before pending transactions (a pending swap is
-//! judged on the state that they make), everything before the tick. Each connection is read a
+//! judged on the state that they make). A tick that is due comes before them all: it is short, and
+//! under a flood nothing else would keep connections alive and ask again. Each connection is read a
 //! bounded number of times before the others get their turn.
 //!
 //! Temperature: hot.
@@ -152,10 +153,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             let [chain, pending, rpc] = &self.links;
             tokio::select! { biased;
                 () = signals.next() => return Ok(true),
+                _ = ticks.tick() => self.tick(),
                 () = readable(rpc.as_ref()), if !spin => {}
                 () = readable(chain.as_ref()), if !spin => {}
                 () = readable(pending.as_ref()), if !spin => {}
-                _ = ticks.tick() => self.tick()?,
                 () = std::future::ready(()), if spin => {}
             }
             if !spin {
@@ -264,10 +265,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         self.engine.notes.clear();
     }
 
-    fn tick(&mut self) -> Result<()> {
+    fn tick(&mut self) {
         while let Some(delivery) = self.keeper.delivery() {
             match delivery {
-                Delivery::Connection(source, opened) => self.install(source, *opened)?,
+                Delivery::Connection(source, opened) => self.install(source, *opened),
                 Delivery::Reloaded(reloaded) => {
                     self.is_reloading = false;
                     self.feed(None, |_| Happening::Command(Command::Reload(reloaded)));
@@ -283,7 +284,6 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             }
         }
         self.feed(None, |_| Happening::Tick);
-        Ok(())
     }
 
     fn keep_alive(&mut self, source: Source) -> Result<(), Lost> {
@@ -308,9 +308,13 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
 
     /// Takes over a connection that is ready.
     #[cold]
-    fn install(&mut self, source: Source, opened: Opened) -> Result<()> {
+    fn install(&mut self, source: Source, opened: Opened) {
         let Opened { wire, early } = opened;
-        let watch = wire.socket().watch().context("watching a connection")?;
+        let watch = match wire.socket().watch() {
+            Ok(watch) => watch,
+            // Out of descriptors, say: no reason to end, it is tried again.
+            Err(error) => return self.lose(source, &Lost::Broken(error)),
+        };
         let now = self.clock.now();
         self.links[source as usize] = Some(Link { watch, wire, heard_at: now, pinged_at: now });
         tracing::info!(connection = source.name(), "connected");
@@ -327,7 +331,6 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         if let Err(why) = self.take_messages(source) {
             self.lose(source, &why);
         }
-        Ok(())
     }
 
     /// Drops a connection and asks for a new one.

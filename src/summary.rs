@@ -78,7 +78,8 @@ pub struct Summary {
     pub base_token_deltas: BTreeMap<Address, String>,
     /// Plans that were turned down, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
-    /// From the first byte read to the last byte written, of what was submitted.
+    /// From the read that completed a message to the return of the write that carried the
+    /// transaction, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
     /// The same, stage by stage.
     pub stages_ns: Stages,

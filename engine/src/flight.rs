@@ -37,7 +37,7 @@ pub struct Admitted {
     pub net_wei: Wei,
     /// What a unit of gas costs if it lands in the next block.
     pub gas_price: Wei,
-    /// Whether the first pool lends the input (a flash swap) or the executor's own funds pay it.
+    /// Whether the last pool lends the input (a flash swap) or the executor's own funds pay it.
     pub is_flash: bool,
 }
 

@@ -87,7 +87,7 @@ pub enum Happening<'a> {
 /// Something that happened, when, and in what order.
 #[derive(Debug)]
 pub struct Input<'a> {
-    /// When its first byte was read.
+    /// When the read that completed it returned.
     pub at: Nanos,
     /// Its place in the sequence of all inputs.
     pub seq: u64,

@@ -11,7 +11,7 @@ use crate::units::Nanos;
 /// The times at which one input passed the stages of the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamps {
-    /// The first byte was read from the socket.
+    /// The read that completed the message returned.
     pub received: Nanos,
     /// The frame was decoded.
     pub decoded: Nanos,

@@ -13,6 +13,8 @@
 
 use alloc::vec::Vec;
 
+use alloy_primitives::Address;
+
 use crate::books::Books;
 use crate::decode::{message, swap};
 use crate::flight::{Admitted, Doubt, Flight, Flights, Outcome, Settlement};
@@ -49,6 +51,8 @@ pub struct Engine<S> {
     pub notes: Notes,
     /// Counts of everything that is not an error of ours.
     pub tally: Tally,
+    /// The executor's owner, if it is known: what is swept to it is no loss.
+    pub owner: Option<Address>,
     pub(crate) signer: Signer,
     pub(crate) mempool: Mempool,
     pub(crate) waiting: Waiting,
@@ -107,6 +111,7 @@ impl<S: StrategySet> Engine<S> {
             queries: Queries::default(),
             notes: Notes::default(),
             tally: Tally::default(),
+            owner: None,
             signer,
             mempool: Mempool::default(),
             waiting: Waiting::default(),

@@ -1,8 +1,9 @@
 //! Risk: admits a plan or rejects it with one reason, and sets its price.
 //!
-//! Nothing is signed that did not pass [`Risk::admit`]. The bid is bounded so that even a program
-//! that uses its whole gas limit in the dearest block in which it may land costs no more than its
-//! profit.
+//! Nothing is signed that did not pass [`Risk::admit`]. An arbitrage's bid is bounded so that even
+//! a program that uses its whole gas limit in the dearest block in which it may land costs no more
+//! than its profit. A follower's bid is the target's; what it is expected to use in that block must
+//! cost no more than its profit.
 //!
 //! Temperature: hot.
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
@@ -279,7 +280,8 @@ impl Risk {
         if worst_cost > plan.profit_wei {
             return Err(Reject::BelowMinProfit);
         }
-        if offer.worst > self.limits.gas_price_max {
+        // A follower's cap is the target's: what it may cost later counts too.
+        if offer.max_fee(self.limits.gas_price_max) > self.limits.gas_price_max {
             return Err(Reject::GasPriceCap);
         }
         if notional(plan) > self.limits.notional_max {

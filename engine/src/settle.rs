@@ -76,7 +76,7 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn on_receipt(&mut self, ticket: u32, result: Value<'_>) -> Result<(), DecodeError> {
         let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
         let token = self.world.tokens.get(flight.admitted.plan.profit_token).address;
-        let account = Account { token, holder: self.signer.executor() };
+        let account = Account { token, holder: self.signer.executor(), owner: self.owner };
         if let Some(receipt) = Receipt::parse(result, &account)? {
             if receipt.block_number > self.world.tip().number {
                 // The node is ahead of us: the seal of that block asks again.

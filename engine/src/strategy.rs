@@ -84,8 +84,7 @@ pub trait Strategy: Sized {
     /// Takes its parameters.
     fn new(config: Self::Config) -> Self;
 
-    /// Reserves every buffer that it will ever need. Called before the first event, and again
-    /// when the universe has changed.
+    /// Reserves every buffer that it will ever need. Called once, before the first event.
     ///
     /// # Errors
     /// When the strategy cannot work in this universe.

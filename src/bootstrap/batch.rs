@@ -4,7 +4,7 @@
 
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, Bytes, U256};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use gannet_engine::world::Tip;
 use serde_json::{Value, json};
 
@@ -125,9 +125,13 @@ impl<'a> Reader<'a> {
             };
             let questions: Vec<Value> = chunk.iter().map(question).collect();
             for answer in self.rpc.batch("eth_call", &questions)? {
-                // An error here is the contract's answer: it reverted.
-                let data: Option<Bytes> =
-                    answer.ok().and_then(|value| serde_json::from_value(value).ok());
+                // A revert is the contract's answer; any other error is no answer, and a universe
+                // read in spite of it would lack pools without a word.
+                let data: Option<Bytes> = match answer {
+                    Ok(value) => serde_json::from_value(value).ok(),
+                    Err(error) if error.is_revert() => None,
+                    Err(error) => bail!(error),
+                };
                 answers.push(data.and_then(|data| C::abi_decode_returns(&data).ok()));
             }
             progress.advance(chunk.len());

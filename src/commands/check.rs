@@ -154,9 +154,9 @@ fn wallet_of<S>(config: &Config<S>, rpc: &mut Rpc, address: Address) -> Result<S
     Ok(format!("{address} has {funds} ETH, nonce {nonce}"))
 }
 
-fn executor_of<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<String, String> {
+pub(crate) fn executor_of<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<String, String> {
     let address = config.executor;
-    if address == Address::ZERO {
+    if address == Address::ZERO && config.mode == Mode::DryRun {
         return Ok("none; a dry-run needs none".to_owned());
     }
     let code = rpc.code(address).map_err(|error| format!("{error:#}"))?;

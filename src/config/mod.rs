@@ -174,10 +174,11 @@ impl<S: StrategySet> Config<S> {
             match change.split_once('=') {
                 Some((path, value)) => {
                     if let Err(message) = set(&mut file, path.trim(), value.trim()) {
-                        problems.add(format!("--set {change}"), message);
+                        // The value is not repeated: it may be a secret in the wrong place.
+                        problems.add("--set", message);
                     }
                 }
-                None => problems.add(format!("--set {change}"), "wanted key=value"),
+                None => problems.add("--set", "found no `=`; wanted key=value"),
             }
         }
         let config = check(file, &mut problems);
@@ -212,7 +213,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         );
     }
     let strategies = check_strategies(&mut file, problems);
-    let runtime = check_runtime(&mut file, problems);
+    let runtime = check_runtime(&mut file, chain, problems);
     for (key, _) in file {
         problems.add(
             key,
@@ -318,9 +319,11 @@ fn check_executor(
     };
     let address = match (mode, raw.address) {
         (Mode::DryRun, None) => Some(Address::ZERO),
-        (_, address) => {
-            problems.required(address, "executor.address", "what `gannet deploy` printed")
-        }
+        (_, address) => problems.required(
+            address.filter(|address| mode == Mode::DryRun || *address != Address::ZERO),
+            "executor.address",
+            "what `gannet deploy` printed",
+        ),
     };
     (address, owner_key, funding)
 }
@@ -446,10 +449,12 @@ fn check_strategies<S: StrategySet>(file: &mut Table, problems: &mut Problems) -
     set
 }
 
-fn check_runtime(file: &mut Table, problems: &mut Problems) -> Runtime {
+fn check_runtime(file: &mut Table, chain: Option<ChainSpec>, problems: &mut Problems) -> Runtime {
     let table = problems.table(file, "runtime");
     let raw: raw::Runtime = problems.section(&table, "runtime");
-    let drain_s = within(raw.drain_s, 5, 0..=600, "runtime.drain_s", problems);
+    // Three blocks, so that what is in flight can land and be seen to have landed.
+    let blocks_s = chain.map_or(0, |chain| chain.block_time_ms.saturating_mul(3).div_ceil(1_000));
+    let drain_s = within(raw.drain_s, blocks_s.clamp(5, 600), 0..=600, "runtime.drain_s", problems);
     Runtime {
         core: raw.pin.unwrap_or(true).then(|| raw.core.unwrap_or(0)),
         spin: raw.spin.unwrap_or(false),

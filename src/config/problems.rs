@@ -111,9 +111,9 @@ pub(super) fn explain(value: &Value, message: &str) -> String {
 /// A value for people: short, and never anything that looks like a private key.
 pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
-    let digits = text.trim_matches('"').trim_start_matches("0x");
-    if digits.len() >= 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return "64 hex digits (hidden)".to_owned();
+    let longest_hex = text.split(|letter: char| !letter.is_ascii_hexdigit()).map(str::len).max();
+    if longest_hex.is_some_and(|digits| digits >= 64) {
+        return "64 or more hex digits (hidden)".to_owned();
     }
     if text.chars().count() > 60 {
         return format!("{}…", text.chars().take(60).collect::<String>());

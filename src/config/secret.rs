@@ -28,6 +28,9 @@ impl KeySource {
         let Some(variable) = text.strip_prefix("env:") else {
             return Err(format!("found a value that is not shown; {wanted}"));
         };
+        if variable.len() >= 64 {
+            return Err(format!("found a name that is too long to be one, not shown; {wanted}"));
+        }
         let is_name = variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if variable.is_empty() || !is_name {
             return Err(format!("`{variable}` is no variable's name; {wanted}"));

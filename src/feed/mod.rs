@@ -6,7 +6,8 @@
 //! hot:            rpc ─► chain ─► pending ─► engine┘
 //! ```
 //!
-//! Three connections, so that a flood of pending transactions never delays a head or a reply.
+//! Three connections, so that a flood of pending transactions never delays a head or a reply,
+//! unless the node announces hashes only: their bodies are fetched where replies come in.
 //!
 //! Temperature: hot.
 

@@ -29,6 +29,24 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct NodeError {
     /// The JSON-RPC error as the node wrote it.
     text: String,
+    /// Its code; 0 if there is none.
+    code: i64,
+}
+
+impl NodeError {
+    fn new(error: &Value) -> Self {
+        let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
+        Self { text: error.to_string(), code }
+    }
+
+    /// Whether a contract refused the call, and not the node. geth and anvil have a code for it;
+    /// the others say so in words only.
+    pub(crate) fn is_revert(&self) -> bool {
+        const REVERTED: i64 = 3;
+        let text = self.text.to_ascii_lowercase();
+        let says_so = ["revert", "invalid opcode", "out of gas"];
+        self.code == REVERTED || says_so.iter().any(|words| text.contains(words))
+    }
 }
 
 impl std::fmt::Display for NodeError {
@@ -136,7 +154,7 @@ impl Rpc {
                 bail!("the node refuses a batch of {}: {error}", questions.len());
             }
         };
-        let missing = NodeError { text: "nothing in its batch".to_owned() };
+        let missing = NodeError::new(&json!("with nothing in its batch"));
         let mut answers = vec![Err(missing); questions.len()];
         for reply in replies {
             let id = reply.get("id").and_then(Value::as_u64).unwrap_or_default();
@@ -179,7 +197,7 @@ impl Rpc {
 
 fn outcome(mut reply: Value) -> Result<Value, NodeError> {
     match reply.get_mut("error").map(Value::take) {
-        Some(error) if !error.is_null() => Err(NodeError { text: error.to_string() }),
+        Some(error) if !error.is_null() => Err(NodeError::new(&error)),
         Some(_) | None => Ok(reply["result"].take()),
     }
 }

@@ -146,6 +146,10 @@ impl Write for Socket {
             Self::Tls(tls) => {
                 let count = tls.session.writer().write(bytes)?;
                 tls.push()?;
+                // A full session takes nothing until the socket has taken its records.
+                if count == 0 && !bytes.is_empty() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
                 Ok(count)
             }
             Self::Unix(unix) => unix.write(bytes),

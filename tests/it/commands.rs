@@ -50,7 +50,7 @@ fn what_is_wrong_with_the_configuration_is_told_all_at_once() {
         ("weather.is=fine", &["weather: unknown key", "wanted mode, chain"]),
         ("mode=bold", &["mode: found \"bold\"", "dry-run", "live"]),
         ("mode=live", &["executor.address: missing", "gannet deploy"]),
-        ("no-value", &["--set no-value: wanted key=value"]),
+        ("no-value", &["--set: found no `=`; wanted key=value"]),
     ];
     for (change, words) in cases {
         let lines = complaint(&folder, &[change], words);

@@ -18,6 +18,8 @@ pub struct Account {
     pub token: Address,
     /// The holder.
     pub holder: Address,
+    /// Who gets what the holder sweeps, if that is known: still ours, so no loss.
+    pub owner: Option<Address>,
 }
 
 /// What a receipt says.
@@ -93,6 +95,7 @@ impl Receipt {
 /// What the account gained, less what it lost, by these logs.
 fn gained_in(logs: &[u8], account: &Account) -> Result<i128, DecodeError> {
     let holder = account.holder.into_word();
+    let owner = account.owner.map(|owner| owner.into_word());
     let mut gained = 0_i128;
     for item in json::items(logs)? {
         let log = Log::parse(item?)?;
@@ -101,6 +104,7 @@ fn gained_in(logs: &[u8], account: &Account) -> Result<i128, DecodeError> {
         }
         let topics = &log.topics[..log.topics.len().min(usize::from(log.topic_count))];
         let (from, to) = match *topics {
+            [TRANSFER, from, to] if from == holder && owner == Some(to) => continue,
             [TRANSFER, from, to] => (from == holder, to == holder),
             [WITHDRAWAL, from] => (from == holder, false),
             _ => continue,
@@ -131,6 +135,7 @@ mod tests {
 
     const HOLDER: Address = Address::repeat_byte(0xee);
     const TOKEN: Address = Address::repeat_byte(0x77);
+    const OWNER: Address = Address::repeat_byte(0x0f);
 
     fn log(index: u32, topics: &[B256], amount: u128) -> alloc::string::String {
         let topics: alloc::vec::Vec<_> =
@@ -154,6 +159,7 @@ mod tests {
             log(2, &[TRANSFER, other, other], 9_999),
             log(3, &[WITHDRAWAL, me], 50),
             log(4, &[TRANSFER, me, me], 7),
+            log(5, &[TRANSFER, me, OWNER.into_word()], 600),
         ]
         .join(",");
         let json = alloc::format!(
@@ -161,7 +167,7 @@ mod tests {
             "transactionIndex":"0x4","blockNumber":"0x2","blockHash":"{:#x}","logs":[{logs}]}}"#,
             B256::repeat_byte(1)
         );
-        let account = Account { token: TOKEN, holder: HOLDER };
+        let account = Account { token: TOKEN, holder: HOLDER, owner: Some(OWNER) };
         let receipt = Receipt::parse(Value::Object(json.as_bytes()), &account).unwrap().unwrap();
         assert_eq!(receipt.gained, 650);
         assert_eq!((receipt.gas_used, receipt.index), (Gas(21_000), 4));
@@ -170,13 +176,13 @@ mod tests {
 
     #[test]
     fn a_transaction_that_is_not_mined_has_no_receipt() {
-        let account = Account { token: TOKEN, holder: HOLDER };
+        let account = Account { token: TOKEN, holder: HOLDER, owner: Some(OWNER) };
         assert_eq!(Receipt::parse(Value::Null, &account), Ok(None));
     }
 
     #[test]
     fn half_a_receipt_is_an_error() {
-        let account = Account { token: TOKEN, holder: HOLDER };
+        let account = Account { token: TOKEN, holder: HOLDER, owner: Some(OWNER) };
         assert!(Receipt::parse(Value::Object(br#"{"status":"0x1"}"#), &account).is_err());
     }
 }

@@ -27,7 +27,7 @@ const KIND_CONSTANT_PRODUCT: u8 = 0;
 /// A program of the executor, before it is packed.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
-    /// Whether the first pool lends the input.
+    /// Whether the last pool lends the input.
     pub is_flash: bool,
     /// Later than this block it reverts.
     pub last_block: BlockNumber,

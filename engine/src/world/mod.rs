@@ -238,8 +238,9 @@ impl World {
         if target.follow.max_fee < self.tip.next_base_fee {
             return Err(Unfit::Underpriced);
         }
-        // The next block's timestamp is at least one second later.
-        if target.deadline <= self.tip.timestamp {
+        // The next block comes one block time later, or after a missed slot.
+        let next = self.tip.timestamp.saturating_add((self.chain.block_time_ms / 1_000).max(1));
+        if target.deadline < next {
             return Err(Unfit::PastDeadline);
         }
         let mark = self.undo.mark();

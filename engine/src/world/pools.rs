@@ -42,7 +42,7 @@ pub struct PoolEntry {
     pub version: u32,
     /// Where it came from.
     pub factory: FactoryId,
-    /// Its state failed an audit: it is not traded with until it is reloaded.
+    /// Its state is not to be trusted: it is not traded with.
     pub is_quarantined: bool,
     /// The contract.
     pub address: Address,

@@ -456,7 +456,8 @@ mod targets {
     fn a_swap_that_would_not_land_is_not_followed() {
         let mut stage = live();
         let limit = swapped(50 * ETHER, EVEN) + 1;
-        stage.pending(&Swap { deadline: 1_800_000_000, ..Swap::default() });
+        // The next block comes twelve seconds after the last one.
+        stage.pending(&Swap { deadline: 1_800_000_011, ..Swap::default() });
         stage.pending(&Swap { nonce: 1, limit, ..Swap::default() });
         let (max_fee, priority_fee) = (BASE_FEE - 1, 1);
         stage.pending(&Swap { nonce: 2, max_fee, priority_fee, ..Swap::default() });
@@ -466,7 +467,7 @@ mod targets {
         stage.pending(&Swap {
             nonce: 4,
             limit: limit - 1,
-            deadline: 1_800_000_001,
+            deadline: 1_800_000_012,
             ..Swap::default()
         });
         stage.only();
