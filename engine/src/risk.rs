@@ -335,6 +335,10 @@ impl Risk {
     }
 }
 
+/// How far above what it should pay an arbitrage's fee cap stands; a base fee at its fastest needs
+/// twelve blocks to get there.
+const STRANDING_MARGIN: u128 = 4;
+
 /// What a program uses, and what it may use.
 #[derive(Clone, Copy)]
 struct GasUnits {
@@ -349,8 +353,8 @@ struct Offer {
     expected: Wei,
     /// In the dearest block in which the plan may land.
     worst: Wei,
-    /// The cap that keeps the whole gas limit within the profit; `None` copies the target's.
-    headroom: Option<Wei>,
+    /// Whether the cap is the target's.
+    is_copied: bool,
     copied_cap: Wei,
 }
 
@@ -364,7 +368,7 @@ impl Offer {
                 priority: follow.priority_fee.min(follow.max_fee),
                 expected: next.plus(follow.priority_fee).min(follow.max_fee),
                 worst: dearest.plus(follow.priority_fee).min(follow.max_fee),
-                headroom: None,
+                is_copied: true,
                 copied_cap: follow.max_fee,
             }),
             Bid::Share(share) => {
@@ -379,20 +383,22 @@ impl Offer {
                     priority,
                     expected: next.plus(priority),
                     worst: dearest.plus(priority),
-                    headroom: Some(Wei(afforded)),
+                    is_copied: false,
                     copied_cap: Wei(0),
                 })
             }
         }
     }
 
-    /// `maxFeePerGas`: the target's own behind a target; otherwise what the profit affords, so that
-    /// no block is missed for a base fee that rose, and none costs more than it brings.
+    /// `maxFeePerGas`: the target's own behind a target. Otherwise well above the dearest block in
+    /// which the plan may land, which costs nothing there (base fee and tip are what is paid), and
+    /// keeps a rise of the base fee from stranding the transaction and its wallet with it. Later it
+    /// can only revert, for less than a quarter of its gas limit.
     fn max_fee(&self, cap: Wei) -> Wei {
-        match self.headroom {
-            Some(headroom) => headroom.min(cap).max(self.worst),
-            None => self.copied_cap,
+        if self.is_copied {
+            return self.copied_cap;
         }
+        Wei(self.worst.0.saturating_mul(STRANDING_MARGIN)).min(cap).max(self.worst)
     }
 }
 

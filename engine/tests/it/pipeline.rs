@@ -110,8 +110,9 @@ mod sending {
         let bid = wished.min(profit / limit - dearest);
         assert_eq!(tx.max_priority_fee_per_gas, bid.min(10_000 * GWEI - dearest));
         assert!(tx.max_fee_per_gas >= dearest + tx.max_priority_fee_per_gas);
-        assert!(limit * tx.max_fee_per_gas <= profit, "even the dearest end costs no more");
-        assert_eq!(program.least_profit, (dearest + tx.max_priority_fee_per_gas) * gas);
+        let price = dearest + tx.max_priority_fee_per_gas;
+        assert!(limit * price <= profit, "even the dearest end costs no more");
+        assert_eq!(program.least_profit, price * gas);
     }
 
     #[test]
@@ -647,7 +648,10 @@ mod admission {
             let (tx, admitted) = (sent.decode().0, stage.flight().admitted);
             let profit = admitted.plan.profit;
             let dearest = (1..valid_blocks).fold(base_fee, |fee, _| fee + (fee / 8).max(1));
-            prop_assert!(u128::from(tx.gas_limit) * tx.max_fee_per_gas <= profit);
+            let price = dearest + tx.max_priority_fee_per_gas;
+            prop_assert!(u128::from(tx.gas_limit) * price <= profit);
+            // Past its last block it can only revert, which costs at most 51,000 gas.
+            prop_assert!(51_000 * tx.max_fee_per_gas <= profit);
             prop_assert!(tx.max_fee_per_gas <= cap * GWEI);
             prop_assert!(tx.max_fee_per_gas >= dearest + tx.max_priority_fee_per_gas);
             let gas = u128::from(stage.engine.risk.gas.expected(2, true).0);
