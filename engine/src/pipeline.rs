@@ -65,65 +65,7 @@ pub struct Engine<S> {
     reported: Freshness,
 }
 
-/// Room for what is decoded and re-encoded.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    pub(crate) calldata: [u8; swap::CALLDATA_BYTES_MAX],
-    pub(crate) raw: Vec<u8>,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self { calldata: [0; swap::CALLDATA_BYTES_MAX], raw: alloc::vec![0; RAW_TX_BYTES_MAX] }
-    }
-}
-
-/// What a change of the world gives the strategies to look at.
-pub(crate) enum Change {
-    /// Nothing.
-    None,
-    /// A block was sealed and the world stands at the newest head.
-    Block,
-    /// A pending swap was announced.
-    Pending(Target),
-}
-
 impl<S: StrategySet> Engine<S> {
-    /// An engine that has heard nothing yet. Reserves every buffer.
-    ///
-    /// # Errors
-    /// When a strategy cannot start.
-    #[cold]
-    pub fn new(
-        world: World,
-        mut strategies: S,
-        risk: Risk,
-        signer: Signer,
-        silent_after_ns: u64,
-    ) -> Result<Self, (&'static str, crate::strategy::InitError)> {
-        strategies.init(&world)?;
-        let reported = *world.freshness();
-        Ok(Self {
-            world,
-            risk,
-            flights: Flights::default(),
-            books: Books::default(),
-            queries: Queries::default(),
-            notes: Notes::default(),
-            tally: Tally::default(),
-            owner: None,
-            signer,
-            mempool: Mempool::default(),
-            waiting: Waiting::default(),
-            strategies,
-            plans: Plans::default(),
-            scratch: Scratch::default(),
-            silent_after_ns,
-            reorgs_seen: 0,
-            reported,
-        })
-    }
-
     /// The whole path, from bytes that came in to bytes that go out.
     pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
         let mut stamps = Stamps { received: input.at, ..Stamps::default() };
@@ -296,4 +238,64 @@ impl<S: StrategySet> Engine<S> {
             self.notes.add(Note::Freshness { freshness, at });
         }
     }
+}
+
+impl<S: StrategySet> Engine<S> {
+    /// An engine that has heard nothing yet. Reserves every buffer.
+    ///
+    /// # Errors
+    /// When a strategy cannot start.
+    #[cold]
+    pub fn new(
+        world: World,
+        mut strategies: S,
+        risk: Risk,
+        signer: Signer,
+        silent_after_ns: u64,
+    ) -> Result<Self, (&'static str, crate::strategy::InitError)> {
+        strategies.init(&world)?;
+        let reported = *world.freshness();
+        Ok(Self {
+            world,
+            risk,
+            flights: Flights::default(),
+            books: Books::default(),
+            queries: Queries::default(),
+            notes: Notes::default(),
+            tally: Tally::default(),
+            owner: None,
+            signer,
+            mempool: Mempool::default(),
+            waiting: Waiting::default(),
+            strategies,
+            plans: Plans::default(),
+            scratch: Scratch::default(),
+            silent_after_ns,
+            reorgs_seen: 0,
+            reported,
+        })
+    }
+}
+
+/// Room for what is decoded and re-encoded.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    pub(crate) calldata: [u8; swap::CALLDATA_BYTES_MAX],
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { calldata: [0; swap::CALLDATA_BYTES_MAX], raw: alloc::vec![0; RAW_TX_BYTES_MAX] }
+    }
+}
+
+/// What a change of the world gives the strategies to look at.
+pub(crate) enum Change {
+    /// Nothing.
+    None,
+    /// A block was sealed and the world stands at the newest head.
+    Block,
+    /// A pending swap was announced.
+    Pending(Target),
 }
