@@ -181,13 +181,7 @@ fn run_command<S: StrategySet>(args: &RunArgs) -> Result<ExitCode> {
 fn check_keys<S>(config: &Config<S>) -> Result<()> {
     if config.mode == crate::config::Mode::Live {
         for wallet in &config.wallets {
-            let Some(source) = &wallet.key else { continue };
-            let key = source.read().map_err(Unreadable)?;
-            if key.address() != wallet.address {
-                let (name, other) = (source.variable(), key.address());
-                let why = format!("{name} is the key of {other}, not of {}", wallet.address);
-                return Err(Unreadable(why).into());
-            }
+            wallet.read_key().map_err(Unreadable)?;
         }
     }
     Ok(())

@@ -110,24 +110,13 @@ fn keys_of(mode: Mode, wallets: &[Wallet]) -> Result<Vec<WalletKey>> {
 }
 
 fn key_of(mode: Mode, wallet: &Wallet) -> Result<WalletKey> {
-    match (mode, &wallet.key) {
-        (Mode::DryRun, _) => {
+    match mode {
+        Mode::DryRun => {
             let throwaway = alloy::signers::local::PrivateKeySigner::random().to_bytes();
             WalletKey::new(&throwaway.0)
                 .map_err(|_not_a_key| anyhow::anyhow!("making a throwaway key"))
         }
-        (Mode::Live, None) => bail!("wallet {} has no key", wallet.address),
-        (Mode::Live, Some(source)) => {
-            let key = source.read().map_err(anyhow::Error::msg)?;
-            ensure!(
-                key.address() == wallet.address,
-                "{} holds the key of {}, not of wallet {}",
-                source.variable(),
-                key.address(),
-                wallet.address
-            );
-            Ok(key)
-        }
+        Mode::Live => wallet.read_key().map_err(anyhow::Error::msg),
     }
 }
 

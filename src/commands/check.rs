@@ -83,17 +83,9 @@ pub(crate) fn check<S: StrategySet>(config: &Config<S>) -> Report {
 
 fn check_keys<S>(config: &Config<S>, report: &mut Report) {
     for (index, wallet) in config.wallets.iter().enumerate() {
-        let found = match (config.mode, &wallet.key) {
-            (Mode::DryRun, _) => Ok("not needed in dry-run".to_owned()),
-            (Mode::Live, None) => Err("no key is named".to_owned()),
-            (Mode::Live, Some(source)) => source.read().and_then(|key| {
-                if key.address() == wallet.address {
-                    Ok(format!("{} is the key of {}", source.variable(), wallet.address))
-                } else {
-                    let (name, other) = (source.variable(), key.address());
-                    Err(format!("{name} is the key of {other}, not of {}", wallet.address))
-                }
-            }),
+        let found = match config.mode {
+            Mode::DryRun => Ok("not needed in dry-run".to_owned()),
+            Mode::Live => wallet.read_key().map(|key| format!("is the key of {}", key.address())),
         };
         report.note(format!("key {index}"), found);
     }

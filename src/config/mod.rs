@@ -15,6 +15,7 @@ use alloy_primitives::Address;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::limits::{BASE_TOKENS_MAX, FACTORIES_MAX, POOLS_MAX, WALLETS_MAX};
 use gannet_engine::risk::{Funding, Limits};
+use gannet_engine::sign::WalletKey;
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Wei;
 use gannet_engine::world::Factory;
@@ -69,6 +70,22 @@ pub struct Wallet {
     pub address: Address,
     /// Where its key is; read in live mode only.
     pub key: Option<KeySource>,
+}
+
+impl Wallet {
+    /// Reads the wallet's key.
+    ///
+    /// # Errors
+    /// When none is named, it cannot be read, or it is another wallet's; never with its value.
+    pub fn read_key(&self) -> Result<WalletKey, String> {
+        let address = self.address;
+        let source = self.key.as_ref().ok_or_else(|| format!("no key is named for {address}"))?;
+        let key = source.read()?;
+        if key.address() == address {
+            return Ok(key);
+        }
+        Err(format!("{} is the key of {}, not of {address}", source.variable(), key.address()))
+    }
 }
 
 /// A factory with its name.
