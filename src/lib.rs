@@ -34,6 +34,7 @@ mod run;
 mod runtime;
 mod scribe;
 mod snapshot;
+mod state;
 mod submit;
 mod summary;
 

@@ -259,6 +259,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             }
         }
         self.engine.queries.clear();
+        if !self.engine.finality.closed.is_empty() {
+            self.port.keep(&mut self.engine);
+        }
         for note in self.engine.notes.iter() {
             self.scribe.take(note);
         }

@@ -8,24 +8,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
 use anyhow::{Context, Result};
 use gannet_engine::flight::{Flight, Outcome, Settlement};
-use gannet_engine::ids::StrategyId;
-use gannet_engine::note::Note;
+use gannet_engine::ids::{StrategyId, WalletId};
+use gannet_engine::note::{Alert, Note};
 use gannet_engine::plan::Plan;
+use gannet_engine::units::Wei;
 use gannet_engine::world::World;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde_json::{Value, json};
 
-use crate::config::in_ether;
+use crate::config::{Wallet, in_ether};
 
 /// Notes on their way; a full ring is counted, never waited for.
 const RING: usize = 1 << 13;
 /// How often the scribe looks for notes.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often the state is written out to the disk.
+const SYNC: Duration = Duration::from_secs(1);
 
 /// What the scribe calls things.
 #[derive(Debug)]
@@ -33,13 +36,19 @@ pub(crate) struct Names {
     strategies: &'static [&'static str],
     pools: Vec<Address>,
     tokens: Vec<Address>,
+    wallets: Vec<Address>,
 }
 
 impl Names {
-    pub(crate) fn of(world: &World, strategies: &'static [&'static str]) -> Self {
+    pub(crate) fn of(
+        world: &World,
+        strategies: &'static [&'static str],
+        wallets: &[Wallet],
+    ) -> Self {
         let pools = world.pools.ids().iter().map(|id| world.pools.get(*id).address).collect();
         let tokens = world.tokens.iter().map(|(_, token)| token.address).collect();
-        Self { strategies, pools, tokens }
+        let wallets = wallets.iter().map(|wallet| wallet.address).collect();
+        Self { strategies, pools, tokens, wallets }
     }
 
     pub(crate) fn pools(&self) -> &[Address] {
@@ -87,7 +96,8 @@ pub(crate) struct Scribe {
 }
 
 impl Scribe {
-    pub(crate) fn start(names: Names, journal: Option<&Path>) -> Result<Self> {
+    /// Starts the thread. `state` is written out to the disk every second.
+    pub(crate) fn start(names: Names, journal: Option<&Path>, state: Option<File>) -> Result<Self> {
         let (ring, notes) = RingBuffer::new(RING);
         let journal = journal
             .map(|path| {
@@ -98,6 +108,7 @@ impl Scribe {
             .map(BufWriter::new);
         let is_over = Arc::new(AtomicBool::new(false));
         let mut desk = Desk { names, notes, journal, is_failing: false, was_fresh: false };
+        let mut synced_at = Instant::now();
         let over = Arc::clone(&is_over);
         let thread = std::thread::Builder::new()
             .name("gannet-scribe".to_owned())
@@ -105,6 +116,11 @@ impl Scribe {
                 // Read before the last look, so that nothing pushed before it is left.
                 while !over.load(Ordering::Acquire) {
                     desk.work();
+                    if let Some(state) = state.as_ref().filter(|_| synced_at.elapsed() > SYNC) {
+                        synced_at = Instant::now();
+                        // What the hot thread cannot write it tells itself.
+                        drop(state.sync_data());
+                    }
                     std::thread::sleep(LOOK);
                 }
                 desk.work();
@@ -190,9 +206,19 @@ impl Desk {
                 "plan": self.names.plan(&flight.admitted.plan),
             }),
             Note::Settled(flight, end) => self.outcome(flight, end),
-            Note::Refused { ticket, code } => {
-                json!({ "kind": "refused", "ticket": ticket, "code": code })
+            Note::Reversed(flight, end) => {
+                let mut line = self.outcome(flight, end);
+                line["kind"] = "reversed".into();
+                line
             }
+            Note::Cancelling { flight, hash } => json!({
+                "kind": "cancelling", "hash": flight.hash, "by": hash,
+                "wallet": flight.admitted.wallet.0, "nonce": flight.admitted.nonce,
+            }),
+            Note::Alert(alert) => self.alert(alert),
+            Note::Refused { attempt, code } => json!({
+                "kind": "refused", "ticket": attempt.ticket, "attempt": attempt.number, "code": code,
+            }),
             Note::Sealed { number, hash, next_base_fee, touched } => json!({
                 "kind": "sealed", "number": number.0, "hash": hash,
                 "next_base_fee": next_base_fee.0.to_string(), "touched": touched,
@@ -201,6 +227,70 @@ impl Desk {
                 let reasons: Vec<_> = freshness.reasons().map(|why| why.name()).collect();
                 json!({ "kind": "freshness", "stale": reasons, "at_ns": at.0 })
             }
+        }
+    }
+
+    fn wallet(&self, id: WalletId) -> Address {
+        self.names.wallets.get(id.index()).copied().unwrap_or_default()
+    }
+
+    fn alert(&self, alert: &Alert) -> Value {
+        let mut line = match *alert {
+            Alert::WalletLow { wallet, balance, needed } => json!({
+                "wallet": self.wallet(wallet), "balance": balance.0.to_string(),
+                "needed": needed.0.to_string(),
+            }),
+            Alert::WalletFunded { wallet, balance } => {
+                json!({ "wallet": self.wallet(wallet), "balance": balance.0.to_string() })
+            }
+            Alert::WalletShared { wallet, nonce } | Alert::Stuck { wallet, nonce } => {
+                json!({ "wallet": self.wallet(wallet), "nonce": nonce })
+            }
+            Alert::LossPerDay { lost } => json!({ "lost": lost.0.to_string() }),
+            Alert::RevertsPause | Alert::RevertsPauseOver => json!({}),
+        };
+        line["kind"] = "alert".into();
+        line["what"] = alert.name().into();
+        line
+    }
+
+    fn log_alert(&self, alert: &Alert) {
+        let ether = |wei: Wei| in_ether(i128::try_from(wei.0).unwrap_or(i128::MAX));
+        match *alert {
+            Alert::WalletLow { wallet, balance, needed } => {
+                let (wallet, balance, needed) =
+                    (self.wallet(wallet), ether(balance), ether(needed));
+                tracing::warn!(
+                    %wallet, balance, needed,
+                    "this wallet cannot pay a trade's gas and pauses: send it native tokens"
+                );
+            }
+            Alert::WalletFunded { wallet, balance } => {
+                let (wallet, balance) = (self.wallet(wallet), ether(balance));
+                tracing::info!(%wallet, balance, "this wallet can pay again");
+            }
+            Alert::WalletShared { wallet, nonce } => {
+                let wallet = self.wallet(wallet);
+                tracing::warn!(
+                    %wallet, nonce,
+                    "somebody else uses this wallet: a transaction that is not ours was mined"
+                );
+            }
+            Alert::Stuck { wallet, nonce } => {
+                let wallet = self.wallet(wallet);
+                tracing::warn!(
+                    %wallet, nonce,
+                    "a transaction is neither mined nor taken back: its wallet waits for it"
+                );
+            }
+            Alert::RevertsPause => tracing::warn!(
+                "too many submissions in a row reverted: trading pauses for risk.reverts_pause_s"
+            ),
+            Alert::RevertsPauseOver => tracing::info!("the pause after reverts is over: trading"),
+            Alert::LossPerDay { lost } => tracing::warn!(
+                lost = ether(lost),
+                "what may be lost in a day is used up: no trades until the chain's next day (UTC)"
+            ),
         }
     }
 
@@ -232,6 +322,16 @@ impl Desk {
                 let strategy = self.names.strategy(plan.strategy);
                 tracing::trace!(strategy, reason = reason.name(), "rejected");
             }
+            Note::Reversed(flight, end) => {
+                let strategy = self.names.strategy(flight.admitted.plan.strategy);
+                let was = end.outcome.name();
+                tracing::warn!(strategy, hash = %flight.hash, was, "a reorg took this back");
+            }
+            Note::Cancelling { flight, hash } => {
+                let strategy = self.names.strategy(flight.admitted.plan.strategy);
+                tracing::info!(strategy, hash = %flight.hash, by = %hash, "taking back");
+            }
+            Note::Alert(alert) => self.log_alert(alert),
             Note::Refused { code, .. } => {
                 tracing::warn!(code, "the node answers a submission with an error");
             }
@@ -264,6 +364,7 @@ impl Desk {
                 tracing::info!(strategy, hash = %flight.hash, hops, gained, gas, behind, outcome);
             }
             Outcome::Reverted
+            | Outcome::Cancelled
             | Outcome::Replaced
             | Outcome::Dropped
             | Outcome::Refused

@@ -3,14 +3,17 @@
 //!
 //! Temperature: hot.
 
+use gannet_engine::flight::Flight;
 use gannet_engine::limits::OWN_TX_BYTES_MAX;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
+use gannet_engine::pipeline::Engine;
 use gannet_engine::query::sent_id;
 use gannet_engine::wire::hex;
 
 use crate::clock::Monotonic;
 use crate::feed::wire::Sender;
 use crate::latency::Latency;
+use crate::state::State;
 
 /// Longest request: the raw bytes in hex, and the JSON around them.
 const REQUEST_BYTES_MAX: usize = 2 * OWN_TX_BYTES_MAX + 128;
@@ -27,6 +30,9 @@ pub(crate) trait Port {
 
     /// Times of what was submitted.
     fn latency(&self) -> &Latency;
+
+    /// Writes down what became final.
+    fn keep<S>(&mut self, engine: &mut Engine<S>);
 }
 
 /// Sends to the node.
@@ -35,12 +41,13 @@ pub(crate) struct LivePort {
     clock: Monotonic,
     latency: Latency,
     request: Vec<u8>,
+    state: State,
 }
 
 impl LivePort {
-    pub(crate) fn new(clock: Monotonic) -> Self {
+    pub(crate) fn new(clock: Monotonic, state: State) -> Self {
         let request = Vec::with_capacity(REQUEST_BYTES_MAX);
-        Self { clock, latency: Latency::new(), request }
+        Self { clock, latency: Latency::new(), request, state }
     }
 }
 
@@ -54,6 +61,10 @@ impl Port for LivePort {
     fn latency(&self) -> &Latency {
         &self.latency
     }
+
+    fn keep<S>(&mut self, engine: &mut Engine<S>) {
+        self.state.checkpoint(engine);
+    }
 }
 
 /// The live outbox of one input.
@@ -66,9 +77,16 @@ pub(crate) struct Live<'a> {
 impl Outbox for Live<'_> {
     const SETTLES: Settles = Settles::ByReceipt;
 
-    fn submit(&mut self, tx: &SignedTx<'_>, stamps: &Stamps) -> Result<(), Unsent> {
+    fn submit(
+        &mut self,
+        tx: &SignedTx<'_>,
+        flight: &Flight,
+        stamps: &Stamps,
+    ) -> Result<(), Unsent> {
         let Some(sender) = &mut self.sender else { return Err(Unsent::LinkDown) };
         write_request(tx, &mut self.port.request).ok_or(Unsent::LinkDown)?;
+        // Before it leaves: whatever happens next, its nonce is known to have been used.
+        self.port.state.record(flight).map_err(|_told| Unsent::NotRecorded)?;
         // A broken connection is noticed by the read that follows; nothing was sent either way.
         sender.send(&self.port.request).map_err(|_broken| Unsent::LinkDown)?;
         self.port.latency.record(stamps, self.port.clock.now());
@@ -81,7 +99,7 @@ fn write_request(tx: &SignedTx<'_>, out: &mut Vec<u8>) -> Option<()> {
     out.clear();
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     let mut digits = [0; 20];
-    out.extend_from_slice(decimal(sent_id(tx.ticket), &mut digits));
+    out.extend_from_slice(decimal(sent_id(tx.attempt), &mut digits));
     out.extend_from_slice(br#","method":"eth_sendRawTransaction","params":[""#);
     let start = out.len();
     out.resize(start + 2 + 2 * tx.raw.len(), 0);
@@ -127,12 +145,21 @@ impl Port for Ledger {
     fn latency(&self) -> &Latency {
         &self.latency
     }
+
+    fn keep<S>(&mut self, engine: &mut Engine<S>) {
+        engine.finality.closed.clear();
+    }
 }
 
 impl Outbox for &mut Ledger {
     const SETTLES: Settles = Settles::ByReplay;
 
-    fn submit(&mut self, _tx: &SignedTx<'_>, stamps: &Stamps) -> Result<(), Unsent> {
+    fn submit(
+        &mut self,
+        _tx: &SignedTx<'_>,
+        _flight: &Flight,
+        stamps: &Stamps,
+    ) -> Result<(), Unsent> {
         self.latency.record(stamps, self.clock.now());
         Ok(())
     }
@@ -141,18 +168,19 @@ impl Outbox for &mut Ledger {
 #[cfg(test)]
 mod tests {
     use alloy_primitives::B256;
-    use gannet_engine::ids::WalletId;
+    use gannet_engine::flight::Attempt;
 
     use super::*;
 
     #[test]
     fn a_request_is_json_with_the_raw_bytes_in_hex() {
         let raw: Vec<u8> = (0..=255).collect();
-        let tx = SignedTx { raw: &raw, hash: B256::ZERO, ticket: 77, wallet: WalletId(0) };
+        let attempt = Attempt { ticket: 77, number: 0 };
+        let tx = SignedTx { raw: &raw, hash: B256::ZERO, attempt };
         let mut out = Vec::with_capacity(REQUEST_BYTES_MAX);
         write_request(&tx, &mut out).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        assert_eq!(json["id"].as_u64(), Some(sent_id(77)));
+        assert_eq!(json["id"].as_u64(), Some(sent_id(attempt)));
         assert_eq!(json["method"], "eth_sendRawTransaction");
         assert_eq!(json["params"][0], alloy_primitives::hex::encode_prefixed(&raw));
     }

@@ -6,11 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use alloy_primitives::Address;
-use gannet_engine::books::{self, Line};
-use gannet_engine::limits::BASE_TOKENS_MAX;
+use gannet_engine::books::{self, Books, Line};
 use gannet_engine::pipeline::Engine;
 use gannet_engine::risk::Reject;
-use gannet_engine::units::Wei;
 use serde::{Serialize, Serializer};
 
 use crate::config::{Mode, in_ether};
@@ -48,6 +46,8 @@ pub struct Totals {
     pub reverted: u64,
     /// Replaced, dropped, refused or never sent.
     pub lost: u64,
+    /// Taken back by a transfer of nothing with the same nonce.
+    pub cancelled: u64,
     /// Landed in the same block right behind the transaction that they followed.
     pub backruns_behind_target: u64,
     /// The books: in wei, net of gas and tips; other base tokens at their exit price now.
@@ -72,6 +72,9 @@ pub struct Summary {
     /// All strategies together.
     #[serde(flatten)]
     pub totals: Totals,
+    /// The same over all runs with this state, as far as it is final, and this run's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Totals>,
     /// Each strategy.
     pub by_strategy: BTreeMap<&'static str, Totals>,
     /// What came in of each base token, in its smallest unit, before gas.
@@ -91,6 +94,8 @@ pub struct Summary {
     pub pending_swaps: u64,
     /// Submissions whose end was not known when the run ended.
     pub in_flight: usize,
+    /// Submissions that were mined, in blocks that are not final yet.
+    pub not_final: usize,
     /// Reorgs followed.
     pub reorgs: u64,
     /// Whether the world was up to date at the end.
@@ -101,6 +106,7 @@ impl Summary {
     /// Sums up what an engine has done.
     pub(crate) fn of<S>(
         engine: &Engine<S>,
+        before: &Books,
         names: &'static [&'static str],
         mode: Mode,
         latency: &Latency,
@@ -111,6 +117,7 @@ impl Summary {
             let totals = Totals {
                 opportunities: line.opportunities,
                 lost: line.lost,
+                cancelled: line.cancelled,
                 expected_wei: line.expected_wei,
                 ..Totals::default()
             };
@@ -131,10 +138,12 @@ impl Summary {
                 }
             }
         };
-        let lines = engine.books.lines();
+        let (now, then) = (engine.books.lines(), before.lines());
+        let lines: Vec<Line> = now.iter().zip(then).map(|(now, then)| now.since(then)).collect();
         let by_strategy =
-            names.iter().zip(lines).map(|(name, line)| (*name, totals_of(line))).collect();
-        let all = lines.iter().fold(Line::default(), |sum, line| add(&sum, line));
+            names.iter().zip(&lines).map(|(name, line)| (*name, totals_of(line))).collect();
+        let sum = |lines: &[Line]| lines.iter().fold(Line::default(), |sum, line| sum.plus(line));
+        let all = sum(&lines);
         let base_token_deltas = world
             .bases
             .iter()
@@ -152,6 +161,7 @@ impl Summary {
                 Mode::DryRun => "dry-run",
             },
             totals: totals_of(&all),
+            lifetime: (mode == Mode::Live).then(|| totals_of(&sum(now))),
             by_strategy,
             base_token_deltas,
             rejected,
@@ -161,30 +171,10 @@ impl Summary {
             heads: engine.tally.heads,
             pending_swaps: engine.tally.pending.iter().sum(),
             in_flight: engine.flights.count(),
+            not_final: engine.finality.settled().len(),
             reorgs: world.reorgs().0,
             is_fresh: world.freshness().is_fresh(),
         }
-    }
-}
-
-fn add(sum: &Line, line: &Line) -> Line {
-    let mut gained = [0; BASE_TOKENS_MAX];
-    for (place, (left, right)) in gained.iter_mut().zip(sum.gained.iter().zip(&line.gained)) {
-        *place = left.saturating_add(*right);
-    }
-    Line {
-        opportunities: sum.opportunities + line.opportunities,
-        sent: sum.sent + line.sent,
-        landed: sum.landed + line.landed,
-        reverted: sum.reverted + line.reverted,
-        lost: sum.lost + line.lost,
-        behind_target: sum.behind_target + line.behind_target,
-        won: sum.won + line.won,
-        contested: sum.contested + line.contested,
-        vanished: sum.vanished + line.vanished,
-        gained,
-        gas_paid: Wei(sum.gas_paid.0.saturating_add(line.gas_paid.0)),
-        expected_wei: sum.expected_wei.saturating_add(line.expected_wei),
     }
 }
 
@@ -198,6 +188,16 @@ impl fmt::Display for Summary {
         }
         if self.in_flight > 0 {
             writeln!(out, "  {} submissions were still in flight", self.in_flight)?;
+        }
+        if let Some(lifetime) = &self.lifetime
+            && lifetime.sent > self.totals.sent
+        {
+            let (landed, reverted) = (lifetime.landed, lifetime.reverted);
+            let profit = in_ether(lifetime.profit_wei);
+            writeln!(
+                out,
+                "  with earlier runs: {landed} landed, {reverted} reverted, {profit} ETH"
+            )?;
         }
         if !self.rejected.is_empty() {
             let rejected: Vec<String> =

@@ -11,7 +11,7 @@ use crate::decode::receipt::quantity;
 use crate::decode::swap;
 use crate::input::{Command, Happening, Source};
 use crate::mempool::{News, Target};
-use crate::note::Note;
+use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::{Change, Engine};
 use crate::plan::Follow;
@@ -76,15 +76,23 @@ impl<S: StrategySet> Engine<S> {
         match what {
             Happening::Frame { .. } => {}
             Happening::Truncated { source } => self.apply_truncated(source),
-            Happening::Tick => self.world.on_tick(at, self.silent_after_ns, &mut self.queries),
+            Happening::Tick => self.apply_tick(at),
             Happening::Link { source, is_up } => self.apply_link(source, is_up),
             Happening::Command(Command::Drain) => self.risk.is_draining = true,
             Happening::Command(Command::Reload(reloaded)) => {
                 self.world.reload(&reloaded.anchor, &reloaded.reserves);
+                self.review_settled(true);
                 self.queries.ask(Query::LatestHead);
             }
         }
         Change::None
+    }
+
+    fn apply_tick(&mut self, at: Nanos) {
+        self.world.on_tick(at, self.silent_after_ns, &mut self.queries);
+        if self.risk.guard.on_time(at) {
+            self.notes.add(Note::Alert(Alert::RevertsPauseOver));
+        }
     }
 
     fn apply_truncated(&mut self, source: Source) {
@@ -179,17 +187,15 @@ impl<S: StrategySet> Engine<S> {
         result: Value<'_>,
     ) -> Result<(), DecodeError> {
         match answers {
-            Answers::Receipt(ticket) => self.on_receipt(ticket, result)?,
-            Answers::Known(ticket) => self.on_known(ticket, result == Value::Null),
+            Answers::Receipt(attempt) => self.on_receipt(attempt, result)?,
+            Answers::Known(attempt) => self.on_known(attempt, result == Value::Null),
+            Answers::Followed(ticket) => self.on_followed(ticket, result == Value::Null),
             Answers::Nonce(wallet) => {
                 let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);
                 self.on_nonce(wallet, nonce);
             }
             Answers::Balance(wallet) => {
-                let balance = Wei(quantity(result)?);
-                if let Some(wallet) = self.risk.wallets.get_mut(wallet.index()) {
-                    wallet.balance = balance;
-                }
+                self.on_balance(wallet, Wei(quantity(result)?));
             }
             Answers::Holding(rank) => {
                 let held = quantity(result)?;
@@ -226,9 +232,9 @@ impl<S: StrategySet> Engine<S> {
 
     fn apply_reply_error(&mut self, answers: Answers, code: i64) {
         self.tally.reply_errors += 1;
-        if let Answers::Sent(ticket) = answers {
-            self.notes.add(Note::Refused { ticket, code });
-            self.on_refused(ticket);
+        if let Answers::Sent(attempt) = answers {
+            self.notes.add(Note::Refused { attempt, code });
+            self.on_refused(attempt);
         }
     }
 
@@ -265,7 +271,11 @@ impl<S: StrategySet> Engine<S> {
             next_base_fee: tip.next_base_fee,
             touched,
         });
+        self.risk.guard.on_block(tip.timestamp);
+        self.finality.guard.on_block(tip.timestamp);
+        self.review_settled(false);
         self.settle_block::<O>();
+        self.ask_for_waiting_wallets();
         self.world.clear_included();
     }
 
@@ -289,6 +299,7 @@ impl<S: StrategySet> Engine<S> {
         let news = self.mempool.announce(&follow_of(tx), tx.from, tx.nonce);
         if let News::Replaces(old) = news {
             self.waiting.forget(|hash| *hash == old);
+            self.on_target_gone(&old);
         }
         let Some(target) = target else {
             self.tally.pending_other += 1;

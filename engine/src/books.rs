@@ -28,6 +28,8 @@ pub struct Line {
     pub reverted: u64,
     /// Replaced, dropped, refused or never sent.
     pub lost: u64,
+    /// Taken back.
+    pub cancelled: u64,
     /// Landed right behind the transaction that they followed.
     pub behind_target: u64,
     /// Dry-run: would have paid.
@@ -89,18 +91,76 @@ impl Books {
         if let Some(gained) = rank.and_then(|rank| line.gained.get_mut(rank)) {
             *gained = gained.saturating_add(end.gained);
         }
-        match end.outcome {
-            Outcome::Landed => {
-                line.landed += 1;
-                line.expected_wei = line.expected_wei.saturating_add(flight.admitted.net_wei.0);
-            }
-            Outcome::Reverted => line.reverted += 1,
+        if end.outcome == Outcome::Landed {
+            line.expected_wei = line.expected_wei.saturating_add(flight.admitted.net_wei.0);
+        }
+        *line.count_of(end.outcome) += 1;
+    }
+
+    /// Takes an entry back: a reorg left the block.
+    pub fn reverse(&mut self, flight: &Flight, end: &Settlement, rank: Option<usize>) {
+        let line = self.line_mut(flight.admitted.plan.strategy);
+        line.gas_paid = line.gas_paid.less(end.gas_paid()).unwrap_or_default();
+        line.behind_target -= u64::from(end.is_behind_target).min(line.behind_target);
+        if let Some(gained) = rank.and_then(|rank| line.gained.get_mut(rank)) {
+            *gained = gained.saturating_sub(end.gained);
+        }
+        if end.outcome == Outcome::Landed {
+            line.expected_wei = line.expected_wei.saturating_sub(flight.admitted.net_wei.0);
+        }
+        let count = line.count_of(end.outcome);
+        *count = count.saturating_sub(1);
+    }
+}
+
+impl Line {
+    /// This line and another.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.with(other, u64::saturating_add, u128::saturating_add, i128::saturating_add)
+    }
+
+    /// What was added to this line since it was `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        self.with(before, u64::saturating_sub, u128::saturating_sub, i128::saturating_sub)
+    }
+
+    fn with(
+        &self,
+        other: &Self,
+        count: fn(u64, u64) -> u64,
+        wei: fn(u128, u128) -> u128,
+        gained: fn(i128, i128) -> i128,
+    ) -> Self {
+        Self {
+            opportunities: count(self.opportunities, other.opportunities),
+            sent: count(self.sent, other.sent),
+            landed: count(self.landed, other.landed),
+            reverted: count(self.reverted, other.reverted),
+            lost: count(self.lost, other.lost),
+            cancelled: count(self.cancelled, other.cancelled),
+            behind_target: count(self.behind_target, other.behind_target),
+            won: count(self.won, other.won),
+            contested: count(self.contested, other.contested),
+            vanished: count(self.vanished, other.vanished),
+            gained: core::array::from_fn(|rank| gained(self.gained[rank], other.gained[rank])),
+            gas_paid: Wei(wei(self.gas_paid.0, other.gas_paid.0)),
+            expected_wei: wei(self.expected_wei, other.expected_wei),
+        }
+    }
+
+    const fn count_of(&mut self, outcome: Outcome) -> &mut u64 {
+        match outcome {
+            Outcome::Landed => &mut self.landed,
+            Outcome::Reverted => &mut self.reverted,
+            Outcome::Cancelled => &mut self.cancelled,
             Outcome::Replaced | Outcome::Dropped | Outcome::Refused | Outcome::Unsent => {
-                line.lost += 1;
+                &mut self.lost
             }
-            Outcome::Won => line.won += 1,
-            Outcome::Contested => line.contested += 1,
-            Outcome::Vanished | Outcome::TargetMissing => line.vanished += 1,
+            Outcome::Won => &mut self.won,
+            Outcome::Contested => &mut self.contested,
+            Outcome::Vanished | Outcome::TargetMissing => &mut self.vanished,
         }
     }
 }

@@ -1,13 +1,15 @@
-//! Submissions on their way: what each one is, what it blocks, and how it ended.
+//! Submissions on their way: what each one is, what it blocks, how it is taken back, and how it
+//! ended.
 //!
 //! Temperature: hot.
 
 use alloy_primitives::B256;
 
 use crate::ids::WalletId;
-use crate::limits::FLIGHTS_MAX;
+use crate::limits::{CANCELS_MAX, FLIGHTS_MAX};
 use crate::plan::Plan;
 use crate::units::{BlockNumber, Gas, Wei};
+use crate::world::BlockRef;
 
 /// What a submission offers for its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Admitted {
     pub net_wei: Wei,
     /// What a unit of gas costs if it lands in the next block.
     pub gas_price: Wei,
+    /// What it can lose: what a revert costs in the dearest block in which it may land.
+    pub stake: Wei,
     /// Whether the last pool lends the input (a flash swap) or the executor's own funds pay it.
     pub is_flash: bool,
 }
@@ -49,7 +53,9 @@ pub enum Outcome {
     Landed,
     /// Mined, and reverted.
     Reverted,
-    /// Another transaction took its nonce.
+    /// Taken back: a transfer of nothing took its nonce.
+    Cancelled,
+    /// Another transaction, which was not ours, took its nonce.
     Replaced,
     /// The node forgot it.
     Dropped,
@@ -69,11 +75,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether it was never mined, and nothing was paid for it.
+    /// Whether it was never mined: its opportunity was not taken.
     #[must_use]
     pub const fn is_lost(self) -> bool {
         match self {
-            Self::Replaced | Self::Dropped | Self::Refused | Self::Unsent => true,
+            Self::Cancelled | Self::Replaced | Self::Dropped | Self::Refused | Self::Unsent => true,
             Self::Landed
             | Self::Reverted
             | Self::Won
@@ -89,6 +95,7 @@ impl Outcome {
         match self {
             Self::Landed => "landed",
             Self::Reverted => "reverted",
+            Self::Cancelled => "cancelled",
             Self::Replaced => "replaced",
             Self::Dropped => "dropped",
             Self::Refused => "refused",
@@ -130,11 +137,74 @@ impl Settlement {
     }
 }
 
+/// One transaction of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The submission.
+    pub ticket: u32,
+    /// 0 for its own transaction; the ones after it take it back.
+    pub number: u8,
+}
+
+/// Attempts to take a submission back: transfers of nothing to oneself with its nonce, each dearer
+/// than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancels {
+    hashes: [B256; CANCELS_MAX],
+    count: u8,
+    /// What the last one offered, also where the node refused it.
+    offered: Option<Fees>,
+}
+
+impl Cancels {
+    /// None yet.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { hashes: [B256::ZERO; CANCELS_MAX], count: 0, offered: None }
+    }
+
+    /// Attempts that were made earlier: the first hashes that are not zero.
+    #[must_use]
+    pub fn made(hashes: [B256; CANCELS_MAX], offered: Option<Fees>) -> Self {
+        let count = hashes.iter().take_while(|hash| !hash.is_zero()).count();
+        Self { hashes, count: u8::try_from(count).unwrap_or(0), offered }
+    }
+
+    /// Adds an attempt. False if there were too many.
+    pub fn add(&mut self, hash: B256, fees: Fees) -> bool {
+        let Some(place) = self.hashes.get_mut(usize::from(self.count)) else { return false };
+        *place = hash;
+        self.count += 1;
+        self.offered = Some(fees);
+        true
+    }
+
+    /// Their hashes.
+    #[must_use]
+    pub fn hashes(&self) -> &[B256] {
+        &self.hashes[..usize::from(self.count).min(CANCELS_MAX)]
+    }
+
+    /// What the last one offered.
+    #[must_use]
+    pub const fn offered(&self) -> Option<Fees> {
+        self.offered
+    }
+
+    /// Whether one more can be made.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        (self.count as usize) < CANCELS_MAX
+    }
+}
+
 /// A submission on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Flight {
-    /// Its number.
+    /// Its number among those on their way.
     pub ticket: u32,
+    /// Its number among all that were ever made, also by earlier runs with the same state.
+    pub serial: u64,
     /// What was signed.
     pub admitted: Admitted,
     /// The transaction's hash.
@@ -150,6 +220,76 @@ pub struct Flight {
     /// Whether a sealed block has logs of it: it blocks nothing any more, and its receipt will say
     /// what it brought.
     pub is_mined: bool,
+    /// Whether it should be taken back: it can no longer do what it was made for.
+    pub is_unwanted: bool,
+    /// Whether an attempt to take it back is due.
+    pub is_due: bool,
+    /// The attempts to take it back.
+    pub cancels: Cancels,
+    /// Which of its transactions had no receipt since the last seal, by number.
+    pub missing: u8,
+}
+
+impl Flight {
+    /// A submission that is about to leave.
+    #[must_use]
+    pub const fn new(admitted: Admitted, hash: B256, first_block: BlockNumber) -> Self {
+        Self {
+            ticket: 0,
+            serial: 0,
+            admitted,
+            hash,
+            first_block,
+            target_place: None,
+            replayed: None,
+            doubt: Doubt::None,
+            is_mined: false,
+            is_unwanted: false,
+            is_due: false,
+            cancels: Cancels::none(),
+            missing: 0,
+        }
+    }
+
+    /// Its transactions: its own, then those that take it back.
+    pub fn attempts(&self) -> impl Iterator<Item = (Attempt, B256)> + '_ {
+        let ticket = self.ticket;
+        let hashes = core::iter::once(&self.hash).chain(self.cancels.hashes());
+        hashes.zip(0..).map(move |(hash, number)| (Attempt { ticket, number }, *hash))
+    }
+
+    /// The transaction that the node should hold: the last one.
+    #[must_use]
+    pub fn last_attempt(&self) -> (Attempt, B256) {
+        let number = self.cancels.count;
+        let hash = self.cancels.hashes().last().copied().unwrap_or(self.hash);
+        (Attempt { ticket: self.ticket, number }, hash)
+    }
+
+    /// Notes that one of its transactions has no receipt; true once none of them has.
+    pub fn misses(&mut self, number: u8) -> bool {
+        self.missing |= 1_u8.checked_shl(u32::from(number)).unwrap_or(0);
+        let all = (1_u8 << (self.cancels.count + 1)).wrapping_sub(1);
+        self.missing & all == all
+    }
+
+    /// As it was when it left, to be followed anew.
+    #[must_use]
+    pub const fn anew(&self) -> Self {
+        let fresh = Self::new(self.admitted, self.hash, self.first_block);
+        Self { serial: self.serial, cancels: self.cancels, ..fresh }
+    }
+}
+
+/// A submission that ended in a block which may still be left by a reorg.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// The submission.
+    pub flight: Flight,
+    /// How it ended.
+    pub end: Settlement,
+    /// Where.
+    pub block: BlockRef,
 }
 
 /// What raised doubt that a submission will be mined. Each is checked before it is believed.
@@ -172,17 +312,19 @@ pub enum Doubt {
 pub struct Flights {
     slots: [Option<Flight>; FLIGHTS_MAX],
     generation: u32,
+    serial: u64,
 }
 
 impl Default for Flights {
     fn default() -> Self {
-        Self { slots: [None; FLIGHTS_MAX], generation: 0 }
+        Self { slots: [None; FLIGHTS_MAX], generation: 0, serial: 0 }
     }
 }
 
 /// A ticket's low bits are its place in the table.
 const SLOT_BITS: u32 = FLIGHTS_MAX.trailing_zeros();
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+const _: () = assert!(CANCELS_MAX < 8, "a submission's transactions are told apart by a byte");
 const _: () = assert!(FLIGHTS_MAX.is_power_of_two(), "a ticket's low bits are its slot");
 
 impl Flights {
@@ -194,9 +336,21 @@ impl Flights {
         Some((self.generation.wrapping_add(1) << SLOT_BITS) | slot)
     }
 
+    /// The highest serial number that was given.
+    #[must_use]
+    pub const fn newest_serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Serial numbers go on after `newest`.
+    pub fn number_from(&mut self, newest: u64) {
+        self.serial = self.serial.max(newest);
+    }
+
     /// Takes off.
-    pub const fn launch(&mut self, flight: Flight) {
+    pub fn launch(&mut self, flight: Flight) {
         self.generation = self.generation.wrapping_add(1);
+        self.serial = self.serial.max(flight.serial);
         self.slots[(flight.ticket & SLOT_MASK) as usize] = Some(flight);
     }
 
@@ -233,6 +387,20 @@ impl Flights {
         self.iter().filter(|flight| !flight.is_mined)
     }
 
+    /// What those that have not ended can lose together.
+    #[must_use]
+    pub fn at_risk(&self) -> Wei {
+        self.iter().fold(Wei(0), |sum, flight| sum.plus(flight.admitted.stake))
+    }
+
+    /// Whether this wallet has one on its way with a later nonce.
+    #[must_use]
+    pub fn has_later(&self, wallet: WalletId, nonce: u64) -> bool {
+        let later =
+            |flight: &Flight| flight.admitted.wallet == wallet && flight.admitted.nonce > nonce;
+        self.unmined().any(later)
+    }
+
     /// Whether this wallet's nonce is taken by one that is on its way.
     #[must_use]
     pub fn uses_wallet(&self, wallet: WalletId) -> bool {
@@ -246,5 +414,65 @@ impl Flights {
             let busy = flight.admitted.plan.legs();
             plan.legs().iter().any(|leg| busy.iter().any(|held| held.pool == leg.pool))
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::ids::{StrategyId, TokenId};
+    use crate::limits::HOPS_MAX;
+    use crate::plan::{Bid, Leg};
+    use crate::units::Bps;
+
+    /// A submission of two swaps through nothing.
+    pub(crate) fn flight() -> Flight {
+        let plan = Plan {
+            strategy: StrategyId(0),
+            legs: [Leg::NONE; HOPS_MAX],
+            leg_count: 2,
+            profit_token: TokenId(0),
+            amount_in: 1,
+            profit: 50,
+            profit_wei: Wei(100),
+            bid: Bid::Share(Bps(0)),
+            last_block: BlockNumber(1),
+        };
+        let fees = Fees { max_fee: Wei(8), priority_fee: Wei(8), gas_limit: Gas(100_000) };
+        let admitted = Admitted {
+            plan,
+            wallet: WalletId(0),
+            nonce: 3,
+            fees,
+            least_profit: 1,
+            net_wei: Wei(1),
+            gas_price: Wei(1),
+            stake: Wei(1),
+            is_flash: true,
+        };
+        Flight::new(admitted, B256::repeat_byte(1), BlockNumber(1))
+    }
+
+    #[test]
+    fn a_submission_is_missing_when_none_of_its_transactions_has_a_receipt() {
+        let mut flight = flight();
+        assert!(flight.misses(0));
+        assert!(flight.cancels.add(B256::repeat_byte(2), flight.admitted.fees));
+        flight.missing = 0;
+        assert!(!flight.misses(1));
+        assert!(flight.misses(0));
+    }
+
+    #[test]
+    fn attempts_to_take_back_are_bounded_and_keep_their_order() {
+        let mut flight = flight();
+        for byte in 2..5 {
+            assert!(flight.cancels.add(B256::repeat_byte(byte), flight.admitted.fees));
+        }
+        assert!(!flight.cancels.add(B256::repeat_byte(9), flight.admitted.fees));
+        assert_eq!(flight.last_attempt(), (Attempt { ticket: 0, number: 3 }, B256::repeat_byte(4)));
+        assert_eq!(flight.attempts().count(), 4);
+        let again = flight.anew();
+        assert_eq!((again.cancels, again.hash), (flight.cancels, flight.hash));
     }
 }

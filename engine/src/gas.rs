@@ -15,6 +15,8 @@ const INTRINSIC: u64 = 21_000;
 const LEG: u64 = 52_200;
 /// A flash swap's callback and its repayment.
 const FLASH: u64 = 3_000;
+/// What a program that reverts uses at most: the dearest revert measured (51,000), and some.
+pub const REVERT: Gas = Gas(60_000);
 /// The limit is this share of the table, in per cent. Refunds come after execution, tokens'
 /// transfers differ, a balance that goes from zero costs 17,100 more, and a pair that was never
 /// traded writes two price accumulators for the first time, which costs 40,000 more.

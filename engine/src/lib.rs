@@ -56,10 +56,12 @@ pub mod strategy;
 
 pub mod flight;
 pub mod gas;
+pub mod guard;
 pub mod risk;
 pub mod sign;
 
 pub mod books;
+pub mod finality;
 pub mod note;
 pub mod outbox;
 pub mod query;
@@ -67,5 +69,6 @@ pub mod query;
 pub mod pipeline;
 
 mod apply;
+mod cancel;
 mod settle;
 mod waiting;

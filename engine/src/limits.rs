@@ -42,10 +42,15 @@ pub const PENDING_QUEUE_MAX: usize = 256;
 
 /// Submissions on their way.
 pub const FLIGHTS_MAX: usize = 64;
+/// Attempts to take one submission back.
+pub const CANCELS_MAX: usize = 3;
+/// Submissions that ended in blocks which are not final yet. Every wallet can have one in each
+/// block of the longest wait for finality.
+pub const SETTLED_MAX: usize = WALLETS_MAX * REORG_BLOCKS_MAX;
 /// Opportunities remembered so that none is taken twice.
 pub const TAKEN_MAX: usize = 1 << 14;
 /// Questions to the node that one input may raise.
-pub const QUERIES_MAX: usize = 256;
+pub const QUERIES_MAX: usize = 512;
 /// Notes to the journal that one input may raise.
 pub const NOTES_MAX: usize = 256;
 

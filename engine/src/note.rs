@@ -3,9 +3,12 @@
 //!
 //! Temperature: hot.
 
+use alloc::vec::Vec;
+
 use alloy_primitives::B256;
 
-use crate::flight::{Flight, Settlement};
+use crate::flight::{Attempt, Flight, Settlement};
+use crate::ids::WalletId;
 use crate::limits::NOTES_MAX;
 use crate::plan::Plan;
 use crate::risk::Reject;
@@ -28,10 +31,19 @@ pub enum Note {
     Submitted(Flight),
     /// A submission ended.
     Settled(Flight, Settlement),
+    /// A reorg took back how a submission ended; it is followed anew.
+    Reversed(Flight, Settlement),
+    /// A submission is being taken back.
+    Cancelling {
+        /// The submission.
+        flight: Flight,
+        /// The transaction that is to take its nonce.
+        hash: B256,
+    },
     /// The node's answer to a submission was an error.
     Refused {
-        /// The submission.
-        ticket: u32,
+        /// The transaction.
+        attempt: Attempt,
         /// The JSON-RPC error code.
         code: i64,
     },
@@ -46,6 +58,8 @@ pub enum Note {
         /// Pools that moved.
         touched: u32,
     },
+    /// Something that a user should look at.
+    Alert(Alert),
     /// Trading was gated or allowed again.
     Freshness {
         /// The reasons that stand now.
@@ -55,27 +69,85 @@ pub enum Note {
     },
 }
 
+/// Something that a user should look at, and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alert {
+    /// A wallet cannot pay the gas of a trade; it pauses.
+    WalletLow {
+        /// The wallet.
+        wallet: WalletId,
+        /// What it has.
+        balance: Wei,
+        /// What it must have to go on.
+        needed: Wei,
+    },
+    /// It can pay again.
+    WalletFunded {
+        /// The wallet.
+        wallet: WalletId,
+        /// What it has.
+        balance: Wei,
+    },
+    /// A transaction that is not ours used the wallet.
+    WalletShared {
+        /// The wallet.
+        wallet: WalletId,
+        /// Its next nonce now.
+        nonce: u64,
+    },
+    /// Too many reverts in a row: trading pauses.
+    RevertsPause,
+    /// That pause is over.
+    RevertsPauseOver,
+    /// What may be lost in a day is lost, or may be by what is on its way.
+    LossPerDay {
+        /// What was lost.
+        lost: Wei,
+    },
+    /// Submissions that can no longer be taken back wait for their nonce to be mined.
+    Stuck {
+        /// The wallet.
+        wallet: WalletId,
+        /// Its nonce.
+        nonce: u64,
+    },
+}
+
+impl Alert {
+    /// The name used in the journal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WalletLow { .. } => "wallet-low",
+            Self::WalletFunded { .. } => "wallet-funded",
+            Self::WalletShared { .. } => "wallet-shared",
+            Self::RevertsPause => "reverts-pause",
+            Self::RevertsPauseOver => "reverts-pause-over",
+            Self::LossPerDay { .. } => "loss-per-day",
+            Self::Stuck { .. } => "stuck",
+        }
+    }
+}
+
 /// The notes of one input.
 #[derive(Debug)]
 pub struct Notes {
-    list: [Option<Note>; NOTES_MAX],
-    count: usize,
+    list: Vec<Note>,
     /// Notes that did not fit, since the start.
     pub dropped: u64,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Self { list: [None; NOTES_MAX], count: 0, dropped: 0 }
+        Self { list: Vec::with_capacity(NOTES_MAX), dropped: 0 }
     }
 }
 
 impl Notes {
     /// Takes a note.
-    pub const fn add(&mut self, note: Note) {
-        if self.count < NOTES_MAX {
-            self.list[self.count] = Some(note);
-            self.count += 1;
+    pub fn add(&mut self, note: Note) {
+        if self.list.len() < NOTES_MAX {
+            self.list.push(note);
         } else {
             self.dropped += 1;
         }
@@ -83,11 +155,11 @@ impl Notes {
 
     /// The notes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Note> {
-        self.list[..self.count].iter().flatten()
+        self.list.iter()
     }
 
     /// Forgets them.
-    pub const fn clear(&mut self) {
-        self.count = 0;
+    pub fn clear(&mut self) {
+        self.list.clear();
     }
 }

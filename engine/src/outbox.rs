@@ -5,7 +5,7 @@
 
 use alloy_primitives::B256;
 
-use crate::ids::WalletId;
+use crate::flight::{Attempt, Flight};
 use crate::units::Nanos;
 
 /// The times at which one input passed the stages of the path.
@@ -30,10 +30,8 @@ pub struct SignedTx<'a> {
     pub raw: &'a [u8],
     /// Their hash.
     pub hash: B256,
-    /// The submission's number; replies come back under it.
-    pub ticket: u32,
-    /// The wallet that signed.
-    pub wallet: WalletId,
+    /// Which transaction of which submission; replies come back under it.
+    pub attempt: Attempt,
 }
 
 /// Why a transaction did not leave.
@@ -42,6 +40,8 @@ pub struct SignedTx<'a> {
 pub enum Unsent {
     /// The connection is down or its buffer is full.
     LinkDown,
+    /// It could not be written down, so that a restart would not know of it.
+    NotRecorded,
 }
 
 /// How the end of a submission is learnt.
@@ -58,11 +58,12 @@ pub trait Outbox {
     /// How the end of a submission is learnt.
     const SETTLES: Settles;
 
-    /// Sends a transaction, without waiting.
+    /// Writes the submission down, then sends this transaction of it, without waiting.
     ///
     /// # Errors
     /// When it did not leave.
-    fn submit(&mut self, tx: &SignedTx<'_>, stamps: &Stamps) -> Result<(), Unsent>;
+    fn submit(&mut self, tx: &SignedTx<'_>, flight: &Flight, stamps: &Stamps)
+    -> Result<(), Unsent>;
 }
 
 /// Reads the time for stamps. Decisions never use it.

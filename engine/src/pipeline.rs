@@ -17,11 +17,13 @@ use alloy_primitives::Address;
 
 use crate::books::Books;
 use crate::decode::{message, swap};
-use crate::flight::{Admitted, Doubt, Flight, Flights, Outcome, Settlement};
+use crate::finality::Finality;
+use crate::flight::{Admitted, Attempt, Flight, Flights, Outcome, Settlement};
+use crate::ids::WalletId;
 use crate::input::{Happening, Input};
 use crate::limits::{PENDING_QUEUE_MAX, RAW_TX_BYTES_MAX};
 use crate::mempool::{Mempool, Target};
-use crate::note::{Note, Notes};
+use crate::note::{Alert, Note, Notes};
 use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
 use crate::plan::Plans;
 use crate::query::Queries;
@@ -45,6 +47,8 @@ pub struct Engine<S> {
     pub flights: Flights,
     /// What came of it.
     pub books: Books,
+    /// What of it a reorg may still take back.
+    pub finality: Finality,
     /// Questions for the node, raised by the last input.
     pub queries: Queries,
     /// Notes for the journal, taken during the last input.
@@ -62,6 +66,10 @@ pub struct Engine<S> {
     pub(crate) silent_after_ns: u64,
     /// Reorgs after which the accounts were asked for again.
     pub(crate) reorgs_seen: u64,
+    /// Whether a submission is due to be taken back.
+    pub(crate) has_due: bool,
+    /// The day on which it was last told that the budget of losses is used.
+    loss_told_on: u64,
     reported: Freshness,
 }
 
@@ -106,6 +114,9 @@ impl<S: StrategySet> Engine<S> {
                     self.on_pending(&target, &mut stamps, clock, outbox);
                 }
             }
+        }
+        if self.has_due {
+            self.cancel_due(&stamps, outbox);
         }
     }
 
@@ -160,29 +171,23 @@ impl<S: StrategySet> Engine<S> {
                 let signed = self.signer.sign(&admitted, &self.world);
                 let (raw, hash) = signed.ok_or(Reject::Unsignable)?;
                 stamps.signed = clock.now();
-                let tx = SignedTx { raw, hash, ticket, wallet: admitted.wallet };
-                let left = outbox.submit(&tx, stamps);
-                Ok((admitted, ticket, hash, left))
+                let flight = Flight::new(admitted, hash, self.world.next_block());
+                let flight = Flight {
+                    ticket,
+                    serial: self.flights.newest_serial().saturating_add(1),
+                    ..flight
+                };
+                let tx = SignedTx { raw, hash, attempt: Attempt { ticket, number: 0 } };
+                let left = outbox.submit(&tx, &flight, stamps);
+                Ok((flight, left))
             });
             self.books.line_mut(plan.strategy).opportunities += u64::from(is_new);
             match sent {
-                Ok((admitted, ticket, hash, left)) => {
-                    let first_block = self.world.next_block();
-                    let flight = Flight {
-                        ticket,
-                        admitted,
-                        hash,
-                        first_block,
-                        target_place: None,
-                        replayed: None,
-                        doubt: Doubt::None,
-                        is_mined: false,
-                    };
-                    self.enter(&flight, left);
-                }
+                Ok((flight, left)) => self.enter(&flight, left),
                 Err(reason) => {
                     self.books.reject(reason);
                     self.notes.add(Note::Rejected { plan, reason, is_new });
+                    self.alert(reason);
                 }
             }
         }
@@ -223,11 +228,31 @@ impl<S: StrategySet> Engine<S> {
             Ok(()) => {
                 let wallet = &mut self.risk.wallets[flight.admitted.wallet.index()];
                 wallet.nonce = flight.admitted.nonce.saturating_add(1);
+                wallet.ours_until = wallet.ours_until.max(wallet.nonce);
                 self.books.line_mut(flight.admitted.plan.strategy).sent += 1;
             }
-            Err(Unsent::LinkDown) => {
-                self.settle(flight.ticket, &Settlement::empty(Outcome::Unsent));
+            Err(Unsent::LinkDown | Unsent::NotRecorded) => {
+                self.settle(flight.ticket, &Settlement::empty(Outcome::Unsent), None);
             }
+        }
+    }
+
+    /// Tells once of what a user should mend.
+    fn alert(&mut self, reason: Reject) {
+        if reason == Reject::WalletEmpty {
+            for (wallet, state) in (0..).map(WalletId).zip(&mut self.risk.wallets) {
+                if let Some(needed) = state.lacks.filter(|_| !state.is_lack_told) {
+                    state.is_lack_told = true;
+                    let balance = state.balance;
+                    self.notes.add(Note::Alert(Alert::WalletLow { wallet, balance, needed }));
+                }
+            }
+        }
+        let is_spent = reason == Reject::LossPerDay;
+        if is_spent && self.loss_told_on != self.risk.guard.losses.day {
+            self.loss_told_on = self.risk.guard.losses.day;
+            let lost = self.risk.guard.losses.today;
+            self.notes.add(Note::Alert(Alert::LossPerDay { lost }));
         }
     }
 
@@ -263,6 +288,7 @@ impl<S: StrategySet> Engine<S> {
             queries: Queries::default(),
             notes: Notes::default(),
             tally: Tally::default(),
+            finality: Finality::new(0),
             owner: None,
             signer,
             mempool: Mempool::default(),
@@ -272,6 +298,8 @@ impl<S: StrategySet> Engine<S> {
             scratch: Scratch::default(),
             silent_after_ns,
             reorgs_seen: 0,
+            has_due: false,
+            loss_told_on: 0,
             reported,
         })
     }

@@ -10,6 +10,7 @@ use core::fmt::{self, Write as _};
 use alloy_primitives::{Address, B256};
 
 use crate::decode::topics::SYNC;
+use crate::flight::Attempt;
 use crate::ids::WalletId;
 use crate::limits::QUERIES_MAX;
 
@@ -34,17 +35,14 @@ pub enum Query {
     /// A pending transaction's body, by hash.
     Transaction(B256),
     /// Our own transaction's receipt.
-    Receipt {
-        /// The submission, by its ticket.
-        ticket: u32,
-        /// Its transaction.
-        hash: B256,
-    },
+    Receipt(Attempt, B256),
     /// Whether the node still knows our own transaction.
-    Known {
+    Known(Attempt, B256),
+    /// Whether the node still knows the transaction that a submission follows.
+    Followed {
         /// The submission, by its ticket.
         ticket: u32,
-        /// Its transaction.
+        /// The transaction that it follows.
         hash: B256,
     },
     /// A wallet's next nonce, counting mined transactions only.
@@ -71,18 +69,20 @@ pub enum Answers {
     BlockLogs(u32),
     /// [`Query::Transaction`].
     Transaction,
-    /// [`Query::Receipt`], with the ticket.
-    Receipt(u32),
-    /// [`Query::Known`], with the ticket.
-    Known(u32),
+    /// [`Query::Receipt`].
+    Receipt(Attempt),
+    /// [`Query::Known`].
+    Known(Attempt),
+    /// [`Query::Followed`], with the ticket.
+    Followed(u32),
     /// [`Query::Nonce`].
     Nonce(WalletId),
     /// [`Query::Balance`].
     Balance(WalletId),
     /// [`Query::Holding`], with the base token's rank.
     Holding(u8),
-    /// A transaction that was sent, with the ticket.
-    Sent(u32),
+    /// A transaction that was sent.
+    Sent(Attempt),
     /// Nothing that this engine asked (subscriptions are the shell's).
     Other,
 }
@@ -97,15 +97,20 @@ const KIND_NONCE: u64 = 6;
 const KIND_BALANCE: u64 = 7;
 const KIND_HOLDING: u64 = 8;
 const KIND_SENT: u64 = 9;
+const KIND_FOLLOWED: u64 = 10;
 
 const fn id(kind: u64, low: u32) -> u64 {
     (kind << KIND_SHIFT) | low as u64
 }
 
-/// The id under which a transaction with this ticket is sent.
+const fn attempt_id(kind: u64, Attempt { ticket, number }: Attempt) -> u64 {
+    id(kind, ticket) | ((number as u64) << 32)
+}
+
+/// The id under which a transaction of ours is sent.
 #[must_use]
-pub const fn sent_id(ticket: u32) -> u64 {
-    id(KIND_SENT, ticket)
+pub const fn sent_id(attempt: Attempt) -> u64 {
+    attempt_id(KIND_SENT, attempt)
 }
 
 impl Answers {
@@ -114,16 +119,18 @@ impl Answers {
     #[expect(clippy::cast_possible_truncation, reason = "the id's low 32 bits are the payload")]
     pub const fn from_id(id: u64) -> Self {
         let low = id as u32;
+        let attempt = Attempt { ticket: low, number: (id >> 32) as u8 };
         match id >> KIND_SHIFT {
             KIND_HEAD => Self::Head,
             KIND_BLOCK_LOGS => Self::BlockLogs(low),
             KIND_TRANSACTION => Self::Transaction,
-            KIND_RECEIPT => Self::Receipt(low),
-            KIND_KNOWN => Self::Known(low),
+            KIND_RECEIPT => Self::Receipt(attempt),
+            KIND_KNOWN => Self::Known(attempt),
             KIND_NONCE => Self::Nonce(WalletId(low as u8)),
             KIND_BALANCE => Self::Balance(WalletId(low as u8)),
             KIND_HOLDING => Self::Holding(low as u8),
-            KIND_SENT => Self::Sent(low),
+            KIND_SENT => Self::Sent(attempt),
+            KIND_FOLLOWED => Self::Followed(low),
             _ => Self::Other,
         }
     }
@@ -137,8 +144,9 @@ impl Query {
             Self::LatestHead | Self::Head(_) => id(KIND_HEAD, 0),
             Self::BlockLogs { open, .. } => id(KIND_BLOCK_LOGS, *open),
             Self::Transaction(_) => id(KIND_TRANSACTION, 0),
-            Self::Receipt { ticket, .. } => id(KIND_RECEIPT, *ticket),
-            Self::Known { ticket, .. } => id(KIND_KNOWN, *ticket),
+            Self::Receipt(attempt, _) => attempt_id(KIND_RECEIPT, *attempt),
+            Self::Known(attempt, _) => attempt_id(KIND_KNOWN, *attempt),
+            Self::Followed { ticket, .. } => id(KIND_FOLLOWED, *ticket),
             Self::Nonce(wallet, _) => id(KIND_NONCE, wallet.0 as u32),
             Self::Balance(wallet, _) => id(KIND_BALANCE, wallet.0 as u32),
             Self::Holding { rank, .. } => id(KIND_HOLDING, *rank as u32),
@@ -166,10 +174,10 @@ impl Query {
                 text,
                 r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":["{SYNC}"]}}]"#
             ),
-            Self::Transaction(hash) | Self::Known { hash, .. } => {
+            Self::Transaction(hash) | Self::Known(_, hash) | Self::Followed { hash, .. } => {
                 write!(text, r#""eth_getTransactionByHash","params":["{hash}"]"#)
             }
-            Self::Receipt { hash, .. } => {
+            Self::Receipt(_, hash) => {
                 write!(text, r#""eth_getTransactionReceipt","params":["{hash}"]"#)
             }
             Self::Nonce(_, address) => {
@@ -258,18 +266,20 @@ impl Queries {
 mod tests {
     use super::*;
 
-    fn all() -> [Query; 9] {
+    fn all() -> [Query; 10] {
         let (hash, address) = (B256::repeat_byte(0xab), Address::repeat_byte(0xcd));
+        let attempt = Attempt { ticket: u32::MAX, number: 3 };
         [
             Query::LatestHead,
             Query::Head(hash),
             Query::BlockLogs { block: hash, open: u32::MAX },
             Query::Transaction(hash),
-            Query::Receipt { ticket: 7, hash },
-            Query::Known { ticket: 7, hash },
+            Query::Receipt(attempt, hash),
+            Query::Known(attempt, hash),
             Query::Nonce(WalletId(3), address),
             Query::Balance(WalletId(3), address),
             Query::Holding { rank: 2, token: address, holder: address },
+            Query::Followed { ticket: 7, hash },
         ]
     }
 
@@ -282,6 +292,15 @@ mod tests {
             assert_eq!(json["id"].as_u64(), Some(query.id()), "{json}");
             assert!(query.id() < 1 << 53);
             assert_ne!(Answers::from_id(query.id()), Answers::Other);
+        }
+    }
+
+    #[test]
+    fn an_attempt_comes_back_whole() {
+        for attempt in [Attempt { ticket: u32::MAX, number: 0 }, Attempt { ticket: 0, number: 3 }] {
+            let query = Query::Receipt(attempt, B256::ZERO);
+            assert_eq!(Answers::from_id(query.id()), Answers::Receipt(attempt));
+            assert_eq!(Answers::from_id(sent_id(attempt)), Answers::Sent(attempt));
         }
     }
 

@@ -14,7 +14,8 @@ use alloy_primitives::{Address, U256};
 use hashbrown::HashMap;
 
 use crate::flight::{Admitted, Fees, Flights};
-use crate::gas::GasTable;
+use crate::gas::{GasTable, REVERT};
+use crate::guard::{Guard, GuardLimits};
 use crate::ids::WalletId;
 use crate::limits::{BASE_TOKENS_MAX, TAKEN_MAX};
 use crate::plan::{Bid, Plan};
@@ -32,6 +33,14 @@ pub enum Reject {
     OpenBlock,
     /// The process is ending.
     Draining,
+    /// What an earlier run left behind has not been looked at yet.
+    Resuming,
+    /// Too many submissions in a row reverted.
+    RevertsPause,
+    /// What may land in the next block could lose more than the configured budget.
+    LossPerBlock,
+    /// The day's budget of losses is used, or could be by what is on its way.
+    LossPerDay,
     /// This opportunity was taken, and nobody else has moved its pools since.
     AlreadyTaken,
     /// A pool of it is used by a submission that is on its way.
@@ -58,10 +67,14 @@ pub enum Reject {
 
 impl Reject {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::StaleWorld,
         Self::OpenBlock,
         Self::Draining,
+        Self::Resuming,
+        Self::RevertsPause,
+        Self::LossPerBlock,
+        Self::LossPerDay,
         Self::AlreadyTaken,
         Self::PoolsBusy,
         Self::BelowMinProfit,
@@ -82,6 +95,10 @@ impl Reject {
             Self::StaleWorld => "stale-world",
             Self::OpenBlock => "open-block",
             Self::Draining => "draining",
+            Self::Resuming => "resuming",
+            Self::RevertsPause => "reverts-pause",
+            Self::LossPerBlock => "loss-per-block",
+            Self::LossPerDay => "loss-per-day",
             Self::AlreadyTaken => "already-taken",
             Self::PoolsBusy => "pools-busy",
             Self::BelowMinProfit => "below-min-profit",
@@ -128,13 +145,51 @@ pub struct WalletState {
     pub nonce: u64,
     /// What it can spend on gas.
     pub balance: Wei,
+    /// Its first nonce that is not ours: all below were mined or were used by this bot. A higher
+    /// one on the chain means that somebody else uses the wallet.
+    pub ours_until: u64,
+    /// Something that is not in this bot's state has used the nonces below this one and waits to be
+    /// mined; the wallet waits for it.
+    pub waits_for: u64,
+    /// Next nonce by the chain: all below are mined.
+    pub mined: u64,
+    /// What it lacked for the last trade that it could not pay, if it still lacks it.
+    pub lacks: Option<Wei>,
+    /// Whether that was told.
+    pub is_lack_told: bool,
+}
+
+impl WalletState {
+    /// A wallet as the chain knows it: `mined` and `pending` are its next nonce without and with
+    /// the node's pool.
+    #[must_use]
+    pub const fn new(address: Address, mined: u64, pending: u64, balance: Wei) -> Self {
+        Self {
+            address,
+            nonce: mined,
+            balance,
+            ours_until: mined,
+            waits_for: pending,
+            mined,
+            lacks: None,
+            is_lack_told: false,
+        }
+    }
+}
+
+/// What is remembered of one opportunity.
+#[derive(Clone, Copy, Debug, Default)]
+struct Memento {
+    is_taken: bool,
+    /// Whether the node has refused it once.
+    was_refused: bool,
 }
 
 /// Opportunities that were seen or taken, by a fingerprint of their pools and these pools'
 /// versions.
 #[derive(Debug)]
 struct Memory {
-    fingerprints: HashMap<u64, bool, FixedState>,
+    fingerprints: HashMap<u64, Memento, FixedState>,
     ring: Vec<u64>,
     next: usize,
 }
@@ -159,17 +214,17 @@ impl Memory {
             self.fingerprints.remove(&oldest);
             self.next = self.next.wrapping_add(1) % TAKEN_MAX;
         }
-        self.fingerprints.insert(fingerprint, false);
+        self.fingerprints.insert(fingerprint, Memento::default());
         true
     }
 
     fn is_taken(&self, fingerprint: u64) -> bool {
-        self.fingerprints.get(&fingerprint).copied().unwrap_or(false)
+        self.fingerprints.get(&fingerprint).is_some_and(|held| held.is_taken)
     }
 
-    fn set_taken(&mut self, fingerprint: u64, is_taken: bool) {
+    fn change(&mut self, fingerprint: u64, change: impl FnOnce(&mut Memento)) {
         if let Some(held) = self.fingerprints.get_mut(&fingerprint) {
-            *held = is_taken;
+            change(held);
         }
     }
 }
@@ -185,8 +240,12 @@ pub struct Risk {
     pub holdings: [u128; BASE_TOKENS_MAX],
     /// Gas by number of legs.
     pub gas: GasTable,
+    /// Budgets of losses, and the breaker.
+    pub guard: Guard,
     /// Whether the process is ending.
     pub is_draining: bool,
+    /// Whether submissions of an earlier run have not been looked at yet.
+    pub is_resuming: bool,
     /// Whether a wallet must be able to pay its gas: not in a run that sends nothing.
     pub needs_balance: bool,
     memory: Memory,
@@ -196,13 +255,15 @@ impl Risk {
     /// Risk with these limits and wallets.
     #[must_use]
     #[cold]
-    pub fn new(limits: Limits, wallets: Vec<WalletState>) -> Self {
+    pub fn new(limits: Limits, guard: GuardLimits, wallets: Vec<WalletState>) -> Self {
         Self {
             limits,
             wallets,
             holdings: [0; BASE_TOKENS_MAX],
             gas: GasTable::default(),
+            guard: Guard::new(guard),
             is_draining: false,
+            is_resuming: false,
             needs_balance: true,
             memory: Memory::new(),
         }
@@ -233,23 +294,39 @@ impl Risk {
         if self.memory.is_taken(fingerprint) {
             return (Err(Reject::AlreadyTaken), false);
         }
-        (priced.and_then(|admitted| self.assign_wallet(&admitted, flights)), is_new)
+        let admitted = priced.and_then(|admitted| {
+            self.guard.admit(flights.at_risk(), admitted.stake)?;
+            self.assign_wallet(&admitted, flights)
+        });
+        (admitted, is_new)
     }
 
     /// Remembers that the opportunity was taken.
     pub fn take(&mut self, plan: &Plan, world: &World) {
-        self.memory.set_taken(fingerprint(plan, world), true);
+        self.memory.change(fingerprint(plan, world), |held| held.is_taken = true);
     }
 
     /// A submission ended without having been mined: its opportunity, if it still stands as it
     /// was, may be taken again. It is not counted again.
     pub fn give_back(&mut self, plan: &Plan, world: &World) {
-        self.memory.set_taken(fingerprint(plan, world), false);
+        self.memory.change(fingerprint(plan, world), |held| held.is_taken = false);
+    }
+
+    /// The node refused a submission. Its opportunity may be taken again, but once only: a node
+    /// that refuses twice has a reason that another try does not remove.
+    pub fn refused(&mut self, plan: &Plan, world: &World) {
+        self.memory.change(fingerprint(plan, world), |held| {
+            held.is_taken = held.was_refused;
+            held.was_refused = true;
+        });
     }
 
     const fn gate(&self, world: &World) -> Result<(), Reject> {
         if self.is_draining {
             return Err(Reject::Draining);
+        }
+        if self.is_resuming {
+            return Err(Reject::Resuming);
         }
         if !world.freshness().is_fresh() {
             return Err(Reject::StaleWorld);
@@ -301,6 +378,7 @@ impl Risk {
             least_profit,
             net_wei,
             gas_price: offer.expected,
+            stake: offer.worst.times_gas(REVERT),
             is_flash,
         })
     }
@@ -316,16 +394,21 @@ impl Risk {
         }
     }
 
-    fn assign_wallet(&self, admitted: &Admitted, flights: &Flights) -> Result<Admitted, Reject> {
+    fn assign_wallet(
+        &mut self,
+        admitted: &Admitted,
+        flights: &Flights,
+    ) -> Result<Admitted, Reject> {
         let most = admitted.fees.max_fee.times_gas(admitted.fees.gas_limit);
         let mut reject = Reject::NonceBusy;
-        for (index, wallet) in self.wallets.iter().enumerate() {
+        for (index, wallet) in self.wallets.iter_mut().enumerate() {
             let Ok(index) = u8::try_from(index) else { break };
             let id = WalletId(index);
-            if flights.uses_wallet(id) {
+            if flights.uses_wallet(id) || wallet.mined < wallet.waits_for {
                 continue;
             }
             if self.needs_balance && wallet.balance < most {
+                wallet.lacks = Some(most);
                 reject = Reject::WalletEmpty;
                 continue;
             }

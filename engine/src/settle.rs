@@ -7,20 +7,25 @@
 //!
 //! Temperature: warm.
 
+use alloy_primitives::B256;
+
+use crate::cancel::unwant;
 use crate::decode::DecodeError;
 use crate::decode::receipt::{Account, Receipt};
-use crate::flight::{Admitted, Doubt, Flight, Flights, Outcome, Settlement};
+use crate::finality::ask_for_receipts;
+use crate::flight::{Admitted, Attempt, Doubt, Flight, Flights, Outcome, Settled, Settlement};
 use crate::ids::WalletId;
 use crate::limits::FLIGHTS_MAX;
-use crate::note::Note;
+use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::Engine;
 use crate::plan::Plan;
 use crate::query::Query;
 use crate::strategy::StrategySet;
+use crate::units::{BlockNumber, Wei};
 use crate::wire::json::Value;
-use crate::world::World;
 use crate::world::follow::Included;
+use crate::world::{BlockRef, World};
 
 /// The tickets of all submissions, so that the table may change while they are walked.
 fn tickets(flights: &Flights) -> ([u32; FLIGHTS_MAX], usize) {
@@ -46,13 +51,23 @@ impl<S: StrategySet> Engine<S> {
             }
         }
         match O::SETTLES {
-            Settles::ByReceipt => {
-                for flight in self.flights.iter() {
-                    let (ticket, hash) = (flight.ticket, flight.hash);
-                    self.queries.ask(Query::Receipt { ticket, hash });
-                }
-            }
+            Settles::ByReceipt => self.ask_for_ends(),
             Settles::ByReplay => self.settle_by_replay(),
+        }
+    }
+
+    /// Asks how each submission ended, and whether what it follows is still there.
+    fn ask_for_ends(&mut self) {
+        for flight in self.flights.iter_mut() {
+            flight.missing = 0;
+            ask_for_receipts(flight, &mut self.queries);
+            if let Some(follow) = flight.admitted.plan.follows()
+                && flight.target_place.is_none()
+                && !flight.is_unwanted
+            {
+                let (ticket, hash) = (flight.ticket, follow.hash);
+                self.queries.ask(Query::Followed { ticket, hash });
+            }
         }
     }
 
@@ -68,97 +83,170 @@ impl<S: StrategySet> Engine<S> {
             if end.outcome == Outcome::Won {
                 self.world.overlay(flight.admitted.plan.legs());
             }
-            self.settle(*ticket, &end);
+            self.settle(*ticket, &end, None);
         }
     }
 
     /// A receipt came, or there is none yet.
-    pub(crate) fn on_receipt(&mut self, ticket: u32, result: Value<'_>) -> Result<(), DecodeError> {
+    pub(crate) fn on_receipt(
+        &mut self,
+        Attempt { ticket, number }: Attempt,
+        result: Value<'_>,
+    ) -> Result<(), DecodeError> {
         let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
         let token = self.world.tokens.get(flight.admitted.plan.profit_token).address;
         let account = Account { token, holder: self.signer.executor(), owner: self.owner };
-        if let Some(receipt) = Receipt::parse(result, &account)? {
-            if receipt.block_number > self.world.tip().number {
-                // The node is ahead of us: the seal of that block asks again.
-                return Ok(());
+        let Some(receipt) = Receipt::parse(result, &account)? else {
+            if flight.misses(number) {
+                self.on_missing(ticket);
             }
-            let end = end_of(flight, &receipt);
-            self.settle(ticket, &end);
             return Ok(());
-        }
-        let tip = self.world.tip().number;
-        match flight.doubt {
-            // A node may know the nonce before it knows the receipt.
-            Doubt::Overtaken(since) if tip > since => {
-                self.settle(ticket, &Settlement::empty(Outcome::Replaced));
-            }
-            Doubt::Overtaken(_) => {}
-            Doubt::None | Doubt::Refused | Doubt::Unknown => {
-                if tip > flight.first_block {
-                    let (hash, wallet) = (flight.hash, flight.admitted.wallet);
-                    self.queries.ask(Query::Known { ticket, hash });
-                    self.ask_for_wallet(wallet);
-                }
-            }
+        };
+        let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
+        // The node may be ahead of us, or on another branch: the seal of that block asks again.
+        if block.number <= self.world.tip().number && self.world.holds(&block) {
+            let end = if number == 0 { end_of(flight, &receipt) } else { taken_back(&receipt) };
+            self.settle(ticket, &end, Some(block));
         }
         Ok(())
     }
 
-    /// The node said whether it still knows a submission.
-    pub(crate) fn on_known(&mut self, ticket: u32, is_unknown: bool) {
+    /// None of a submission's transactions has a receipt.
+    fn on_missing(&mut self, ticket: u32) {
+        let tip = self.world.tip().number;
+        let Some(flight) = self.flights.get_mut(ticket) else { return };
+        match flight.doubt {
+            // A node may tell the nonce before it knows the receipt.
+            Doubt::Overtaken(since) if tip > since => {
+                self.settle(ticket, &Settlement::empty(Outcome::Replaced), None);
+            }
+            Doubt::Overtaken(_) => {}
+            Doubt::None | Doubt::Refused | Doubt::Unknown => {
+                if tip <= flight.first_block && flight.cancels.hashes().is_empty() {
+                    return;
+                }
+                flight.is_due |= flight.is_unwanted;
+                self.has_due |= flight.is_due;
+                let wallet = flight.admitted.wallet;
+                let (attempt, hash) = flight.last_attempt();
+                self.queries.ask(Query::Known(attempt, hash));
+                self.ask_for_wallet(wallet);
+            }
+        }
+    }
+
+    /// The node said whether it still knows a transaction of ours.
+    pub(crate) fn on_known(&mut self, Attempt { ticket, number }: Attempt, is_unknown: bool) {
+        let tip = self.world.tip().number;
         let Some(flight) = self.flights.get_mut(ticket) else { return };
         if !is_unknown {
             if matches!(flight.doubt, Doubt::Refused | Doubt::Unknown) {
                 flight.doubt = Doubt::None;
             }
+            if tip >= flight.admitted.plan.last_block && !flight.is_mined {
+                // From here on it could only revert, and it keeps its wallet.
+                unwant(flight);
+                self.has_due |= flight.is_due;
+            }
             return;
         }
-        match flight.doubt {
-            Doubt::None => flight.doubt = Doubt::Unknown,
-            Doubt::Refused => self.settle(ticket, &Settlement::empty(Outcome::Refused)),
-            Doubt::Unknown => self.settle(ticket, &Settlement::empty(Outcome::Dropped)),
-            Doubt::Overtaken(_) => {}
+        if number > 0 {
+            // An attempt to take it back is not there: is what it should replace?
+            let attempt = Attempt { ticket, number: 0 };
+            self.queries.ask(Query::Known(attempt, flight.hash));
+            return;
+        }
+        let outcome = match flight.doubt {
+            Doubt::None => {
+                flight.doubt = Doubt::Unknown;
+                return;
+            }
+            Doubt::Overtaken(_) => return,
+            Doubt::Refused => Outcome::Refused,
+            Doubt::Unknown => Outcome::Dropped,
+        };
+        let Admitted { wallet, nonce, .. } = flight.admitted;
+        if self.flights.has_later(wallet, nonce) {
+            // Whatever has a later nonce waits until this one is used.
+            if let Some(flight) = self.flights.get_mut(ticket) {
+                unwant(flight);
+                self.has_due |= flight.is_due;
+            }
+        } else {
+            self.settle(ticket, &Settlement::empty(outcome), None);
         }
     }
 
-    /// The node answered a submission with an error.
-    pub(crate) fn on_refused(&mut self, ticket: u32) {
-        if let Some(flight) = self.flights.get_mut(ticket) {
-            if !matches!(flight.doubt, Doubt::Overtaken(_)) {
-                flight.doubt = Doubt::Refused;
-            }
-            let hash = flight.hash;
-            self.queries.ask(Query::Known { ticket, hash });
+    /// The node said whether it still knows the transaction that a submission follows.
+    pub(crate) fn on_followed(&mut self, ticket: u32, is_unknown: bool) {
+        let Some(flight) = self.flights.get_mut(ticket) else { return };
+        if let Some(follow) = flight.admitted.plan.follows().copied()
+            && is_unknown
+        {
+            self.on_target_gone(&follow.hash);
         }
+    }
+
+    /// The node answered a transaction of ours with an error.
+    pub(crate) fn on_refused(&mut self, attempt: Attempt) {
+        let Some(flight) = self.flights.get_mut(attempt.ticket) else { return };
+        let mut attempts = flight.attempts();
+        let Some((_, hash)) = attempts.find(|(held, _)| *held == attempt) else { return };
+        drop(attempts);
+        if attempt.number == 0 && !matches!(flight.doubt, Doubt::Overtaken(_)) {
+            flight.doubt = Doubt::Refused;
+        }
+        self.queries.ask(Query::Known(attempt, hash));
     }
 
     /// The node said what a wallet's next nonce is, counting mined transactions.
     pub(crate) fn on_nonce(&mut self, wallet: WalletId, nonce: u64) {
         let Some(state) = self.risk.wallets.get_mut(wallet.index()) else { return };
         state.nonce = nonce;
+        state.mined = nonce;
+        if nonce > state.ours_until {
+            state.ours_until = nonce;
+            self.notes.add(Note::Alert(Alert::WalletShared { wallet, nonce }));
+        }
         for flight in self.flights.iter_mut().filter(|flight| flight.admitted.wallet == wallet) {
             state.nonce = state.nonce.max(flight.admitted.nonce.saturating_add(1));
             if flight.admitted.nonce < nonce {
                 if !matches!(flight.doubt, Doubt::Overtaken(_)) {
                     flight.doubt = Doubt::Overtaken(self.world.tip().number);
                 }
-                let (ticket, hash) = (flight.ticket, flight.hash);
-                self.queries.ask(Query::Receipt { ticket, hash });
+                ask_for_receipts(flight, &mut self.queries);
             }
         }
     }
 
-    /// Closes a submission and enters its end in the books.
-    pub(crate) fn settle(&mut self, ticket: u32, end: &Settlement) {
+    /// The node said what a wallet can spend.
+    pub(crate) fn on_balance(&mut self, wallet: WalletId, balance: Wei) {
+        let Some(state) = self.risk.wallets.get_mut(wallet.index()) else { return };
+        state.balance = balance;
+        if state.lacks.is_some_and(|needed| balance >= needed) {
+            state.lacks = None;
+            state.is_lack_told = false;
+            self.notes.add(Note::Alert(Alert::WalletFunded { wallet, balance }));
+        }
+    }
+
+    /// Closes a submission and enters its end in the books. `place` is the block that decided it,
+    /// which a reorg may still leave.
+    pub(crate) fn settle(&mut self, ticket: u32, end: &Settlement, place: Option<BlockRef>) {
         let Some(flight) = self.flights.land(ticket) else { return };
         let plan = &flight.admitted.plan;
         let rank = self.world.tokens.base_rank(plan.profit_token).map(usize::from);
         self.books.settle(&flight, end, rank);
+        if self.risk.guard.on_end(plan, end) {
+            self.notes.add(Note::Alert(Alert::RevertsPause));
+        }
         let Admitted { wallet, nonce, is_flash, fees, .. } = flight.admitted;
         if end.outcome == Outcome::Landed {
             self.risk.gas.learn(plan.legs().len(), is_flash, end.gas_used, fees.gas_limit);
         }
-        if end.outcome.is_lost() {
+        if end.outcome == Outcome::Refused {
+            self.risk.refused(plan, &self.world);
+        } else if end.outcome.is_lost() {
             self.risk.give_back(plan, &self.world);
         }
         // Its nonce was not used: a gap would keep whatever comes next from being mined.
@@ -166,6 +254,12 @@ impl<S: StrategySet> Engine<S> {
             && let Some(state) = self.risk.wallets.get_mut(wallet.index())
         {
             state.nonce = nonce;
+        }
+        let block = place.unwrap_or(BlockRef { number: BlockNumber(0), hash: B256::ZERO });
+        let settled = Settled { flight, end: *end, block };
+        match place {
+            Some(_) => self.finality.add(&settled, &self.world),
+            None => self.finality.close(&settled, &self.world),
         }
         self.notes.add(Note::Settled(flight, *end));
         self.ask_for_wallet(wallet);
@@ -181,6 +275,27 @@ impl<S: StrategySet> Engine<S> {
             self.queries.ask(Query::Nonce(wallet, state.address));
             self.queries.ask(Query::Balance(wallet, state.address));
         }
+    }
+
+    /// After a seal: wallets that wait for money or for somebody else's transaction are looked at.
+    pub(crate) fn ask_for_waiting_wallets(&mut self) {
+        for index in 0..self.risk.wallets.len() {
+            let state = self.risk.wallets[index];
+            if let Ok(index) = u8::try_from(index)
+                && (state.lacks.is_some() || state.mined < state.waits_for)
+            {
+                self.ask_for_wallet(WalletId(index));
+            }
+        }
+    }
+}
+
+/// The end of a submission whose nonce a transfer of nothing took.
+const fn taken_back(receipt: &Receipt) -> Settlement {
+    Settlement {
+        gas_used: receipt.gas_used,
+        gas_price: receipt.gas_price,
+        ..Settlement::empty(Outcome::Cancelled)
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Runtime {
     pub journal: Option<PathBuf>,
     /// Where the pools' reserves are written at the end, if anywhere.
     pub snapshot: Option<PathBuf>,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
 }
 
 /// The configuration as it is meant.
@@ -478,6 +480,7 @@ fn check_runtime(file: &mut Table, chain: Option<ChainSpec>, problems: &mut Prob
         drain_s,
         journal: raw.journal.map(PathBuf::from),
         snapshot: raw.snapshot.map(PathBuf::from),
+        state_dir: PathBuf::from("/tmp/gannet-state"),
     }
 }
 

@@ -209,9 +209,24 @@ impl Rpc {
         Ok(self.call::<U256>("eth_chainId", &json!([]))?.saturating_to())
     }
 
+    /// The hash of the chain's first block.
+    pub(crate) fn genesis(&mut self) -> Result<B256> {
+        let block: Value = self.call("eth_getBlockByNumber", &json!(["0x0", false]))?;
+        serde_json::from_value(block["hash"].clone()).context("the first block has no hash")
+    }
+
     /// The next nonce of an account, counting mined transactions.
     pub(crate) fn nonce(&mut self, account: Address) -> Result<u64> {
-        let nonce: U256 = self.call("eth_getTransactionCount", &json!([account, "latest"]))?;
+        self.nonce_at(account, "latest")
+    }
+
+    /// The next nonce of an account, counting what waits in the node's pool.
+    pub(crate) fn pending_nonce(&mut self, account: Address) -> Result<u64> {
+        self.nonce_at(account, "pending")
+    }
+
+    fn nonce_at(&mut self, account: Address, block: &str) -> Result<u64> {
+        let nonce: U256 = self.call("eth_getTransactionCount", &json!([account, block]))?;
         Ok(nonce.saturating_to())
     }
 

@@ -21,7 +21,8 @@ use k256::ecdsa::SigningKey;
 
 use self::calldata::Program;
 use self::eip1559::Envelope;
-use crate::flight::Admitted;
+use crate::flight::{Admitted, Fees};
+use crate::ids::WalletId;
 use crate::limits::{CALLDATA_BYTES_MAX, OWN_TX_BYTES_MAX};
 use crate::world::World;
 
@@ -114,12 +115,34 @@ impl Signer {
             to: self.executor,
             input: self.calldata.get(..len)?,
         };
-        let digest = keccak256(envelope.write_unsigned(&mut self.envelope)?);
-        let signature = key.sign(&digest)?;
-        let raw = envelope.write_signed(&signature, &mut self.envelope)?;
-        let hash = keccak256(raw);
-        Some((raw, hash))
+        seal(&envelope, key, &mut self.envelope)
     }
+
+    /// Writes and signs a transfer of nothing from a wallet to itself: what takes the place of a
+    /// transaction with the same nonce.
+    pub fn sign_cancel(
+        &mut self,
+        wallet: WalletId,
+        nonce: u64,
+        fees: Fees,
+        chain_id: u64,
+    ) -> Option<(&[u8], B256)> {
+        let key = self.keys.get(wallet.index())?;
+        let envelope = Envelope { chain_id, nonce, fees, to: key.address, input: &[] };
+        seal(&envelope, key, &mut self.envelope)
+    }
+}
+
+fn seal<'o>(
+    envelope: &Envelope<'_>,
+    key: &WalletKey,
+    out: &'o mut [u8; OWN_TX_BYTES_MAX],
+) -> Option<(&'o [u8], B256)> {
+    let digest = keccak256(envelope.write_unsigned(out)?);
+    let signature = key.sign(&digest)?;
+    let raw = envelope.write_signed(&signature, out)?;
+    let hash = keccak256(raw);
+    Some((raw, hash))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Temperature: cold.
 
 use alloy::primitives::{Address, B256, TxKind, U256};
-use gannet_engine::flight::Outcome;
+use gannet_engine::flight::{Attempt, Outcome};
 use gannet_engine::ids::{PoolId, WalletId};
 use gannet_engine::input::{Command, Happening, Reloaded, Source};
 use gannet_engine::query::Query;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::stage::{
     BASE_FEE, Block, CHAIN, DAI, ETHER, EVEN, EXECUTOR, FOLLOWER, GAP, GWEI, Live, Mined, NONCE,
-    POOLS, ROUTERS, Setup, Stage, Swap, Sync, TAKER, TKN, WETH, dry, hash, live, sync,
+    POOLS, ROUTERS, Sent, Setup, Stage, Swap, Sync, TAKER, TKN, WETH, dry, hash, live, sync,
 };
 
 /// The executor's program, unpacked.
@@ -131,7 +131,7 @@ mod sending {
         let back = swapped(swapped(program.amount_in, EVEN), behind);
         assert_eq!(back - program.amount_in, stage.flight().admitted.plan.profit);
         assert_eq!(stage.engine.books.line(FOLLOWER).sent, 1);
-        stage.engine.flights.land(stage.only().ticket);
+        stage.engine.flights.land(stage.only().attempt.ticket);
         stage.seal(&[]);
         assert_eq!(stage.outbox.sent.len(), 1, "the swap was taken back: there is no gap");
     }
@@ -688,14 +688,14 @@ mod admission {
 }
 
 /// A receipt of the newest block: 2 ether more came than left.
-fn mined<const DRY: bool>(stage: &Stage<DRY>, index: u32) -> Mined {
+pub(crate) fn mined<const DRY: bool>(stage: &Stage<DRY>, index: u32) -> Mined {
     let (came, left) = (30 * ETHER, 28 * ETHER);
     let (gas_used, gas_price) = (140_000, 3 * GWEI);
     Mined { block: stage.tip(), index, is_success: true, gas_used, gas_price, came, left }
 }
 
 /// A run with one submission on its way, over the gap in pool 1.
-fn airborne() -> Live {
+pub(crate) fn airborne() -> Live {
     let mut stage = live();
     stage.seal(&[sync(1, GAP)]);
     stage.asked.clear();
@@ -711,7 +711,7 @@ mod endings {
         let mut stage = airborne();
         let sent = stage.only();
         stage.seal(&[sync(1, EVEN)]);
-        assert!(stage.was_asked(&Query::Receipt { ticket: sent.ticket, hash: sent.hash }));
+        assert!(stage.was_asked(&Query::Receipt(sent.attempt, sent.hash)));
         let net = stage.flight().admitted.net_wei.0;
         stage.receipt(&sent, Some(mined(&stage, 4)));
         assert_eq!(stage.outcomes(), [Outcome::Landed]);
@@ -835,7 +835,7 @@ mod endings {
     fn what_the_node_refused_ends_and_may_be_tried_again() {
         let mut stage = airborne();
         let sent = stage.only();
-        stage.refuse(sent.ticket);
+        stage.refuse(&sent);
         assert_eq!(stage.engine.flights.count(), 1, "an error alone is not believed");
         stage.known(&sent, false);
         assert_eq!(stage.outcomes(), [Outcome::Refused]);
@@ -851,7 +851,7 @@ mod endings {
     fn what_the_node_knows_already_stays_in_flight() {
         let mut stage = airborne();
         let sent = stage.only();
-        stage.refuse(sent.ticket);
+        stage.refuse(&sent);
         stage.known(&sent, true);
         stage.seal(&[sync(1, EVEN)]);
         stage.receipt(&sent, Some(mined(&stage, 4)));
@@ -1106,13 +1106,14 @@ mod hostility {
     fn answers_of_the_wrong_kind_are_counted_and_change_nothing() {
         let mut stage = airborne();
         let sent = stage.only();
+        let stranger = Sent { attempt: Attempt { ticket: u32::MAX, number: 0 }, ..sent.clone() };
         let queries = [
             Query::LatestHead,
             Query::BlockLogs { block: B256::ZERO, open: 1 },
             Query::Transaction(B256::ZERO),
-            Query::Receipt { ticket: sent.ticket, hash: sent.hash },
-            Query::Receipt { ticket: u32::MAX, hash: sent.hash },
-            Query::Known { ticket: u32::MAX, hash: sent.hash },
+            Query::Receipt(sent.attempt, sent.hash),
+            Query::Receipt(stranger.attempt, sent.hash),
+            Query::Known(Attempt { ticket: u32::MAX, number: 7 }, sent.hash),
             Query::Nonce(WalletId(255), Address::ZERO),
             Query::Balance(WalletId(255), Address::ZERO),
             Query::Holding { rank: 255, token: WETH, holder: EXECUTOR },
@@ -1122,7 +1123,7 @@ mod hostility {
                 stage.answer(&query, result);
             }
         }
-        stage.refuse(u32::MAX);
+        stage.refuse(&stranger);
         assert_eq!((stage.engine.flights.count(), stage.tip().number), (1, 101));
         assert_eq!(stage.engine.risk.wallets[0].nonce, NONCE + 1);
     }

@@ -21,7 +21,8 @@ use alloy::sol_types::SolCall;
 use gannet_engine::amm::ConstantProduct;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::topics::{SYNC, TRANSFER};
-use gannet_engine::flight::{Flight, Outcome, Settlement};
+use gannet_engine::flight::{Attempt, Flight, Outcome, Settlement};
+use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::{FactoryId, StrategyId, TokenId, WalletId};
 use gannet_engine::input::{Happening, Input, Source};
 use gannet_engine::note::Note;
@@ -85,6 +86,8 @@ pub(crate) fn hash(name: u64) -> B256 {
 #[derive(Clone, Copy)]
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
+    pub(crate) guard: GuardLimits,
+    pub(crate) finality_blocks: u64,
     pub(crate) wallets: u8,
     pub(crate) balance: u128,
     /// Share of the profit that an arbitrage bids.
@@ -100,7 +103,15 @@ impl Default for Setup {
             notional_max: Wei(1_000 * ETHER),
             funding: Funding::Flash,
         };
-        Self { limits, wallets: 1, balance: 10 * ETHER, share: Bps(5_000), valid_blocks: 2 }
+        Self {
+            limits,
+            guard: GuardLimits::NONE,
+            finality_blocks: 12,
+            wallets: 1,
+            balance: 10 * ETHER,
+            share: Bps(5_000),
+            valid_blocks: 2,
+        }
     }
 }
 
@@ -118,17 +129,18 @@ impl Setup {
     /// A run whose feed is not up yet.
     pub(crate) fn cold<const DRY: bool>(self) -> Stage<DRY> {
         let keys: Vec<_> = (1..=self.wallets).map(wallet_key).collect();
-        let wallet = |(key, nonce): (&WalletKey, u64)| WalletState {
-            address: key.address(),
-            nonce,
-            balance: Wei(self.balance),
+        let wallet = |(key, nonce): (&WalletKey, u64)| {
+            WalletState::new(key.address(), nonce, nonce, Wei(self.balance))
         };
-        let risk = Risk::new(self.limits, keys.iter().zip(NONCE..).map(wallet).collect());
+        let wallets = keys.iter().zip(NONCE..).map(wallet).collect();
+        let risk = Risk::new(self.limits, self.guard, wallets);
         let desk = Desk { share: self.share, valid_blocks: self.valid_blocks, searcher: None };
         let signer = Signer::new(keys, EXECUTOR);
         let engine = Engine::new(world(), desk, risk, signer, SILENT_AFTER_NS);
+        let mut engine = engine.expect("cycles");
+        engine.finality.depth = self.finality_blocks;
         Stage {
-            engine: engine.expect("cycles"),
+            engine,
             outbox: Outbound::default(),
             asked: Vec::new(),
             told: Vec::new(),
@@ -139,12 +151,7 @@ impl Setup {
 
     fn raise<const DRY: bool>(self) -> Stage<DRY> {
         let mut stage = self.cold();
-        stage.link(Source::Chain, true);
-        stage.link(Source::Rpc, true);
-        stage.answer(&Query::LatestHead, &stage.anchor().json(false));
-        assert!(stage.engine.world.freshness().is_fresh());
-        stage.asked.clear();
-        stage.told.clear();
+        stage.raise();
         stage
     }
 }
@@ -262,8 +269,9 @@ impl StrategySet for Desk {
 pub(crate) struct Sent {
     pub(crate) raw: Vec<u8>,
     pub(crate) hash: B256,
-    pub(crate) ticket: u32,
+    pub(crate) attempt: Attempt,
     pub(crate) wallet: WalletId,
+    pub(crate) serial: u64,
 }
 
 impl Sent {
@@ -287,12 +295,19 @@ pub(crate) struct Outbound<const DRY: bool> {
 impl<const DRY: bool> Outbox for Outbound<DRY> {
     const SETTLES: Settles = if DRY { Settles::ByReplay } else { Settles::ByReceipt };
 
-    fn submit(&mut self, tx: &SignedTx<'_>, _stamps: &Stamps) -> Result<(), Unsent> {
+    fn submit(
+        &mut self,
+        tx: &SignedTx<'_>,
+        flight: &Flight,
+        _stamps: &Stamps,
+    ) -> Result<(), Unsent> {
         if self.is_down {
             return Err(Unsent::LinkDown);
         }
-        let SignedTx { raw, hash, ticket, wallet } = *tx;
-        self.sent.push(Sent { raw: raw.to_vec(), hash, ticket, wallet });
+        let SignedTx { raw, hash, attempt } = *tx;
+        assert!(flight.attempts().any(|held| held == (attempt, hash)), "it is written down first");
+        let Flight { serial, admitted, .. } = *flight;
+        self.sent.push(Sent { raw: raw.to_vec(), hash, attempt, wallet: admitted.wallet, serial });
         Ok(())
     }
 }
@@ -506,6 +521,16 @@ pub(crate) type Live = Stage<false>;
 pub(crate) type Dry = Stage<true>;
 
 impl<const DRY: bool> Stage<DRY> {
+    /// Brings the feed up, at the anchor.
+    pub(crate) fn raise(&mut self) {
+        self.link(Source::Chain, true);
+        self.link(Source::Rpc, true);
+        self.answer(&Query::LatestHead, &self.anchor().json(false));
+        assert!(self.engine.world.freshness().is_fresh());
+        self.asked.clear();
+        self.told.clear();
+    }
+
     pub(crate) fn input(&mut self, what: Happening<'_>) {
         self.seq += 1;
         let input = Input { at: Nanos(self.at), seq: self.seq, what };
@@ -546,10 +571,10 @@ impl<const DRY: bool> Stage<DRY> {
     }
 
     /// The node answers a submission with an error.
-    pub(crate) fn refuse(&mut self, ticket: u32) {
+    pub(crate) fn refuse(&mut self, sent: &Sent) {
         let text = format!(
             r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32000,"message":"no"}}}}"#,
-            sent_id(ticket)
+            sent_id(sent.attempt)
         );
         self.frame(Source::Rpc, &text);
     }
@@ -634,6 +659,9 @@ impl<const DRY: bool> Stage<DRY> {
             Note::Settled(_, end) => Some((end.outcome, end)),
             Note::Rejected { .. }
             | Note::Submitted(_)
+            | Note::Reversed(..)
+            | Note::Cancelling { .. }
+            | Note::Alert(_)
             | Note::Refused { .. }
             | Note::Sealed { .. }
             | Note::Freshness { .. } => None,
@@ -662,13 +690,13 @@ impl<const DRY: bool> Stage<DRY> {
 
     /// Answers the question for a submission's receipt.
     pub(crate) fn receipt(&mut self, sent: &Sent, mined: Option<Mined>) {
-        let query = Query::Receipt { ticket: sent.ticket, hash: sent.hash };
+        let query = Query::Receipt(sent.attempt, sent.hash);
         self.answer(&query, &mined.map_or("null".to_owned(), |mined| mined.json()));
     }
 
     /// Says whether the node knows a submission.
     pub(crate) fn known(&mut self, sent: &Sent, is_known: bool) {
-        let query = Query::Known { ticket: sent.ticket, hash: sent.hash };
+        let query = Query::Known(sent.attempt, sent.hash);
         assert!(self.was_asked(&query), "it was asked whether the node knows it");
         let body = Swap::default().body(None);
         self.answer(&query, if is_known { &body } else { "null" });

@@ -34,6 +34,14 @@ impl World {
         &self.follower.included
     }
 
+    /// Whether this block is in the chain that the world follows, as far as it remembers: what is
+    /// older than its oldest block is taken to be.
+    #[must_use]
+    pub fn holds(&self, block: &BlockRef) -> bool {
+        let oldest = self.follower.sealed.first().map_or(0, |sealed| sealed.tip.number.0);
+        block.number.0 < oldest || self.follower.depth_of(&block.hash).is_some()
+    }
+
     /// Starts a new list of included transactions.
     pub fn clear_included(&mut self) {
         self.follower.included.clear();

@@ -1,0 +1,242 @@
+//! What a run leaves behind is what the next one finds, whatever the first died of.
+//!
+//! Temperature: cold.
+
+use alloy_primitives::keccak256;
+use gannet_engine::flight::{Admitted, Cancels, Fees};
+use gannet_engine::ids::Direction;
+use gannet_engine::limits::HOPS_MAX;
+use gannet_engine::plan::{Bid, Follow, Leg, Plan};
+use gannet_engine::units::{BlockNumber, Bps, Gas, Wei};
+use proptest::prelude::*;
+
+use super::*;
+
+const POOLS: [Address; 3] =
+    [Address::repeat_byte(1), Address::repeat_byte(2), Address::repeat_byte(3)];
+const TOKENS: [Address; 2] = [Address::repeat_byte(11), Address::repeat_byte(12)];
+const WALLETS: [Address; 2] = [Address::repeat_byte(21), Address::repeat_byte(22)];
+
+fn handles() -> Handles {
+    Handles { pools: POOLS.to_vec(), tokens: TOKENS.to_vec(), wallets: WALLETS.to_vec() }
+}
+
+fn owner() -> Owner<'static> {
+    Owner {
+        chain_id: 7,
+        genesis: B256::repeat_byte(9),
+        executor: Address::repeat_byte(0xee),
+        wallet: WALLETS[0],
+        strategies: &["arbitrage", "backrun"],
+    }
+}
+
+/// A folder that is gone when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gannet-{name}-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&path));
+        Self(path)
+    }
+
+    fn open(&self) -> (State, Legacy) {
+        State::open(&self.0, &owner(), handles()).expect("the state opens")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join(owner().file_name())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn flight(serial: u64, is_follower: bool) -> Flight {
+    let leg = |pool, direction| Leg { pool: PoolId(pool), direction, amount_in: 5, amount_out: 6 };
+    let mut legs = [Leg::NONE; HOPS_MAX];
+    legs[0] = leg(2, Direction::ZeroForOne);
+    legs[1] = leg(0, Direction::OneForZero);
+    let follow =
+        Follow { hash: B256::repeat_byte(0x55), max_fee: Wei(77), priority_fee: Wei(u128::MAX) };
+    let plan = Plan {
+        strategy: StrategyId(1),
+        legs,
+        leg_count: 2,
+        profit_token: TokenId(1),
+        amount_in: 1_000,
+        profit: 50,
+        profit_wei: Wei(100),
+        bid: if is_follower { Bid::Behind(follow) } else { Bid::Share(Bps(5_000)) },
+        last_block: BlockNumber(102),
+    };
+    let fees = Fees { max_fee: Wei(8), priority_fee: Wei(3), gas_limit: Gas(100_000) };
+    let admitted = Admitted {
+        plan,
+        wallet: WalletId(1),
+        nonce: 40 + serial,
+        fees,
+        least_profit: 1,
+        net_wei: Wei(2),
+        gas_price: Wei(3),
+        stake: Wei(4),
+        is_flash: true,
+    };
+    let hash = keccak256(serial.to_be_bytes());
+    Flight { serial, ..Flight::new(admitted, hash, BlockNumber(101)) }
+}
+
+fn assert_same(left: &Flight, right: &Flight) {
+    assert_eq!(format!("{left:?}"), format!("{right:?}"));
+}
+
+#[test]
+fn a_submission_is_found_by_the_next_run() {
+    let folder = Folder::new("found");
+    let (mut state, legacy) = folder.open();
+    assert!(legacy.flights.is_empty());
+    state.record(&flight(1, false)).expect("it is written");
+    let mut second = flight(2, true);
+    state.record(&second).expect("it is written");
+    second.cancels.add(B256::repeat_byte(0xc1), second.admitted.fees);
+    state.record(&second).expect("it is written again");
+    drop(state);
+    let (_, legacy) = folder.open();
+    let [one, two] = &legacy.flights[..] else { panic!("{} were found", legacy.flights.len()) };
+    assert_same(one, &flight(1, false));
+    assert_same(two, &second);
+}
+
+#[test]
+fn handles_of_another_order_are_translated() {
+    let folder = Folder::new("order");
+    folder.open().0.record(&flight(1, false)).expect("it is written");
+    let reversed = Handles {
+        pools: POOLS.iter().rev().copied().collect(),
+        tokens: TOKENS.iter().rev().copied().collect(),
+        wallets: WALLETS.iter().rev().copied().collect(),
+    };
+    let (_, legacy) = State::open(&folder.0, &owner(), reversed).expect("it opens");
+    let found = legacy.flights[0].admitted;
+    assert_eq!((found.wallet, found.plan.profit_token), (WalletId(0), TokenId(0)));
+    let pools: Vec<_> = found.plan.legs().iter().map(|leg| leg.pool.0).collect();
+    assert_eq!(pools, [0, 2]);
+}
+
+#[test]
+fn without_its_pools_a_submission_is_followed_and_without_its_wallet_it_is_not() {
+    let folder = Folder::new("gone");
+    folder.open().0.record(&flight(1, false)).expect("it is written");
+    let fewer = Handles { pools: POOLS[..1].to_vec(), ..handles() };
+    let (_, legacy) = State::open(&folder.0, &owner(), fewer).expect("it opens");
+    assert!(legacy.flights[0].admitted.plan.legs().is_empty());
+    let others = Handles { wallets: WALLETS[..1].to_vec(), ..handles() };
+    let (_, legacy) = State::open(&folder.0, &owner(), others).expect("it opens");
+    assert!(legacy.flights.is_empty());
+}
+
+#[test]
+fn a_torn_record_was_never_sent_and_is_not_read() {
+    let folder = Folder::new("torn");
+    folder.open().0.record(&flight(1, false)).expect("it is written");
+    let mut bytes = std::fs::read(folder.file()).expect("it is there");
+    bytes[HEADER_BYTES + 2 * CHECKPOINT_BYTES + 100] ^= 1;
+    std::fs::write(folder.file(), bytes).expect("it is written");
+    assert!(folder.open().1.flights.is_empty());
+}
+
+fn checkpoint(sequence: u64, open: &[u64]) -> Checkpoint {
+    let mut checkpoint = Checkpoint { sequence, newest_serial: 2, ..Checkpoint::default() };
+    checkpoint.open.extend_from_slice(open);
+    let line = checkpoint.books.line_mut(StrategyId(1));
+    (line.landed, line.gained[3], line.gas_paid) = (sequence, -5, Wei(u128::MAX));
+    checkpoint.losses.today = Wei(12);
+    checkpoint
+}
+
+fn write(folder: &Folder, checkpoint: &Checkpoint, place: usize) {
+    let mut bytes = vec![0; CHECKPOINT_BYTES];
+    checkpoint.write(&mut bytes).expect("it fits");
+    let file = OpenOptions::new().write(true).open(folder.file()).expect("it is there");
+    let at = HEADER_BYTES + place * CHECKPOINT_BYTES;
+    file.write_all_at(&bytes, at as u64).expect("it is written");
+}
+
+#[test]
+fn the_newest_whole_checkpoint_counts() {
+    let folder = Folder::new("newest");
+    let (mut state, _) = folder.open();
+    for serial in 1..=3 {
+        state.record(&flight(serial, false)).expect("it is written");
+    }
+    drop(state);
+    // Up to serial 2, only 2 was open; 3 came later.
+    write(&folder, &checkpoint(5, &[2]), 0);
+    write(&folder, &checkpoint(4, &[1, 2]), 1);
+    let (state, legacy) = folder.open();
+    let serials: Vec<_> = legacy.flights.iter().map(|flight| flight.serial).collect();
+    assert_eq!((serials, state.sequence), (vec![2, 3], 5));
+    let line = *legacy.books.line(StrategyId(1));
+    assert_eq!((line.landed, line.gained[3], line.gas_paid), (5, -5, Wei(u128::MAX)));
+    assert_eq!((legacy.losses.today, legacy.newest_serial), (Wei(12), 2));
+    // Torn while it was written: the one before it counts.
+    let mut bytes = std::fs::read(folder.file()).expect("it is there");
+    bytes[HEADER_BYTES + 9] ^= 1;
+    std::fs::write(folder.file(), bytes).expect("it is written");
+    let (state, legacy) = folder.open();
+    assert_eq!((state.sequence, legacy.flights.len()), (4, 3));
+}
+
+#[test]
+fn the_state_of_another_chain_is_set_aside_and_kept() {
+    let folder = Folder::new("aside");
+    folder.open().0.record(&flight(1, false)).expect("it is written");
+    let before = std::fs::read(folder.file()).expect("it is there");
+    let anew = Owner { genesis: B256::repeat_byte(8), ..owner() };
+    let (_, legacy) = State::open(&folder.0, &anew, handles()).expect("it opens");
+    assert!(legacy.flights.is_empty());
+    let aside = std::fs::read(folder.file().with_extension("state.old")).expect("it is kept");
+    assert_eq!(aside, before);
+}
+
+#[test]
+fn a_disk_without_room_is_told_at_the_start() {
+    let folder = Folder::new("room");
+    std::fs::create_dir_all(&folder.0).expect("a folder");
+    std::os::unix::fs::symlink("/dev/full", folder.file()).expect("a link");
+    let error = State::open(&folder.0, &owner(), handles()).expect_err("it has no room");
+    assert!(format!("{error:#}").contains("bytes of disk"), "{error:#}");
+}
+
+#[test]
+fn what_a_checkpoint_holds_fits_its_place_at_the_most() {
+    let all: Vec<u64> = (1..=RECORDS as u64).collect();
+    let mut bytes = vec![0; CHECKPOINT_BYTES];
+    assert!(checkpoint(1, &all).write(&mut bytes).is_some());
+    let read = Checkpoint::read(&bytes).expect("it is whole");
+    assert_eq!(read.open, all);
+}
+
+#[test]
+fn attempts_to_take_back_end_at_the_first_empty_place() {
+    let made = Cancels::made([B256::repeat_byte(1), B256::ZERO, B256::repeat_byte(3)], None);
+    assert_eq!(made.hashes(), [B256::repeat_byte(1)]);
+}
+
+proptest! {
+    #[test]
+    fn bytes_of_any_kind_are_read_or_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..2_000), at in 0_usize..RECORD_BYTES,
+    ) {
+        prop_assert!(Record::read(&bytes).is_none());
+        prop_assert!(Checkpoint::read(&bytes).is_none());
+        let mut whole = [0; RECORD_BYTES];
+        Record::of(&flight(3, true), &handles()).write(&mut whole).expect("it fits");
+        whole[at] ^= 0x10;
+        prop_assert!(Record::read(&whole).is_none());
+    }
+}
