@@ -10,15 +10,19 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gannet_engine::strategy::StrategySet;
 use serde::Serialize;
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::{check, deploy};
-use crate::config::{Config, Problems};
+use crate::clock::utc_now;
+use crate::commands::{check, deploy, kill};
+use crate::config::{Config, Place, Problems};
 use crate::run::{self, CutShort};
 
+/// Something that only the network or the machine could show.
+const EXIT_FAILED: u8 = 1;
 /// Wrong in a way that needs no network to see.
 const EXIT_USAGE: u8 = 2;
-/// A second signal.
+/// Cut short by a signal.
 const EXIT_CUT: u8 = 130;
 
 /// A headless MEV bot: arbitrage and backruns, never sandwiches.
@@ -45,10 +49,14 @@ enum LogFormat {
 enum Command {
     /// Fly: watch the chain and the mempool, and trade (or, in dry-run, score) what pays
     Run(RunArgs),
-    /// Check the configuration, the node, the chain id, the wallets and the executor
+    /// Look at everything that a run needs, say what is unfit, and what to do about it
     Check(Common),
     /// Deploy the executor, with the configured wallets as operators, and print its address
     Deploy(Common),
+    /// Engage the kill switch: no bot of the configured chain sends anything new
+    Kill(Common),
+    /// Release the kill switch: the bots of the configured chain trade again
+    Resume(Common),
 }
 
 #[derive(Debug, Args)]
@@ -93,38 +101,67 @@ impl Default for Common {
 
 /// Runs the whole command line with the strategies of `S`, and gives the process's exit status.
 #[must_use]
-pub fn main<S: StrategySet + Send>() -> ExitCode {
+pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors; they go to stdout.
-            let is_error = error.use_stderr();
-            if error.print().is_err() {
-                return ExitCode::FAILURE;
-            }
-            return if is_error { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return explain(&error),
     };
-    if let Err(error) = start_log(cli.log_format, &cli.log) {
-        eprintln!("error: {error:#}");
-        return ExitCode::from(EXIT_USAGE);
+    let format = cli.log_format;
+    if let Err(error) = start_log(format, &cli.log) {
+        return complain(format, &Unreadable(format!("{error:#}")).into());
     }
     let done = match cli.command.unwrap_or_else(|| Command::Run(RunArgs::default())) {
         Command::Run(args) => run_command::<S>(&args),
         Command::Check(common) => check_command::<S>(&common),
         Command::Deploy(common) => deploy_command::<S>(&common),
+        Command::Kill(common) => switch_command(&common, kill::kill),
+        Command::Resume(common) => switch_command(&common, kill::resume),
     };
-    match done {
-        Ok(code) => code,
-        Err(error) => {
-            if error.is::<CutShort>() {
-                eprintln!("{error}");
-                return ExitCode::from(EXIT_CUT);
+    done.unwrap_or_else(|error| complain(format, &error))
+}
+
+/// What clap says: help and version are no errors and go to stdout.
+fn explain(error: &clap::Error) -> ExitCode {
+    // The arguments could not be read, so whether JSON is wanted is read off them as they are.
+    let arguments: Vec<_> = std::env::args().collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--log-format=json")
+        || arguments.windows(2).any(|pair| pair == ["--log-format", "json"]);
+    if error.use_stderr() && wants_json {
+        let text = error.to_string();
+        let text = text.trim_start_matches("error: ").trim_end();
+        return complain(LogFormat::Json, &Unreadable(text.to_owned()).into());
+    }
+    match error.print() {
+        Err(_nobody_reads) => ExitCode::FAILURE,
+        Ok(()) if error.use_stderr() => ExitCode::from(EXIT_USAGE),
+        Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+/// The last line of a command that failed, in the format of the log, and its exit status.
+fn complain(format: LogFormat, error: &anyhow::Error) -> ExitCode {
+    let is_offline = error.is::<Problems>() || error.is::<Unreadable>();
+    let code = match (error.is::<CutShort>(), is_offline) {
+        (true, _) => EXIT_CUT,
+        (_, true) => EXIT_USAGE,
+        _ => EXIT_FAILED,
+    };
+    let line = match format {
+        LogFormat::Human => format!("error: {error:#}"),
+        LogFormat::Json => {
+            let mut fields = json!({ "message": format!("{error:#}"), "exit_code": code });
+            if let Some(Problems(problems)) = error.downcast_ref() {
+                fields["message"] = json!("the configuration has problems");
+                fields["problems"] = json!(problems);
             }
-            eprintln!("error: {error:#}");
-            let is_offline = error.is::<Problems>() || error.is::<Unreadable>();
-            if is_offline { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+            let time = utc_now();
+            json!({ "timestamp": time, "level": "ERROR", "fields": fields, "target": "gannet" })
+                .to_string()
         }
+    };
+    // Not `eprintln!`: whoever reads may be gone.
+    match writeln!(std::io::stderr(), "{line}") {
+        Ok(()) | Err(_) => ExitCode::from(code),
     }
 }
 
@@ -140,34 +177,36 @@ impl std::fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-fn read_config<S: StrategySet>(common: &Common) -> Result<Config<S>> {
+fn read_text(common: &Common) -> Result<String> {
     let path = common.config.display();
     let text = std::fs::read_to_string(&common.config).map_err(|error| {
         Unreadable(format!(
             "cannot read the configuration {path}: {error} (name another with --config)"
         ))
     })?;
-    Ok(Config::parse(&text, &common.set)?)
+    Ok(text)
 }
 
-fn run_command<S: StrategySet>(args: &RunArgs) -> Result<ExitCode> {
-    let mut common =
-        Common { config: args.common.config.clone(), set: args.common.set.clone(), json: None };
+fn read_config<S: StrategySet>(common: &Common) -> Result<Config<S>> {
+    Ok(Config::parse(&read_text(common)?, &common.set)?)
+}
+
+fn run_command<S: StrategySet + Send + 'static>(args: &RunArgs) -> Result<ExitCode> {
+    let mut set = args.common.set.clone();
     if let Some(mode) = args.mode {
         let mode = match mode {
             ModeArg::DryRun => "dry-run",
             ModeArg::Live => "live",
         };
-        common.set.push(format!("mode={mode}"));
+        set.push(format!("mode={mode}"));
     }
-    let mut config = read_config::<S>(&common)?;
-    check_keys(&config)?;
-    if args.journal.is_some() {
-        config.runtime.journal.clone_from(&args.journal);
+    for (key, path) in [("journal", &args.journal), ("snapshot", &args.snapshot)] {
+        let Some(path) = path else { continue };
+        let path = path.to_str();
+        let path = path.ok_or_else(|| Unreadable(format!("--{key}: a path that is no text")))?;
+        set.push(format!("runtime.{key}={}", toml::Value::from(path)));
     }
-    if args.snapshot.is_some() {
-        config.runtime.snapshot.clone_from(&args.snapshot);
-    }
+    let config: Config<S> = Config::parse(&read_text(&args.common)?, &set)?;
     if let Some(Some(path)) = &args.common.json {
         // Seen now, and not when the run is over.
         std::fs::write(path, "").with_context(|| format!("writing {}", path.display()))?;
@@ -175,16 +214,6 @@ fn run_command<S: StrategySet>(args: &RunArgs) -> Result<ExitCode> {
     let summary = run::run(config)?;
     print(&summary, args.common.json.as_ref())?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Keys are read before the network is touched: what is missing there is seen at once.
-fn check_keys<S>(config: &Config<S>) -> Result<()> {
-    if config.mode == crate::config::Mode::Live {
-        for wallet in &config.wallets {
-            wallet.read_key().map_err(Unreadable)?;
-        }
-    }
-    Ok(())
 }
 
 fn check_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
@@ -197,12 +226,18 @@ fn check_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
 
 fn deploy_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
     let config = read_config::<S>(common)?;
-    let source = config.owner_key.as_ref().ok_or_else(|| {
-        Unreadable("executor.owner_key is missing; wanted \"env:NAME\" to deploy".to_owned())
-    })?;
-    let key = source.bytes().map_err(Unreadable)?;
-    let deployed = deploy::deploy(&config, &key)?;
+    let deployed = deploy::deploy(&config)?;
     print(&deployed, common.json.as_ref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn switch_command(
+    common: &Common,
+    set: impl FnOnce(&Place) -> Result<kill::Standing>,
+) -> Result<ExitCode> {
+    let place = Place::parse(&read_text(common)?, &common.set)?;
+    let standing = set(&place)?;
+    print(&standing, common.json.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,7 +28,9 @@ mod commands;
 mod config;
 mod contracts;
 mod feed;
+mod hardening;
 mod latency;
+mod locks;
 mod progress;
 mod run;
 mod runtime;
@@ -37,6 +39,7 @@ mod snapshot;
 mod state;
 mod submit;
 mod summary;
+mod switch;
 
 pub use gannet_engine as engine;
 pub use gannet_strategies as strategies;

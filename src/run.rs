@@ -5,8 +5,9 @@
 use std::fs::File;
 use std::time::Duration;
 
+use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::{Address, B256};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use gannet_engine::finality::Legacy;
 use gannet_engine::pipeline::Engine;
 use gannet_engine::risk::{Funding, Risk, WalletState};
@@ -15,6 +16,8 @@ use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Wei;
 use gannet_engine::world::World;
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::bootstrap;
 use crate::clock::Monotonic;
@@ -22,20 +25,30 @@ use crate::commands::check;
 use crate::config::{Config, Mode, Wallet};
 use crate::contracts::Executor;
 use crate::feed::keeper::Keeper;
-use crate::runtime::{Ending, Hot};
+use crate::locks::Lock;
+use crate::runtime::{Crew, Ending, Hot, Signals};
 use crate::scribe::{Names, Scribe};
 use crate::snapshot;
 use crate::state::{Handles, Owner, State};
 use crate::submit::{Ledger, LivePort, Port};
 use crate::summary::Summary;
+use crate::switch::Switch;
 
-/// The run was cut short by a second signal; the process should end with status 130.
+/// The run was cut short by a signal; the process should end with status 130.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CutShort;
+pub(crate) enum CutShort {
+    /// While it was starting: nothing was sent, and there is nothing to sum up.
+    Starting,
+    /// By a second signal, while it was draining.
+    Draining,
+}
 
 impl std::fmt::Display for CutShort {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("cut short by a second signal")
+        out.write_str(match self {
+            Self::Starting => "cut short by a signal while starting: nothing was sent",
+            Self::Draining => "cut short by a second signal",
+        })
     }
 }
 
@@ -46,38 +59,33 @@ impl std::error::Error for CutShort {}
 /// The calling thread becomes the hot thread and is pinned, if the configuration says so.
 ///
 /// # Errors
-/// When it cannot start: the node cannot be reached or is on another chain, a key is
-/// missing, the executor is not there. Once it is up it does not end for trouble with its feed.
-/// A second signal cuts the drain short, which is an error too.
-pub fn run<S: StrategySet>(config: Config<S>) -> Result<Summary> {
+/// When it cannot start: the node cannot be reached or is on another chain, a key is missing, a
+/// wallet is in use by another process, the executor is not there. Once it is up it does not end
+/// for trouble with its feed. A signal during the start, or a second one, is an error too.
+pub fn run<S: StrategySet + Send + 'static>(config: Config<S>) -> Result<Summary> {
     match config.mode {
-        Mode::Live => fly(config, |clock, ground, config| {
-            let owner = Owner {
-                chain_id: config.chain.id,
-                genesis: ground.genesis,
-                executor: config.executor,
-                wallet: config.wallets.first().map(|first| first.address).unwrap_or_default(),
-                strategies: S::NAMES,
-            };
-            let wallets = config.wallets.iter().map(|wallet| wallet.address).collect();
-            let handles = Handles::of(&ground.world, wallets);
-            let (state, legacy) = State::open(&config.runtime.state_dir, &owner, handles)?;
-            let file = state.file()?;
-            Ok(Outfit { port: LivePort::new(clock, state), legacy, file: Some(file) })
-        }),
-        Mode::DryRun => fly(config, |clock, _, _| {
+        Mode::Live => fly(config, live),
+        Mode::DryRun => fly(config, |clock, _| {
             Ok(Outfit { port: Ledger::new(clock), legacy: Legacy::default(), file: None })
         }),
     }
 }
 
-/// What a run reads from the node before it starts.
-struct Ground {
-    world: World,
-    wallets: Vec<WalletState>,
-    /// The executor's owner, if there is one.
-    owner: Option<Address>,
-    genesis: B256,
+/// Takes up the state of earlier runs.
+fn live<S: StrategySet>(clock: Monotonic, start: &Start<S>) -> Result<Outfit<LivePort>> {
+    let Start { config, world, genesis, .. } = start;
+    let wallets: Vec<Address> = config.wallets.iter().map(|wallet| wallet.address).collect();
+    let owner = Owner {
+        chain_id: config.chain.id,
+        genesis: *genesis,
+        executor: config.executor,
+        wallet: wallets.first().copied().unwrap_or_default(),
+        strategies: S::NAMES,
+    };
+    let handles = Handles::of(world, wallets);
+    let (state, legacy) = State::open(&config.runtime.state_dir, &owner, handles)?;
+    let file = Some(state.file()?);
+    Ok(Outfit { port: LivePort::new(clock, state), legacy, file })
 }
 
 /// What differs from mode to mode.
@@ -89,15 +97,23 @@ struct Outfit<P> {
     file: Option<File>,
 }
 
-fn fly<S: StrategySet, P: Port>(
+fn fly<S: StrategySet + Send + 'static, P: Port>(
     config: Config<S>,
-    outfit: impl FnOnce(Monotonic, &Ground, &Config<S>) -> Result<Outfit<P>>,
+    outfit: impl FnOnce(Monotonic, &Start<S>) -> Result<Outfit<P>>,
 ) -> Result<Summary> {
-    let keys = keys_of(config.mode, &config.wallets)?;
-    let ground = prepare(&config)?;
+    // Cold threads start before this one is pinned: a thread inherits its creator's mask.
+    let switch = Switch::watch(config.place())?;
+    let keys = keys_of(&config)?;
+    let locks = locks_of(&config)?;
+    let runtime = Builder::new_current_thread().enable_all().build().context("starting")?;
+    let mut signals = {
+        let _within = runtime.enter();
+        Signals::listen()?
+    };
+    let start = runtime.block_on(start(config, &mut signals))?;
     let clock = Monotonic::start();
-    let Outfit { port, legacy, file } = outfit(clock, &ground, &config)?;
-    let Ground { world, wallets, owner, .. } = ground;
+    let Outfit { port, legacy, file } = outfit(clock, &start)?;
+    let Start { config, world, wallets, owner, .. } = start;
 
     let names = Names::of(&world, S::NAMES, &config.wallets);
     let pools = names.pools().to_vec();
@@ -106,15 +122,16 @@ fn fly<S: StrategySet, P: Port>(
         // There is nobody whose funds could pay.
         limits.funding = Funding::Flash;
     }
-    let mut risk = Risk::new(limits, gannet_engine::guard::GuardLimits::NONE, wallets);
+    let mut risk = Risk::new(limits, config.guard, wallets);
     risk.needs_balance = config.mode == Mode::Live;
+    risk.is_halted = switch.is_on();
     let signer = Signer::new(keys, config.executor);
     let silent_after_ns = config.node.silent_after_ms.saturating_mul(1_000_000);
     let mut engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
         .map_err(|(name, why)| anyhow::anyhow!("strategy {name} cannot start: {why}"))?;
 
     engine.owner = owner;
-    engine.finality.depth = 12;
+    engine.finality.depth = config.finality_blocks;
     if !legacy.flights.is_empty() {
         tracing::info!(
             submissions = legacy.flights.len(),
@@ -124,7 +141,6 @@ fn fly<S: StrategySet, P: Port>(
     engine.take_up(&legacy);
     let before = engine.books;
 
-    // Cold threads start before this one is pinned: a thread inherits its creator's mask.
     let keeper = Keeper::start(config.node, config.chain, pools)?;
     let scribe = Scribe::start(names, config.runtime.journal.as_deref(), file)?;
     if let Some(path) = &config.runtime.snapshot {
@@ -132,16 +148,18 @@ fn fly<S: StrategySet, P: Port>(
         snapshot::write(path, &engine.world)?;
     }
     pin(config.runtime.core);
-    let mut hot = Hot::new(engine, port, keeper, scribe, clock);
-    let runtime = Builder::new_current_thread().enable_all().build().context("starting")?;
+    let crew = Crew { keeper, scribe, switch };
+    let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
-    let ending = runtime.block_on(hot.fly(config.runtime.spin, drain))?;
+    let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
+    // Held until nothing more can be sent.
+    drop(locks);
     if hot.scribe.dropped > 0 {
         tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
     }
     hot.port.keep(&mut hot.engine);
     match ending {
-        Ending::Cut => bail!(CutShort),
+        Ending::Cut => bail!(CutShort::Draining),
         Ending::Drained => {
             if let Some(path) = &config.runtime.snapshot {
                 snapshot::write(path, &hot.engine.world)?;
@@ -153,45 +171,95 @@ fn fly<S: StrategySet, P: Port>(
 
 /// The wallets' keys; in dry-run throwaway ones, so that signing costs the same and nothing can be
 /// spent.
-fn keys_of(mode: Mode, wallets: &[Wallet]) -> Result<Vec<WalletKey>> {
-    wallets.iter().map(|wallet| key_of(mode, wallet)).collect()
+fn keys_of<S>(config: &Config<S>) -> Result<Vec<WalletKey>> {
+    match config.mode {
+        Mode::DryRun => {
+            let throwaway = |_wallet| {
+                let key = Zeroizing::new(PrivateKeySigner::random().to_bytes().0);
+                WalletKey::new(&key).map_err(|_not_a_key| anyhow::anyhow!("making a throwaway key"))
+            };
+            config.wallets.iter().map(throwaway).collect()
+        }
+        Mode::Live => Ok(config.read_keys()?),
+    }
 }
 
-fn key_of(mode: Mode, wallet: &Wallet) -> Result<WalletKey> {
-    match mode {
-        Mode::DryRun => {
-            let throwaway = alloy::signers::local::PrivateKeySigner::random().to_bytes();
-            WalletKey::new(&throwaway.0)
-                .map_err(|_not_a_key| anyhow::anyhow!("making a throwaway key"))
+/// The wallets, taken; a dry-run sends nothing and needs none.
+fn locks_of<S>(config: &Config<S>) -> Result<Vec<Lock>> {
+    match config.mode {
+        Mode::DryRun => Ok(Vec::new()),
+        Mode::Live => {
+            let place = config.place();
+            config.wallets.iter().map(|wallet| Lock::take(&place, wallet.address)).collect()
         }
-        Mode::Live => wallet.read_key().map_err(anyhow::Error::msg),
+    }
+}
+
+/// What the engine starts from.
+struct Start<S> {
+    config: Config<S>,
+    world: World,
+    wallets: Vec<WalletState>,
+    owner: Option<Address>,
+    /// The hash of the chain's first block.
+    genesis: B256,
+}
+
+/// Prepares on a thread of its own, which a signal leaves behind: it only reads.
+async fn start<S: Send + 'static>(config: Config<S>, signals: &mut Signals) -> Result<Start<S>> {
+    let (done, started) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("gannet-start".to_owned())
+        .spawn(move || {
+            // Nobody waits for it any more if a signal came.
+            done.send(prepare(config)).is_ok()
+        })
+        .context("starting the first cold thread")?;
+    tokio::select! { biased;
+        () = signals.next() => bail!(CutShort::Starting),
+        start = started => start.context("the start was given up")?,
     }
 }
 
 /// Reads everything that the engine starts from.
-fn prepare<S>(config: &Config<S>) -> Result<Ground> {
+fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
     let mut rpc = bootstrap::connect(&config.node, config.chain.id)?;
     let mut owner = None;
     if config.executor == Address::ZERO {
         tracing::info!("no executor is configured: plans are priced as if there were one");
     } else if config.mode == Mode::Live {
         // A stranger's contract would take every transaction's gas and give nothing.
-        check::executor_of(config, &mut rpc).map_err(anyhow::Error::msg).context("the executor")?;
+        check::executor_of(&config, &mut rpc)
+            .map_err(anyhow::Error::msg)
+            .context("the executor")?;
         owner = Some(rpc.view(config.executor, &Executor::ownerCall {})?);
     }
-    let world = bootstrap::load(config, &mut rpc)?;
+    let world = bootstrap::load(&config, &mut rpc)?;
     let mut wallets = Vec::new();
     for Wallet { address, .. } in &config.wallets {
         let (mined, pending) = (rpc.nonce(*address)?, rpc.pending_nonce(*address)?);
-        let balance = rpc.balance(*address)?;
-        ensure!(
-            balance > 0 || config.mode == Mode::DryRun,
-            "wallet {address} is empty: it needs native tokens to pay gas"
-        );
-        wallets.push(WalletState::new(*address, mined, pending, Wei(balance)));
+        let balance = Wei(rpc.balance(*address)?);
+        wallets.push(WalletState::new(*address, mined, pending, balance));
+    }
+    if config.mode == Mode::Live {
+        demand_funds(&wallets)?;
     }
     let genesis = rpc.genesis()?;
-    Ok(Ground { world, wallets, owner, genesis })
+    Ok(Start { config, world, wallets, owner, genesis })
+}
+
+/// One wallet that can pay gas is enough to fly; the others wait until they can.
+fn demand_funds(wallets: &[WalletState]) -> Result<()> {
+    let empty = || wallets.iter().filter(|wallet| wallet.balance == Wei(0));
+    if empty().count() == wallets.len() {
+        let listed: Vec<_> = empty().map(|wallet| wallet.address.to_string()).collect();
+        let listed = listed.join(", ");
+        bail!("every wallet is empty: send native tokens to pay gas to any of {listed}");
+    }
+    for WalletState { address, .. } in empty() {
+        tracing::warn!(%address, "this wallet is empty: it pauses until it can pay gas");
+    }
+    Ok(())
 }
 
 fn pin(core: Option<usize>) {

@@ -32,6 +32,7 @@ use crate::feed::keeper::{Delivery, Keeper, Request};
 use crate::feed::wire::{Framing, Sender, Wire};
 use crate::scribe::Scribe;
 use crate::submit::Port;
+use crate::switch::Switch;
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(10);
@@ -69,6 +70,7 @@ pub(crate) struct Hot<S, P> {
     pub(crate) port: P,
     pub(crate) scribe: Scribe,
     keeper: Keeper,
+    switch: Switch,
     clock: Monotonic,
     links: [Option<Link>; 3],
     seq: u64,
@@ -76,20 +78,30 @@ pub(crate) struct Hot<S, P> {
     query: [u8; QUERY_BYTES_MAX],
 }
 
+/// The cold threads, as the hot one knows them.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    pub(crate) keeper: Keeper,
+    pub(crate) scribe: Scribe,
+    pub(crate) switch: Switch,
+}
+
 /// SIGINT and SIGTERM.
-struct Signals {
+#[derive(Debug)]
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self> {
+    /// From now on they no longer end the process; called within the reactor.
+    pub(crate) fn listen() -> Result<Self> {
         let interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
         let terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
         Ok(Self { interrupt, terminate })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -98,30 +110,38 @@ impl Signals {
 }
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
-    pub(crate) const fn new(
-        engine: Engine<S>,
-        port: P,
-        keeper: Keeper,
-        scribe: Scribe,
-        clock: Monotonic,
-    ) -> Self {
-        let links = [None, None, None];
-        let query = [0; QUERY_BYTES_MAX];
-        Self { engine, port, scribe, keeper, clock, links, seq: 0, is_reloading: false, query }
+    pub(crate) fn new(engine: Engine<S>, port: P, crew: Crew, clock: Monotonic) -> Self {
+        let Crew { keeper, scribe, switch } = crew;
+        Self {
+            engine,
+            port,
+            scribe,
+            keeper,
+            switch,
+            clock,
+            links: [None, None, None],
+            seq: 0,
+            is_reloading: false,
+            query: [0; QUERY_BYTES_MAX],
+        }
     }
 
     /// Runs until a signal, then drains for `drain`.
-    pub(crate) async fn fly(&mut self, spin: bool, drain: Duration) -> Result<Ending> {
+    pub(crate) async fn fly(
+        &mut self,
+        signals: &mut Signals,
+        spin: bool,
+        drain: Duration,
+    ) -> Result<Ending> {
         for source in Source::ALL {
             self.keeper.ask(Request::Connect(source));
         }
-        let mut signals = Signals::listen()?;
-        self.until(spin, &mut signals, |_| false).await?;
+        self.until(spin, signals, |_| false).await?;
         self.start_draining();
         let limit = u64::try_from(drain.as_nanos()).unwrap_or(u64::MAX);
         let start = self.clock.now();
         let is_cut = self
-            .until(spin, &mut signals, move |hot| {
+            .until(spin, signals, move |hot| {
                 // Inside an open block the pools are at no block's state.
                 let is_settled =
                     hot.engine.flights.count() == 0 && hot.engine.world.open_block().is_none();
@@ -277,6 +297,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                     self.feed(None, |_| Happening::Command(Command::Reload(reloaded)));
                 }
             }
+        }
+        let is_halted = self.switch.is_on();
+        if is_halted != self.engine.risk.is_halted {
+            self.feed(None, |_| Happening::Command(Command::Halt(is_halted)));
         }
         if self.engine.world.freshness().has(Stale::Lost) && !self.is_reloading {
             self.is_reloading = self.keeper.ask(Request::Reload);

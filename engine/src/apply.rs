@@ -79,6 +79,7 @@ impl<S: StrategySet> Engine<S> {
             Happening::Tick => self.apply_tick(at),
             Happening::Link { source, is_up } => self.apply_link(source, is_up),
             Happening::Command(Command::Drain) => self.risk.is_draining = true,
+            Happening::Command(Command::Halt(is_halted)) => self.risk.is_halted = is_halted,
             Happening::Command(Command::Reload(reloaded)) => {
                 self.world.reload(&reloaded.anchor, &reloaded.reserves);
                 self.review_settled(true);

@@ -43,6 +43,8 @@ impl Source {
 pub enum Command {
     /// Submit nothing new; follow what is in flight.
     Drain,
+    /// The kill switch: submit nothing new while it stands; what is in flight is followed.
+    Halt(bool),
     /// The pools' reserves at a block, loaded anew after the feed was lost.
     Reload(Box<Reloaded>),
 }

@@ -33,6 +33,8 @@ pub enum Reject {
     OpenBlock,
     /// The process is ending.
     Draining,
+    /// The kill switch stands.
+    Halted,
     /// What an earlier run left behind has not been looked at yet.
     Resuming,
     /// Too many submissions in a row reverted.
@@ -67,10 +69,11 @@ pub enum Reject {
 
 impl Reject {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::StaleWorld,
         Self::OpenBlock,
         Self::Draining,
+        Self::Halted,
         Self::Resuming,
         Self::RevertsPause,
         Self::LossPerBlock,
@@ -95,6 +98,7 @@ impl Reject {
             Self::StaleWorld => "stale-world",
             Self::OpenBlock => "open-block",
             Self::Draining => "draining",
+            Self::Halted => "halted",
             Self::Resuming => "resuming",
             Self::RevertsPause => "reverts-pause",
             Self::LossPerBlock => "loss-per-block",
@@ -244,6 +248,8 @@ pub struct Risk {
     pub guard: Guard,
     /// Whether the process is ending.
     pub is_draining: bool,
+    /// Whether the kill switch stands.
+    pub is_halted: bool,
     /// Whether submissions of an earlier run have not been looked at yet.
     pub is_resuming: bool,
     /// Whether a wallet must be able to pay its gas: not in a run that sends nothing.
@@ -263,6 +269,7 @@ impl Risk {
             gas: GasTable::default(),
             guard: Guard::new(guard),
             is_draining: false,
+            is_halted: false,
             is_resuming: false,
             needs_balance: true,
             memory: Memory::new(),
@@ -327,6 +334,9 @@ impl Risk {
         }
         if self.is_resuming {
             return Err(Reject::Resuming);
+        }
+        if self.is_halted {
+            return Err(Reject::Halted);
         }
         if !world.freshness().is_fresh() {
             return Err(Reject::StaleWorld);

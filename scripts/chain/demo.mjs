@@ -35,7 +35,7 @@ const SETTLING_BLOCKS = 3;
 
 const flags = parseFlags();
 const inOut = (name) => path.join(flags.out, name);
-const FILES = { summary: inOut('summary.json'), journal: inOut('journal.jsonl'), log: inOut('bot.log') };
+const FILES = { summary: inOut('summary.json'), journal: inOut('journal.jsonl'), log: inOut('bot.log'), state: inOut('state') };
 const out = flags.json ? process.stderr : process.stdout;
 const say = progress('demo', out);
 const count = counter(say, out);

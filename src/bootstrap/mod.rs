@@ -65,7 +65,20 @@ pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<World> {
         tokens = world.tokens.len(),
         "universe loaded"
     );
+    for base in bases_without_pools(&world) {
+        tracing::warn!(%base, "no pool holds this token of universe.base_tokens");
+    }
     Ok(world)
+}
+
+/// Base tokens that no pool holds: most likely mistyped.
+pub(crate) fn bases_without_pools(world: &World) -> Vec<Address> {
+    let held = |token| {
+        let mut pools = world.pools.ids().iter().map(|id| world.pools.get(*id));
+        pools.any(|pool| pool.tokens.contains(token))
+    };
+    let lonely = world.bases.iter().filter(|base| !held(base));
+    lonely.map(|base| world.tokens.get(*base).address).collect()
 }
 
 /// Reads the reserves of known pools again, at the newest block.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718;
 use alloy::signers::SignerSync;
-use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolValue;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use anyhow::{Context, Result, bail, ensure};
@@ -48,9 +47,8 @@ impl fmt::Display for Deployed {
 }
 
 /// Deploys the executor from the owner's account, with all wallets as operators.
-pub(crate) fn deploy<S>(config: &Config<S>, owner_key: &[u8; 32]) -> Result<Deployed> {
-    let signer = PrivateKeySigner::from_slice(owner_key)
-        .map_err(|_hidden| anyhow::anyhow!("executor.owner_key names no private key"))?;
+pub(crate) fn deploy<S>(config: &Config<S>) -> Result<Deployed> {
+    let signer = config.read_owner_key()?;
     let owner = signer.address();
     let operators: Vec<Address> = config.wallets.iter().map(|wallet| wallet.address).collect();
     let arguments = (config.chain.wrapped_native, owner, operators.clone()).abi_encode_params();

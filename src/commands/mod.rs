@@ -4,3 +4,4 @@
 
 pub(crate) mod check;
 pub(crate) mod deploy;
+pub(crate) mod kill;

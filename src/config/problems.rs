@@ -4,11 +4,14 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::near::nearest;
+
 /// One thing that is wrong: where, what was found, what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The key's path, for example `node.url`.
     pub path: String,
@@ -39,9 +42,15 @@ impl Problems {
         self.0.push(Problem { path: path.into(), message: message.into() });
     }
 
+    /// Whether something is wrong at `path` already.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|problem| problem.path == path)
+    }
+
     /// Takes a required value, or notes what is missing.
     pub(super) fn required<T>(&mut self, value: Option<T>, path: &str, wanted: &str) -> Option<T> {
-        if value.is_none() && !self.0.iter().any(|problem| problem.path == path) {
+        let section = path.split('.').next().unwrap_or_default();
+        if value.is_none() && !self.has(path) && !self.has(section) {
             self.add(path, format!("missing; wanted {wanted}"));
         }
         value
@@ -98,14 +107,48 @@ impl Problems {
     }
 }
 
-/// What was found and what the deserialiser says; secrets never reach this, because a secret is
+/// What was found and what the deserialiser wanted; secrets never reach this, because a secret is
 /// named, not written, and a value that may be one is not shown.
 pub(super) fn explain(value: &Value, message: &str) -> String {
     let message = message.trim();
     if message.starts_with("unknown field") {
-        return message.to_owned();
+        let mut names = message.split('`').skip(1).step_by(2);
+        let found = names.next().unwrap_or_default();
+        return unknown(found, &names.collect::<Vec<_>>());
     }
-    format!("found {}; {message}", shown(value))
+    let wanted = match message.split_once(", expected ") {
+        Some((_, "a boolean" | "bool")) => "wanted true or false",
+        Some((_, "a string")) => "wanted text in quotes",
+        Some((_, "a sequence")) => "wanted a list [...]",
+        Some((_, "u16" | "u32" | "u64" | "usize")) => "wanted a whole number, 0 or more",
+        Some((_, wanted)) => &format!("wanted {wanted}"),
+        None => message,
+    };
+    format!("found {}; {wanted}", shown(value))
+}
+
+/// An unknown key, and the known one that was most likely meant.
+pub(super) fn unknown(found: &str, known: &[&str]) -> String {
+    match nearest(found, known) {
+        Some(meant) => format!("unknown key; did you mean `{meant}`?"),
+        None => format!("unknown key; wanted {}", one_of(known)),
+    }
+}
+
+/// Something of a kind that is on no list, and what was most likely meant.
+pub(super) fn unlisted(kind: &str, found: &str, known: &[&str]) -> String {
+    match nearest(found, known) {
+        Some(meant) => format!("no such {kind}; did you mean `{meant}`?"),
+        None => format!("no such {kind}; wanted {}", one_of(known)),
+    }
+}
+
+fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => "none".to_owned(),
+        [word] => (*word).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
 }
 
 /// A value for people: short, and never anything that looks like a private key.

@@ -22,42 +22,6 @@ fn assert_said(said: &Said, code: i32, words: &[&str]) {
     assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
 }
 
-/// Runs `gannet run` with overrides that are wrong; the lines of its complaint.
-fn complaint(folder: &Folder, overrides: &[&str], words: &[&str]) -> Vec<String> {
-    let mut arguments = vec!["run"];
-    for change in overrides {
-        arguments.extend(["--set", change]);
-    }
-    let said = gannet(folder, &arguments, &[]);
-    assert_said(&said, 2, words);
-    assert_eq!(said.stdout, "");
-    said.stderr.lines().map(str::to_owned).collect()
-}
-
-#[test]
-fn what_is_wrong_with_the_configuration_is_told_all_at_once() {
-    let folder = Folder::new("commands-wrong");
-    let bad = ["chain.id=\"one\"", "node.url=http://127.0.0.1", "risk.min_profit=lots"];
-    let lines = complaint(&folder, &bad, &["3 problems"]);
-    assert_eq!(lines.len(), 4, "one line each: {lines:?}");
-    for key in ["chain.id", "node.url", "risk.min_profit"] {
-        let begins = format!("{key}: ");
-        assert!(lines.iter().any(|line| line.trim().starts_with(&begins)), "{key}: {lines:?}");
-    }
-    let cases: [(&str, &[&str]); 6] = [
-        ("strategy.sandwich.hops=3", &["strategy.sandwich: no such strategy", "arbitrage"]),
-        ("node.colour=1", &["node.colour", "unknown field"]),
-        ("weather.is=fine", &["weather: unknown key", "wanted mode, chain"]),
-        ("mode=bold", &["mode: found \"bold\"", "dry-run", "live"]),
-        ("mode=live", &["executor.address: missing", "gannet deploy"]),
-        ("no-value", &["--set: found no `=`; wanted key=value"]),
-    ];
-    for (change, words) in cases {
-        let lines = complaint(&folder, &[change], words);
-        assert_eq!(lines.len(), 2, "one problem: {lines:?}");
-    }
-}
-
 #[test]
 fn a_file_that_cannot_be_read_is_told_with_its_name_and_line() {
     let folder = Folder::new("commands-file");

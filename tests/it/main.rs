@@ -1,7 +1,7 @@
 //! Gannet's integration tests, in one binary.
 //!
 //! [`feed`], [`dry_run`], [`live`] and [`commands`] fly the binary on real nodes; [`nodes`],
-//! [`bot`] and [`relay`] are what they fly it with. [`tidy`] and [`upkeep`] hold the repository
+//! [`bot`] and [`relay`] are what they fly it with. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository
 //! against the house rules that no lint knows; [`tree`] is the repository as those rules read it.
 //!
 //! Temperature: cold.
@@ -12,6 +12,7 @@ mod commands;
 mod dry_run;
 mod feed;
 mod live;
+mod mistakes;
 mod nodes;
 mod relay;
 mod tidy;

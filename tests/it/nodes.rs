@@ -103,6 +103,8 @@ impl Process {
                 command.env_remove(variable);
             }
         }
+        // Nor may a lock or a kill switch of this machine's own bots.
+        command.env("XDG_STATE_HOME", folder.file("state"));
         prepare(&mut command);
         let child = command.spawn().expect("the program can be started");
         Self { child }

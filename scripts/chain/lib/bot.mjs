@@ -48,6 +48,7 @@ export async function deployExecutor({ bot, config, node, log }) {
 /** `gannet run`. The hot keys are in its environment when it flies live, and none when it does not. */
 export function startBot({ bot, config, url, executor, mode, files }) {
   const args = ['run', '--config', config, '--mode', mode, '--set', `node.url=${url}`, '--set', `executor.address=${executor}`];
+  args.push('--set', `runtime.state_dir=${files.state}`);
   const keys = mode === 'live' ? Object.fromEntries(botWallets.map((wallet, i) => [`GANNET_KEY_${i + 1}`, wallet.privateKey])) : {};
   const log = openSync(files.log, 'w');
   return spawnGuarded(bot, [...args, `--json=${files.summary}`, '--journal', files.journal], {

@@ -1,0 +1,137 @@
+//! Keystore files: Web3 secret storage, version 3, opened with a password.
+//!
+//! Temperature: cold.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use alloy::signers::local::PrivateKeySigner;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::secret::Variable;
+
+/// A keystore has less than 1 KiB; a pipe holds this much without a reader.
+const FILE_BYTES_MAX: u64 = 16 << 10;
+/// Most memory that opening one may take; geth's own take 256 MiB.
+const MEMORY_BYTES_MAX: u64 = 1 << 30;
+
+/// Opens a keystore with the password from a variable, or asked for on the terminal.
+pub(super) fn open(
+    path: &Path,
+    password: Option<&Variable>,
+) -> Result<Zeroizing<[u8; 32]>, String> {
+    let text = read(path).map_err(|why| format!("the keystore {}: {why}", path.display()))?;
+    let password = match password {
+        Some(variable) => variable.read()?,
+        None => ask(path)?,
+    };
+    unlock(&text, &password).map_err(|why| format!("the keystore {}: {why}", path.display()))
+}
+
+/// The file as the library that opens it takes it, if it can be opened at all.
+fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let mut file: Value = serde_json::from_str(&text)
+        .map_err(|_quoted| "found no JSON; wanted Web3 secret storage".to_owned())?;
+    // Some wallets write it with a capital.
+    if let Some(crypto) = file.get_mut("Crypto").map(Value::take) {
+        file["crypto"] = crypto;
+    }
+    check(&file)?;
+    Ok(file.to_string())
+}
+
+/// What the library takes for granted.
+fn check(file: &Value) -> Result<(), String> {
+    let crypto = &file["crypto"];
+    let kdf = &crypto["kdfparams"];
+    let found = &file["version"];
+    if *found != 3 {
+        return Err(format!("found version {found}; wanted Web3 secret storage of version 3"));
+    }
+    let cipher = &crypto["cipher"];
+    if *cipher != "aes-128-ctr" {
+        return Err(format!("found cipher {cipher}; wanted aes-128-ctr"));
+    }
+    let number = |key: &str| kdf[key].as_u64().unwrap_or_default();
+    let is_whole = number("dklen") == 32
+        && crypto["cipherparams"]["iv"].as_str().is_some_and(|iv| iv.len() == 32)
+        && crypto["ciphertext"].as_str().is_some_and(|text| text.len() == 64);
+    let is_fit = match crypto["kdf"].as_str() {
+        Some("pbkdf2") => kdf["prf"] == "hmac-sha256" && number("c") > 0,
+        Some("scrypt") => {
+            let (n, blocks) = (number("n"), number("r").saturating_mul(number("p").max(1)));
+            let memory = n.saturating_mul(128).saturating_mul(blocks);
+            n > 1 && n.is_power_of_two() && (1..=MEMORY_BYTES_MAX).contains(&memory)
+        }
+        _ => return Err(format!("found kdf {}; wanted scrypt or pbkdf2", crypto["kdf"])),
+    };
+    if is_whole && is_fit { Ok(()) } else { Err("damaged, or made to be costly".to_owned()) }
+}
+
+fn unlock(text: &str, password: &str) -> Result<Zeroizing<[u8; 32]>, String> {
+    // The library opens files only, and this one has been read and checked.
+    let through = || -> std::io::Result<_> {
+        let (reader, mut writer) = std::io::pipe()?;
+        writer.write_all(text.as_bytes())?;
+        drop(writer);
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        Ok(PrivateKeySigner::decrypt_keystore(path, password))
+    };
+    let signer = through().map_err(|error| format!("cannot be read: {error}"))?;
+    // Its own words could quote the file; what it took for granted was checked before.
+    let signer =
+        signer.map_err(|_quoted| "does not open: wrong password, or damaged".to_owned())?;
+    Ok(Zeroizing::new(signer.to_bytes().0))
+}
+
+/// Asks for a password on the terminal.
+fn ask(path: &Path) -> Result<Zeroizing<String>, String> {
+    let path = path.display();
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(format!(
+            "the keystore {path} needs a password, and there is no terminal to ask at: name the \
+             variable that holds it, password = \"env:NAME\""
+        ));
+    }
+    let failed = |error: std::io::Error| format!("asking for the password of {path}: {error}");
+    let mut stderr = std::io::stderr();
+    write!(stderr, "Password of {path}: ").and_then(|()| stderr.flush()).map_err(failed)?;
+    let mut line = Zeroizing::new(String::new());
+    let read = {
+        let _silence = Silence::start().map_err(failed)?;
+        stdin.read_line(&mut line)
+    };
+    writeln!(stderr).and(read).map_err(failed)?;
+    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// While it lives, the terminal does not show what is typed.
+struct Silence(Termios);
+
+impl Silence {
+    fn start() -> std::io::Result<Self> {
+        let before = tcgetattr(std::io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        if tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0).is_err() {
+            tracing::warn!("the terminal may still hide what is typed: `stty echo` shows it again");
+        }
+    }
+}
