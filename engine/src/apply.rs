@@ -8,13 +8,10 @@ use crate::decode::head::Head;
 use crate::decode::message::{Item, Message};
 use crate::decode::pending::PendingTx;
 use crate::decode::receipt::quantity;
-use crate::decode::swap;
 use crate::input::{Command, Happening, Source};
-use crate::mempool::{News, Target};
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::{Change, Engine};
-use crate::plan::Follow;
 use crate::query::{Answers, Query};
 use crate::strategy::StrategySet;
 use crate::units::{Nanos, Wei};
@@ -59,13 +56,8 @@ impl<S: StrategySet> Engine<S> {
                 let fate = self.world.on_log(log)?;
                 self.tally.log(fate);
             }
-            Item::PendingTx(tx) => return Ok(self.apply_pending(tx)),
-            Item::PendingHash(hash) => {
-                if !self.mempool.knows(hash) {
-                    self.tally.pending_fetched += 1;
-                    self.queries.ask(Query::Transaction(*hash));
-                }
-            }
+            Item::PendingTx(tx) => self.apply_pending(tx, at),
+            Item::PendingHash(hash) => self.apply_pending_hash(hash),
             Item::Unknown(_) => self.tally.replies_other += 1,
         }
         Ok(Change::None)
@@ -169,7 +161,11 @@ impl<S: StrategySet> Engine<S> {
                     self.tally.pending_other += 1;
                     return Ok(Change::None);
                 }
-                return Ok(self.apply_pending(&PendingTx::from_fields(&fields)?));
+                self.apply_pending(&PendingTx::from_fields(&fields)?, at);
+            }
+            (Answers::SenderNonce(serial), result) => {
+                let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);
+                self.on_sender_nonce(serial, nonce, at);
             }
             // The node does not know it (yet, or any more); what is still needed is asked again.
             (Answers::Head | Answers::Transaction, Value::Null) => {}
@@ -205,9 +201,11 @@ impl<S: StrategySet> Engine<S> {
                 }
             }
             Answers::Sent(_) => {}
-            Answers::Head | Answers::BlockLogs(_) | Answers::Transaction | Answers::Other => {
-                self.tally.replies_other += 1;
-            }
+            Answers::Head
+            | Answers::BlockLogs(_)
+            | Answers::Transaction
+            | Answers::SenderNonce(_)
+            | Answers::Other => self.tally.replies_other += 1,
         }
         Ok(())
     }
@@ -256,15 +254,14 @@ impl<S: StrategySet> Engine<S> {
     /// A sealed block: submissions may have ended, waiting swaps may have landed.
     fn on_sealed<O: Outbox>(&mut self) {
         let tip = *self.world.tip();
-        let included = self.world.included();
-        self.waiting.forget(|hash| included.iter().any(|landed| landed.hash == *hash));
-        self.waiting.expire(self.world.next_block());
         if self.world.reorgs().0 != self.reorgs_seen {
             // What was mined may be pending again: a nonce that was counted may be free.
             self.reorgs_seen = self.world.reorgs().0;
             self.flights.iter_mut().for_each(|flight| flight.is_mined = false);
+            self.senders.forget();
             self.ask_for_accounts();
         }
+        self.forget_landed();
         let touched = u32::try_from(self.world.touched().len()).unwrap_or(u32::MAX);
         self.notes.add(Note::Sealed {
             number: tip.number,
@@ -279,54 +276,4 @@ impl<S: StrategySet> Engine<S> {
         self.ask_for_waiting_wallets();
         self.world.clear_included();
     }
-
-    /// Turns a pending transaction into a target, if it is one.
-    fn apply_pending(&mut self, tx: &PendingTx<'_>) -> Change {
-        if self.mempool.knows(&tx.hash) {
-            self.tally.pending(News::Duplicate);
-            return Change::None;
-        }
-        let target = self.target_of(tx);
-        // What is no swap matters only if it takes the place of one.
-        if target.is_none() && !self.mempool.has_rival(tx.from, tx.nonce) {
-            self.tally.pending_other += 1;
-            return Change::None;
-        }
-        // Only bytes that hash to what was announced are believed, before anything is remembered.
-        if tx.verify(&mut self.scratch.raw).is_err() {
-            self.tally.pending_forged += 1;
-            return Change::None;
-        }
-        let news = self.mempool.announce(&follow_of(tx), tx.from, tx.nonce);
-        if let News::Replaces(old) = news {
-            self.waiting.forget(|hash| *hash == old);
-            self.on_target_gone(&old);
-        }
-        let Some(target) = target else {
-            self.tally.pending_other += 1;
-            return Change::None;
-        };
-        self.tally.pending(news);
-        match news {
-            News::Duplicate | News::Underpays => Change::None,
-            News::Replaces(_) | News::New => Change::Pending(target),
-        }
-    }
-
-    fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
-        let swap = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
-        Some(Target {
-            follow: follow_of(tx),
-            sender: tx.from,
-            nonce: tx.nonce,
-            hops: swap.hops,
-            hop_count: swap.hop_count,
-            terms: swap.terms,
-            deadline: swap.deadline,
-        })
-    }
-}
-
-const fn follow_of(tx: &PendingTx<'_>) -> Follow {
-    Follow { hash: tx.hash, max_fee: Wei(tx.max_fee), priority_fee: Wei(tx.priority_fee) }
 }

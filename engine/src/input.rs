@@ -67,6 +67,9 @@ pub enum Happening<'a> {
         source: Source,
         /// Its bytes.
         bytes: &'a [u8],
+        /// Whether more is buffered behind it: pending swaps are put aside then, so that the best
+        /// of them are looked at first.
+        has_more: bool,
     },
     /// A message that was longer than the buffer and was skipped.
     Truncated {

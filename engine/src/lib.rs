@@ -70,5 +70,7 @@ pub mod pipeline;
 
 mod apply;
 mod cancel;
+mod senders;
 mod settle;
+mod targets;
 mod waiting;

@@ -37,8 +37,16 @@ pub const UNDO_ENTRIES_MAX: usize = 1 << 16;
 pub const LOGS_PER_BLOCK_MAX: usize = 1 << 16;
 /// Pending transactions remembered for deduplication.
 pub const PENDING_MAX: usize = 1 << 15;
-/// Pending swaps that wait while a block is open.
+/// Pending swaps that have not landed yet and are kept, those that move most.
 pub const PENDING_QUEUE_MAX: usize = 256;
+/// Pending swaps that are looked at after one input, so that heads and replies get their turn.
+pub const LOOKS_PER_INPUT_MAX: usize = 8;
+/// Senders of pending swaps whose next nonce is remembered.
+pub const SENDERS_MAX: usize = 1 << 13;
+/// Senders of pending swaps that are asked for again after a seal.
+pub const SENDERS_ASKED_MAX: usize = 32;
+/// Pending swaps of one sender that may have to land before the one that is followed.
+pub const PREDECESSORS_MAX: usize = 4;
 
 /// Submissions on their way.
 pub const FLIGHTS_MAX: usize = 64;
@@ -73,4 +81,5 @@ const _: () = assert!(
 );
 const _: () = assert!(POOLS_MAX <= u32::MAX as usize, "a pool id is a u32");
 const _: () = assert!(LOGS_PER_BLOCK_MAX.is_multiple_of(64), "log indices are kept in a bit set");
+const _: () = assert!(SENDERS_MAX.is_power_of_two(), "a sender's place is its serial's low bits");
 const _: () = assert!(FLIGHTS_MAX >= WALLETS_MAX, "every wallet can have one submission in flight");

@@ -129,6 +129,13 @@ impl Mempool {
         self.by_sender.contains_key(&(sender, nonce))
     }
 
+    /// The sender and the nonce of a swap that was announced.
+    #[must_use]
+    pub fn sender_of(&self, hash: &B256) -> Option<(Address, u64)> {
+        let Entry { sender, nonce, .. } = self.ring[*self.by_hash.get(hash)? as usize];
+        Some((sender, nonce))
+    }
+
     /// Takes note of a pending transaction and says whether it is news.
     pub fn announce(&mut self, follow: &Follow, sender: Address, nonce: u64) -> News {
         if self.by_hash.contains_key(&follow.hash) {

@@ -21,13 +21,14 @@ use crate::finality::Finality;
 use crate::flight::{Admitted, Attempt, Flight, Flights, Outcome, Settlement};
 use crate::ids::WalletId;
 use crate::input::{Happening, Input};
-use crate::limits::{PENDING_QUEUE_MAX, RAW_TX_BYTES_MAX};
+use crate::limits::RAW_TX_BYTES_MAX;
 use crate::mempool::{Mempool, Target};
 use crate::note::{Alert, Note, Notes};
 use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
 use crate::plan::Plans;
 use crate::query::Queries;
 use crate::risk::{Reject, Risk};
+use crate::senders::Senders;
 use crate::settle;
 use crate::sign::Signer;
 use crate::strategy::{Ctx, StrategySet};
@@ -60,6 +61,7 @@ pub struct Engine<S> {
     pub(crate) signer: Signer,
     pub(crate) mempool: Mempool,
     pub(crate) waiting: Waiting,
+    pub(crate) senders: Senders,
     strategies: S,
     plans: Plans,
     pub(crate) scratch: Scratch,
@@ -78,8 +80,10 @@ impl<S: StrategySet> Engine<S> {
     pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
         let mut stamps = Stamps { received: input.at, ..Stamps::default() };
         let at = input.at;
+        let mut is_last = true;
         let change = match input.what {
-            Happening::Frame { source, bytes } => {
+            Happening::Frame { source, bytes, has_more } => {
+                is_last = !has_more;
                 self.tally.frames[source as usize] += 1;
                 match message::parse(bytes) {
                     Ok(message) => {
@@ -99,46 +103,30 @@ impl<S: StrategySet> Engine<S> {
         };
         self.report_freshness(at);
         stamps.applied = clock.now();
-        match change {
-            Change::None => {}
-            Change::Block => self.on_block(&mut stamps, clock, outbox),
-            Change::Pending(target) => {
-                let is_open = self.world.open_block().is_some();
-                let is_stale = !self.world.freshness().is_fresh();
-                self.waiting.push(&target, self.world.next_block(), is_open || is_stale);
-                if is_stale {
-                    self.tally.pending_stale += 1;
-                } else if is_open {
-                    self.tally.queued += 1;
-                } else {
-                    self.on_pending(&target, &mut stamps, clock, outbox);
-                }
-            }
+        if matches!(change, Change::Block) {
+            self.on_block(&mut stamps, clock, outbox);
+            is_last = true;
+        }
+        if is_last {
+            self.look(&stamps, clock, outbox);
         }
         if self.has_due {
             self.cancel_due(&stamps, outbox);
         }
     }
 
-    /// Strategies over a sealed block, then over the pending swaps that waited for the seal.
+    /// Strategies over a sealed block; pending swaps that waited for the seal come next.
     fn on_block<O: Outbox>(&mut self, stamps: &mut Stamps, clock: &impl Clock, outbox: &mut O) {
         self.plans.clear();
         let ctx = Ctx { world: &self.world, touched: self.world.touched() };
         self.strategies.on_block(&ctx, &mut self.plans);
         self.world.clear_touched();
         self.trade(stamps, clock, outbox);
-        if !self.world.freshness().is_fresh() {
-            // They wait for a seal after which they may be followed.
-            return;
-        }
-        for _ in 0..PENDING_QUEUE_MAX {
-            let Some(target) = self.waiting.next_unseen() else { break };
-            self.on_pending(&target, stamps, clock, outbox);
-        }
+        self.wake_all(stamps.received);
     }
 
     /// Strategies over the world as if `target` had landed; the world is taken back afterwards.
-    fn on_pending<O: Outbox>(
+    pub(crate) fn on_pending<O: Outbox>(
         &mut self,
         target: &Target,
         stamps: &mut Stamps,
@@ -146,9 +134,10 @@ impl<S: StrategySet> Engine<S> {
         outbox: &mut O,
     ) {
         self.plans.clear();
-        match self.world.apply_target(target) {
+        match self.apply_in_turn(target) {
             Err(unfit) => self.tally.unfit(unfit),
             Ok(mark) => {
+                self.tally.pending_seen += 1;
                 let ctx = Ctx { world: &self.world, touched: self.world.supposed() };
                 self.strategies.on_pending(&ctx, target, &mut self.plans);
                 if self.world.take_back(mark).is_err() {
@@ -198,15 +187,14 @@ impl<S: StrategySet> Engine<S> {
         let mark = self.world.mark();
         for target in self.waiting.ahead_of(admitted) {
             // One that would not land on this state does not stand before anybody.
-            if let Err(unfit) = self.world.apply_target(target) {
-                self.tally.unfit(unfit);
-            }
+            let _unfit = self.world.apply_target(target);
         }
-        let followed = admitted.plan.follows().map(|follow| self.waiting.get(&follow.hash));
+        let followed = admitted.plan.follows();
+        let followed = followed.map(|follow| self.waiting.get(&follow.hash).copied());
         let profit = match followed {
             // Those ahead may also keep the followed swap from landing.
             Some(target) => target
-                .and_then(|target| self.world.apply_target(target).ok())
+                .and_then(|target| self.apply_in_turn(&target).ok())
                 .and_then(|_mark| settle::requote(&admitted.plan, &self.world)),
             None => settle::requote(&admitted.plan, &self.world),
         };
@@ -260,6 +248,7 @@ impl<S: StrategySet> Engine<S> {
         let freshness = *self.world.freshness();
         if freshness != self.reported {
             self.reported = freshness;
+            self.waiting.wake(None, at);
             self.notes.add(Note::Freshness { freshness, at });
         }
     }
@@ -293,6 +282,7 @@ impl<S: StrategySet> Engine<S> {
             signer,
             mempool: Mempool::default(),
             waiting: Waiting::default(),
+            senders: Senders::default(),
             strategies,
             plans: Plans::default(),
             scratch: Scratch::default(),
@@ -324,6 +314,4 @@ pub(crate) enum Change {
     None,
     /// A block was sealed and the world stands at the newest head.
     Block,
-    /// A pending swap was announced.
-    Pending(Target),
 }

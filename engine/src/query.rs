@@ -49,6 +49,13 @@ pub enum Query {
     Nonce(WalletId, Address),
     /// A wallet's balance.
     Balance(WalletId, Address),
+    /// The next nonce of a pending swap's sender, counting mined transactions only.
+    SenderNonce {
+        /// The engine's own number of the sender.
+        serial: u32,
+        /// The sender.
+        sender: Address,
+    },
     /// What the executor holds of the base token with this rank.
     Holding {
         /// Place in the list of base tokens.
@@ -79,6 +86,8 @@ pub enum Answers {
     Nonce(WalletId),
     /// [`Query::Balance`].
     Balance(WalletId),
+    /// [`Query::SenderNonce`], with the serial.
+    SenderNonce(u32),
     /// [`Query::Holding`], with the base token's rank.
     Holding(u8),
     /// A transaction that was sent.
@@ -98,6 +107,7 @@ const KIND_BALANCE: u64 = 7;
 const KIND_HOLDING: u64 = 8;
 const KIND_SENT: u64 = 9;
 const KIND_FOLLOWED: u64 = 10;
+const KIND_SENDER_NONCE: u64 = 11;
 
 const fn id(kind: u64, low: u32) -> u64 {
     (kind << KIND_SHIFT) | low as u64
@@ -131,6 +141,7 @@ impl Answers {
             KIND_HOLDING => Self::Holding(low as u8),
             KIND_SENT => Self::Sent(attempt),
             KIND_FOLLOWED => Self::Followed(low),
+            KIND_SENDER_NONCE => Self::SenderNonce(low),
             _ => Self::Other,
         }
     }
@@ -144,6 +155,7 @@ impl Query {
             Self::LatestHead | Self::Head(_) => id(KIND_HEAD, 0),
             Self::BlockLogs { open, .. } => id(KIND_BLOCK_LOGS, *open),
             Self::Transaction(_) => id(KIND_TRANSACTION, 0),
+            Self::SenderNonce { serial, .. } => id(KIND_SENDER_NONCE, *serial),
             Self::Receipt(attempt, _) => attempt_id(KIND_RECEIPT, *attempt),
             Self::Known(attempt, _) => attempt_id(KIND_KNOWN, *attempt),
             Self::Followed { ticket, .. } => id(KIND_FOLLOWED, *ticket),
@@ -180,7 +192,7 @@ impl Query {
             Self::Receipt(_, hash) => {
                 write!(text, r#""eth_getTransactionReceipt","params":["{hash}"]"#)
             }
-            Self::Nonce(_, address) => {
+            Self::Nonce(_, address) | Self::SenderNonce { sender: address, .. } => {
                 write!(text, r#""eth_getTransactionCount","params":["{address:#x}","latest"]"#)
             }
             Self::Balance(_, address) => {
@@ -266,7 +278,7 @@ impl Queries {
 mod tests {
     use super::*;
 
-    fn all() -> [Query; 10] {
+    fn all() -> [Query; 11] {
         let (hash, address) = (B256::repeat_byte(0xab), Address::repeat_byte(0xcd));
         let attempt = Attempt { ticket: u32::MAX, number: 3 };
         [
@@ -280,6 +292,7 @@ mod tests {
             Query::Balance(WalletId(3), address),
             Query::Holding { rank: 2, token: address, holder: address },
             Query::Followed { ticket: 7, hash },
+            Query::SenderNonce { serial: u32::MAX, sender: address },
         ]
     }
 

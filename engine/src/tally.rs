@@ -9,6 +9,40 @@ use crate::mempool::News;
 use crate::world::Unfit;
 use crate::world::follow::LogFate;
 
+/// Why a pending swap left the queue before the strategies saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Gone {
+    /// The queue was full of swaps that move more.
+    Outranked,
+    /// It did not land for several blocks.
+    Expired,
+    /// A sealed block included it.
+    Landed,
+    /// Its nonce was used: it reverted without a trace, or another transaction took its place.
+    NonceUsed,
+    /// Its sender announced another transaction in its place.
+    Replaced,
+}
+
+impl Gone {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Outranked, Self::Expired, Self::Landed, Self::NonceUsed, Self::Replaced];
+
+    /// The name used in the summary.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outranked => "outranked",
+            Self::Expired => "expired",
+            Self::Landed => "landed",
+            Self::NonceUsed => "nonce-used",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
@@ -32,6 +66,10 @@ pub struct Tally {
     pub pending_forged: u64,
     /// Pending hashes that were fetched.
     pub pending_fetched: u64,
+    /// Pending hashes of swaps that were known already.
+    pub pending_known: u64,
+    /// Pending swaps that the strategies saw.
+    pub pending_seen: u64,
     /// Pending swaps that waited for an open block.
     pub queued: u64,
     /// Pending swaps that came while the world was stale.

@@ -1,91 +1,241 @@
-//! Pending swaps that have not landed yet: those that wait for an open block to be sealed, and
-//! those that may stand before us in the next block.
+//! Pending swaps that have not landed yet: those that the strategies have still to see, and those
+//! that may stand before us in the next block.
 //!
-//! Bounded; when it is full the oldest gives way, for it is likeliest to have landed.
+//! Bounded; when it is full, the swap that moves least gives way, for an opportunity behind it
+//! would be the smallest.
 //!
 //! Temperature: hot.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 
 use crate::flight::Admitted;
 use crate::limits::PENDING_QUEUE_MAX;
 use crate::mempool::Target;
-use crate::units::BlockNumber;
+use crate::tally::Gone;
+use crate::units::{BlockNumber, Nanos, Wei};
 
 /// A pending swap is forgotten when it has not landed for this many blocks.
 const BLOCKS_MAX: u64 = 3;
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    target: Target,
-    /// The block that was next when it was announced.
-    next_block: BlockNumber,
-    /// Whether the strategies have not seen it yet.
-    is_unseen: bool,
+/// How far a swap has come on its way to the strategies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Look {
+    /// Whether its nonce is next is to be checked.
+    New,
+    /// Its sender's nonce was asked for.
+    Asked,
+    /// Another transaction of its sender must land first.
+    Early,
+    /// Its nonce is next; it waits for a world that may be traded on.
+    Due,
+    /// The strategies saw it.
+    Seen,
 }
 
-/// Pending swaps, oldest first.
+/// What a swap is worth to us: what it moves, in wei, then what it tips, then who came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    worth: Wei,
+    tip: Wei,
+    arrival: Reverse<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    rank: Rank,
+    look: Look,
+    /// Since when it could have been looked at.
+    due_at: Nanos,
+    /// The block that was next when it was announced.
+    next_block: BlockNumber,
+    target: Target,
+}
+
+/// Pending swaps.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     entries: Vec<Entry>,
-    /// Swaps that gave way to newer ones, since the start.
-    pub(crate) dropped: u64,
+    arrivals: u64,
+    /// How many there are of each [`Look`].
+    counts: [usize; 5],
+    /// Where the least valuable is, if that was found since the last change.
+    least: Option<usize>,
+    /// Why swaps left before the strategies saw them, since the start.
+    gone: [u64; Gone::ALL.len()],
 }
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self { entries: Vec::with_capacity(PENDING_QUEUE_MAX), dropped: 0 }
+        Self {
+            entries: Vec::with_capacity(PENDING_QUEUE_MAX),
+            arrivals: 0,
+            counts: [0; 5],
+            least: None,
+            gone: [0; Gone::ALL.len()],
+        }
     }
 }
 
 impl Waiting {
-    /// Remembers a swap; `is_unseen` says that the strategies must still look at it.
-    pub(crate) fn push(&mut self, target: &Target, next_block: BlockNumber, is_unseen: bool) {
-        if self.entries.len() == PENDING_QUEUE_MAX {
-            self.entries.remove(0);
-            self.dropped += 1;
+    /// Remembers a swap that moves `worth`; when there is no room, the least valuable gives way.
+    /// Swaps of its sender that had to wait for it are to be checked again.
+    pub(crate) fn push(&mut self, target: &Target, worth: Wei, next: BlockNumber, at: Nanos) {
+        if self.counts[Look::Early as usize] > 0 {
+            self.wake(Some(&target.sender), at);
         }
-        self.entries.push(Entry { target: *target, next_block, is_unseen });
+        self.arrivals += 1;
+        let rank = Rank { worth, tip: target.follow.priority_fee, arrival: Reverse(self.arrivals) };
+        let look = Look::New;
+        let entry = Entry { rank, look, due_at: at, next_block: next, target: *target };
+        if self.entries.len() < PENDING_QUEUE_MAX {
+            self.entries.push(entry);
+        } else {
+            let Some(place) = self.least() else { return };
+            let loser = self.entries[place];
+            if rank < loser.rank {
+                self.gone[Gone::Outranked as usize] += 1;
+                return;
+            }
+            self.leave(loser.look, Gone::Outranked);
+            self.entries[place] = entry;
+        }
+        self.least = None;
+        self.counts[look as usize] += 1;
     }
 
-    /// The oldest swap that the strategies have not seen; it counts as seen from now on.
-    pub(crate) fn next_unseen(&mut self) -> Option<Target> {
-        let entry = self.entries.iter_mut().find(|entry| entry.is_unseen)?;
-        entry.is_unseen = false;
-        Some(entry.target)
+    /// Where the most valuable swap is that can be looked at now: checked, and if the world
+    /// `can_trade`, shown to the strategies.
+    pub(crate) fn next(&self, can_trade: bool) -> Option<usize> {
+        if !self.has_next(can_trade) {
+            return None;
+        }
+        let is_next = |look| look == Look::New || can_trade && look == Look::Due;
+        let places = self.entries.iter().enumerate().filter(|(_, entry)| is_next(entry.look));
+        places.max_by_key(|(_, entry)| entry.rank).map(|(place, _)| place)
     }
 
-    /// Drops the swaps that landed or were replaced.
-    pub(crate) fn forget(&mut self, mut is_gone: impl FnMut(&B256) -> bool) {
-        self.entries.retain(|entry| !is_gone(&entry.target.follow.hash));
+    /// Whether there is one.
+    pub(crate) const fn has_next(&self, can_trade: bool) -> bool {
+        self.counts[Look::New as usize] > 0 || can_trade && self.counts[Look::Due as usize] > 0
+    }
+
+    /// The swap at a place, and since when it could have been looked at.
+    pub(crate) fn at(&self, place: usize) -> (Target, Nanos) {
+        let Entry { target, due_at, .. } = self.entries[place];
+        (target, due_at)
+    }
+
+    /// Notes how far the swap at a place has come.
+    pub(crate) fn set_look(&mut self, place: usize, look: Look) {
+        let before = core::mem::replace(&mut self.entries[place].look, look);
+        self.counts[before as usize] -= 1;
+        self.counts[look as usize] += 1;
+    }
+
+    /// Those of a sender, or all, are to be checked again: something has changed at `at`.
+    pub(crate) fn wake(&mut self, sender: Option<&Address>, at: Nanos) {
+        for place in 0..self.entries.len() {
+            let Entry { look, target, .. } = &self.entries[place];
+            let is_meant = sender.is_none_or(|sender| target.sender == *sender);
+            if is_meant && *look != Look::Seen {
+                self.set_look(place, Look::New);
+                self.entries[place].due_at = at;
+            }
+        }
+    }
+
+    /// Drops swaps, for this reason.
+    pub(crate) fn forget(&mut self, why: Gone, mut is_gone: impl FnMut(&Target) -> bool) {
+        self.drop_entries(why, |entry| is_gone(&entry.target));
     }
 
     /// Drops the swaps that did not land for too long.
     pub(crate) fn expire(&mut self, next_block: BlockNumber) {
-        self.entries.retain(|entry| next_block < entry.next_block.plus(BLOCKS_MAX));
+        self.drop_entries(Gone::Expired, |entry| next_block >= entry.next_block.plus(BLOCKS_MAX));
+    }
+
+    /// How many left for this reason before the strategies saw them, since the start.
+    pub(crate) const fn gone(&self, why: Gone) -> u64 {
+        self.gone[why as usize]
+    }
+
+    /// Swaps that the strategies have still to see.
+    pub(crate) const fn unseen_count(&self) -> usize {
+        self.entries.len() - self.counts[Look::Seen as usize]
     }
 
     /// A swap, by its hash.
     pub(crate) fn get(&self, hash: &B256) -> Option<&Target> {
-        let entry = self.entries.iter().rev().find(|entry| entry.target.follow.hash == *hash);
-        entry.map(|entry| &entry.target)
+        self.targets().find(|target| target.follow.hash == *hash)
+    }
+
+    /// A swap, by its sender and nonce.
+    pub(crate) fn of_sender(&self, sender: &Address, nonce: u64) -> Option<&Target> {
+        self.targets().find(|target| target.nonce == nonce && target.sender == *sender)
+    }
+
+    /// All swaps, the most valuable first.
+    pub(crate) fn best_first(&self) -> impl Iterator<Item = &Target> {
+        let mut order = [0; PENDING_QUEUE_MAX];
+        order.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
+        let count = self.entries.len();
+        order[..count].sort_unstable_by_key(|place: &usize| Reverse(self.entries[*place].rank));
+        order.into_iter().take(count).map(|place| &self.entries[place].target)
     }
 
     /// The swaps that may stand before a transaction of ours in the same block and move a pool of
-    /// its plan: they pay more by one rule or the other (the fee cap or the tip).
+    /// its plan: they pay more by one rule or the other (the fee cap or the tip), and may land at
+    /// all. What must land before the swap that is followed belongs to it and is not among them.
     pub(crate) fn ahead_of<'a>(&'a self, ours: &'a Admitted) -> impl Iterator<Item = &'a Target> {
         let (max_fee, tip) = (ours.fees.max_fee, ours.fees.priority_fee);
-        let followed = ours.plan.follows().map(|follow| follow.hash);
-        self.entries.iter().map(|entry| &entry.target).filter(move |target| {
+        let followed = ours.plan.follows().and_then(|follow| self.get(&follow.hash));
+        let can_land = self.entries.iter().filter(|entry| entry.look != Look::Early);
+        can_land.map(|entry| &entry.target).filter(move |target| {
             let follow = &target.follow;
             let pays_more = follow.max_fee > max_fee || follow.priority_fee > tip;
             let moves_ours = target
                 .hops()
                 .iter()
                 .any(|hop| ours.plan.legs().iter().any(|leg| leg.pool == hop.pool));
-            Some(follow.hash) != followed && pays_more && moves_ours
+            let leads_to = |followed: &Target| {
+                followed.sender == target.sender && target.nonce <= followed.nonce
+            };
+            pays_more && moves_ours && !followed.is_some_and(leads_to)
         })
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.entries.iter().map(|entry| &entry.target)
+    }
+
+    fn least(&mut self) -> Option<usize> {
+        if self.least.is_none() {
+            let places = self.entries.iter().enumerate();
+            self.least = places.min_by_key(|(_, entry)| entry.rank).map(|(place, _)| place);
+        }
+        self.least
+    }
+
+    fn drop_entries(&mut self, why: Gone, mut is_gone: impl FnMut(&Entry) -> bool) {
+        let mut place = 0;
+        // Each round drops one or goes on by one.
+        while place < self.entries.len() {
+            if is_gone(&self.entries[place]) {
+                let entry = self.entries.swap_remove(place);
+                self.leave(entry.look, why);
+                self.least = None;
+            } else {
+                place += 1;
+            }
+        }
+    }
+
+    fn leave(&mut self, look: Look, why: Gone) {
+        self.counts[look as usize] -= 1;
+        self.gone[why as usize] += u64::from(look != Look::Seen);
     }
 }

@@ -78,6 +78,12 @@ impl Reader {
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// Bytes that were read and not looked at yet.
+    #[must_use]
+    pub const fn unread_bytes(&self) -> usize {
+        self.end - self.scanned
+    }
+
     /// Says that `count` bytes were read to the start of [`spare`](Self::spare).
     pub fn filled(&mut self, count: usize) {
         debug_assert!(count <= self.buffer.len() - self.end, "no more than there was room for");

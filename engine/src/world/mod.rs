@@ -75,6 +75,29 @@ pub enum Unfit {
     TooLong,
 }
 
+impl Unfit {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 5] = [
+        Self::NoLiquidity,
+        Self::LimitMissed,
+        Self::PastDeadline,
+        Self::Underpriced,
+        Self::TooLong,
+    ];
+
+    /// The name used in the summary.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoLiquidity => "no-liquidity",
+            Self::LimitMissed => "limit-missed",
+            Self::PastDeadline => "past-deadline",
+            Self::Underpriced => "underpriced",
+            Self::TooLong => "too-long",
+        }
+    }
+}
+
 /// Everything that decisions rest on.
 #[derive(Debug)]
 pub struct World {
@@ -235,6 +258,16 @@ impl World {
     /// # Errors
     /// When it would not land on this state; nothing is changed then.
     pub fn apply_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
+        self.supposed.clear();
+        self.apply_next_target(target)
+    }
+
+    /// Applies one more pending swap behind those that were applied before it; its pools join
+    /// theirs in [`World::supposed`].
+    ///
+    /// # Errors
+    /// When it would not land on this state; nothing is changed then.
+    pub fn apply_next_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
         if target.follow.max_fee < self.tip.next_base_fee {
             return Err(Unfit::Underpriced);
         }
@@ -244,7 +277,6 @@ impl World {
             return Err(Unfit::PastDeadline);
         }
         let mark = self.undo.mark();
-        self.supposed.clear();
         match self.apply_hops(target) {
             Ok(()) => Ok(mark),
             Err(unfit) => {
@@ -253,6 +285,11 @@ impl World {
                 Err(unfit)
             }
         }
+    }
+
+    /// Starts a new list of the pools that pending swaps are supposed to move.
+    pub fn suppose_nothing(&mut self) {
+        self.supposed.clear();
     }
 
     /// Here, to come back to by [`World::take_back`].

@@ -18,5 +18,6 @@ mod differential;
 mod evm;
 mod executor;
 mod money;
+mod pending;
 mod pipeline;
 mod stage;

@@ -37,6 +37,7 @@ fn replacement() -> Swap {
 
 /// Whether `cancel` is a transfer of nothing that a node takes in the place of `first`.
 fn assert_takes_back(cancel: &Sent, first: &Sent) {
+    assert!(cancel.recorded.contains(&(cancel.attempt, cancel.hash)), "written down first");
     let ((cancel, signer), (first, owner)) = (cancel.decode(), first.decode());
     assert_eq!((signer, cancel.nonce), (owner, first.nonce));
     assert_eq!(cancel.to, TxKind::Call(owner), "to itself");

@@ -9,7 +9,7 @@ use gannet_engine::input::{Command, Happening, Reloaded, Source};
 use gannet_engine::query::Query;
 use gannet_engine::risk::Reject;
 use gannet_engine::units::{BlockNumber, Bps, Gas, Wei};
-use gannet_engine::world::{Stale, Tip};
+use gannet_engine::world::{Stale, Tip, Unfit};
 use proptest::prelude::*;
 
 use crate::stage::{
@@ -143,6 +143,7 @@ mod sending {
         stage.news(Source::Pending, &format!("\"{}\"", swap.hash()));
         assert!(stage.was_asked(&Query::Transaction(swap.hash())));
         stage.answer(&Query::Transaction(swap.hash()), &swap.body(None));
+        stage.answer_for(&swap, swap.nonce);
         stage.only();
         stage.asked.clear();
         stage.news(Source::Pending, &format!("\"{}\"", swap.hash()));
@@ -224,7 +225,8 @@ mod sending {
                 2 => {
                     let path = if roll(2) == 0 { vec![WETH, DAI] } else { vec![DAI, WETH] };
                     let (amount, router) = (u128::from(1 + roll(90)) * ETHER, ROUTERS[pool % 2]);
-                    stage.pending(&Swap { amount, path, router, nonce: round, ..Swap::default() });
+                    let trader = u8::try_from(round + 1).expect("a byte");
+                    stage.pending(&Swap { amount, path, router, trader, ..Swap::default() });
                 }
                 _ => {
                     let sent = stage.outbox.sent.last().cloned();
@@ -438,6 +440,7 @@ mod targets {
         assert!(stage.outbox.sent.is_empty());
         assert_eq!(stage.engine.tally.pending_forged, 1);
         stage.news(Source::Pending, &body);
+        stage.answer_for(&swap, swap.nonce);
         stage.only();
     }
 
@@ -459,18 +462,21 @@ mod targets {
         let limit = swapped(50 * ETHER, EVEN) + 1;
         // The next block comes twelve seconds after the last one.
         stage.pending(&Swap { deadline: 1_800_000_011, ..Swap::default() });
-        stage.pending(&Swap { nonce: 1, limit, ..Swap::default() });
+        stage.pending(&Swap { trader: 1, limit, ..Swap::default() });
         let (max_fee, priority_fee) = (BASE_FEE - 1, 1);
-        stage.pending(&Swap { nonce: 2, max_fee, priority_fee, ..Swap::default() });
-        stage.pending(&Swap { nonce: 3, is_exact_out: true, limit: 52 * ETHER, ..Swap::default() });
+        stage.pending(&Swap { trader: 2, max_fee, priority_fee, ..Swap::default() });
+        let limit_in = 52 * ETHER;
+        let exact_out = Swap { is_exact_out: true, limit: limit_in, ..Swap::default() };
+        stage.pending(&Swap { trader: 3, ..exact_out });
         assert!(stage.outbox.sent.is_empty());
-        assert_eq!(stage.engine.tally.unfit.iter().sum::<u64>(), 4);
-        stage.pending(&Swap {
-            nonce: 4,
-            limit: limit - 1,
-            deadline: 1_800_000_012,
-            ..Swap::default()
-        });
+        let unfit = |why: Unfit| stage.engine.tally.unfit[why as usize];
+        assert_eq!(unfit(Unfit::PastDeadline), 1);
+        assert_eq!(unfit(Unfit::LimitMissed), 2);
+        assert_eq!(unfit(Unfit::Underpriced), 1);
+        let (limit, deadline) = (limit - 1, 1_800_000_012);
+        let (max_fee, priority_fee) = (BASE_FEE, 0);
+        let barely = Swap { trader: 4, limit, deadline, max_fee, priority_fee, ..Swap::default() };
+        stage.pending(&barely);
         stage.only();
     }
 

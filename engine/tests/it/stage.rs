@@ -272,6 +272,8 @@ pub(crate) struct Sent {
     pub(crate) attempt: Attempt,
     pub(crate) wallet: WalletId,
     pub(crate) serial: u64,
+    /// The transactions of its submission, as they were written down before it left.
+    pub(crate) recorded: Vec<(Attempt, B256)>,
 }
 
 impl Sent {
@@ -305,9 +307,9 @@ impl<const DRY: bool> Outbox for Outbound<DRY> {
             return Err(Unsent::LinkDown);
         }
         let SignedTx { raw, hash, attempt } = *tx;
-        assert!(flight.attempts().any(|held| held == (attempt, hash)), "it is written down first");
         let Flight { serial, admitted, .. } = *flight;
-        self.sent.push(Sent { raw: raw.to_vec(), hash, attempt, wallet: admitted.wallet, serial });
+        let (raw, wallet, recorded) = (raw.to_vec(), admitted.wallet, flight.attempts().collect());
+        self.sent.push(Sent { raw, hash, attempt, wallet, serial, recorded });
         Ok(())
     }
 }
@@ -363,6 +365,13 @@ pub(crate) struct Sync {
 pub(crate) fn sync(pool: usize, reserves: [u128; 2]) -> Sync {
     let index = u32::try_from(pool).expect("few pools");
     Sync { pool, reserves, tx: hash(9_000 + u64::from(index)), index }
+}
+
+fn notification(result: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"eth_subscription",
+        "params":{{"subscription":"0x1","result":{result}}}}}"#
+    )
 }
 
 fn log_json(
@@ -447,6 +456,10 @@ impl Swap {
         let key = PrivateKeySigner::from_slice(&[self.trader; 32]).expect("a key");
         let signature = key.sign_hash_sync(&tx.signature_hash()).expect("a signature");
         (tx.clone(), TxEnvelope::from(tx.into_signed(signature)), key.address())
+    }
+
+    pub(crate) fn sender(&self) -> Address {
+        self.sign().2
     }
 
     pub(crate) fn hash(&self) -> B256 {
@@ -542,16 +555,22 @@ impl<const DRY: bool> Stage<DRY> {
     }
 
     fn frame(&mut self, source: Source, text: &str) {
-        self.input(Happening::Frame { source, bytes: text.as_bytes() });
+        self.input(Happening::Frame { source, bytes: text.as_bytes(), has_more: false });
+    }
+
+    /// News of pending transactions, one right behind the other: each of `bodies` is buffered
+    /// before the one before it was read.
+    pub(crate) fn burst(&mut self, bodies: &[String]) {
+        for (place, body) in bodies.iter().enumerate() {
+            let (text, has_more) = (notification(body), place + 1 < bodies.len());
+            let (source, bytes) = (Source::Pending, text.as_bytes());
+            self.input(Happening::Frame { source, bytes, has_more });
+        }
     }
 
     /// News from a subscription.
     pub(crate) fn news(&mut self, source: Source, result: &str) {
-        let text = format!(
-            r#"{{"jsonrpc":"2.0","method":"eth_subscription",
-            "params":{{"subscription":"0x1","result":{result}}}}}"#
-        );
-        self.frame(source, &text);
+        self.frame(source, &notification(result));
     }
 
     pub(crate) fn link(&mut self, source: Source, is_up: bool) {
@@ -635,9 +654,31 @@ impl<const DRY: bool> Stage<DRY> {
         block
     }
 
-    /// Announces a pending swap with its body.
+    /// Announces a pending swap with its body; its nonce is next, if the node is asked.
     pub(crate) fn pending(&mut self, swap: &Swap) {
+        self.announce(swap);
+        self.answer_for(swap, swap.nonce);
+    }
+
+    /// Announces a pending swap with its body, and says nothing about its sender.
+    pub(crate) fn announce(&mut self, swap: &Swap) {
         self.news(Source::Pending, &swap.body(None));
+    }
+
+    /// The question for the next nonce of a swap's sender, if it was asked.
+    pub(crate) fn question_for(&mut self, swap: &Swap) -> Option<Query> {
+        let of = swap.sender();
+        let is_it =
+            |query: &Query| matches!(query, Query::SenderNonce { sender, .. } if *sender == of);
+        let place = self.asked.iter().position(is_it)?;
+        Some(self.asked.remove(place))
+    }
+
+    /// Says what the next nonce of a swap's sender is, if that was asked.
+    pub(crate) fn answer_for(&mut self, swap: &Swap, nonce: u64) {
+        if let Some(query) = self.question_for(swap) {
+            self.answer(&query, &format!("\"{nonce:#x}\""));
+        }
     }
 
     /// The only submission.

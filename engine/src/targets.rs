@@ -1,0 +1,285 @@
+//! Pending swaps, from their announcement to the strategies: the engine's part in [`Waiting`].
+//!
+//! ```text
+//! announced ─► new ─► nonce is next ─► due ─► seen
+//!               │                       └ waits while the world is stale or a block is open
+//!               ├─► asked: the node says what its sender's nonce is
+//!               └─► early: another transaction of its sender must land first
+//! ```
+//!
+//! The best come first, a few after each input. Every seal and every answer about a sender has
+//! what waits checked again.
+//!
+//! [`Waiting`]: crate::waiting::Waiting
+//!
+//! Temperature: hot.
+
+use alloy_primitives::{Address, B256};
+
+use crate::amm::Pool;
+use crate::decode::pending::PendingTx;
+use crate::decode::swap;
+use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_MAX};
+use crate::mempool::{News, Target, Terms};
+use crate::outbox::{Clock, Outbox, Stamps};
+use crate::pipeline::Engine;
+use crate::plan::Follow;
+use crate::query::Query;
+use crate::search::native_value;
+use crate::strategy::StrategySet;
+use crate::tally::Gone;
+use crate::units::{Nanos, Wei};
+use crate::waiting::Look;
+use crate::world::undo::Mark;
+use crate::world::{Stale, Unfit, World};
+
+/// Where a pending swap stands among its sender's transactions.
+enum Standing {
+    /// It is next, or behind pending swaps that are.
+    Next,
+    /// Others must land first, and they are not known.
+    Early,
+    /// Its nonce is used: it will never land.
+    Used,
+    /// The sender's nonce is not known.
+    Unknown,
+}
+
+impl<S: StrategySet> Engine<S> {
+    /// Takes note of a pending hash.
+    pub(crate) fn apply_pending_hash(&mut self, hash: &B256) {
+        if self.mempool.knows(hash) {
+            self.tally.pending_known += 1;
+        } else {
+            self.tally.pending_fetched += 1;
+            self.queries.ask(Query::Transaction(*hash));
+        }
+    }
+
+    /// Puts a pending transaction into the queue, if it is a swap.
+    pub(crate) fn apply_pending(&mut self, tx: &PendingTx<'_>, at: Nanos) {
+        if self.mempool.knows(&tx.hash) {
+            self.tally.pending(News::Duplicate);
+            return;
+        }
+        let target = self.target_of(tx);
+        // What is no swap matters only if it takes the place of one.
+        if target.is_none() && !self.mempool.has_rival(tx.from, tx.nonce) {
+            self.tally.pending_other += 1;
+            return;
+        }
+        // Only bytes that hash to what was announced are believed, before anything is remembered.
+        if tx.verify(&mut self.scratch.raw).is_err() {
+            self.tally.pending_forged += 1;
+            return;
+        }
+        let news = self.mempool.announce(&follow_of(tx), tx.from, tx.nonce);
+        if let News::Replaces(old) = news {
+            self.waiting.forget(Gone::Replaced, |target| target.follow.hash == old);
+            self.on_target_gone(&old);
+        }
+        let Some(target) = target else {
+            self.tally.pending_other += 1;
+            return;
+        };
+        self.tally.pending(news);
+        if matches!(news, News::New | News::Replaces(_)) {
+            self.tally.queued += u64::from(self.world.open_block().is_some());
+            self.tally.pending_stale += u64::from(!self.world.freshness().is_fresh());
+            let worth = worth_of(&target, &self.world);
+            self.waiting.push(&target, worth, self.world.next_block(), at);
+        }
+    }
+
+    fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
+        let swap = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
+        Some(Target {
+            follow: follow_of(tx),
+            sender: tx.from,
+            nonce: tx.nonce,
+            hops: swap.hops,
+            hop_count: swap.hop_count,
+            terms: swap.terms,
+            deadline: swap.deadline,
+        })
+    }
+
+    /// Whether pending swaps wait that could be looked at now: the engine wants another input.
+    #[must_use]
+    pub const fn has_backlog(&self) -> bool {
+        self.waiting.has_next(self.can_trade())
+    }
+
+    /// How many pending swaps left the queue for this reason before the strategies saw them.
+    #[must_use]
+    pub const fn gone(&self, why: Gone) -> u64 {
+        self.waiting.gone(why)
+    }
+
+    /// Pending swaps that the strategies have still to see.
+    #[must_use]
+    pub const fn unseen_count(&self) -> usize {
+        self.waiting.unseen_count()
+    }
+
+    /// Looks at the best of the pending swaps that wait, a few of them.
+    pub(crate) fn look<O: Outbox>(&mut self, stamps: &Stamps, clock: &impl Clock, outbox: &mut O) {
+        for _ in 0..LOOKS_PER_INPUT_MAX {
+            let can_trade = self.can_trade();
+            let Some(place) = self.waiting.next(can_trade) else { break };
+            let (target, due_at) = self.waiting.at(place);
+            match self.standing(&target) {
+                Standing::Unknown => {
+                    self.waiting.set_look(place, Look::Asked);
+                    self.ask_for_sender(&target.sender);
+                }
+                Standing::Early => self.waiting.set_look(place, Look::Early),
+                Standing::Used => self.forget_used(&target.sender),
+                Standing::Next if can_trade => {
+                    self.waiting.set_look(place, Look::Seen);
+                    let mut stamps = Stamps { received: due_at, ..*stamps };
+                    self.on_pending(&target, &mut stamps, clock, outbox);
+                }
+                Standing::Next => self.waiting.set_look(place, Look::Due),
+            }
+        }
+    }
+
+    const fn can_trade(&self) -> bool {
+        self.world.freshness().is_fresh() && self.world.open_block().is_none()
+    }
+
+    fn standing(&self, target: &Target) -> Standing {
+        let Target { sender, nonce, .. } = target;
+        let Some(next) = self.senders.next_nonce(sender) else { return Standing::Unknown };
+        let Some(ahead) = nonce.checked_sub(next) else { return Standing::Used };
+        let has_all = ahead <= PREDECESSORS_MAX as u64
+            && (next..*nonce).all(|nonce| self.waiting.of_sender(sender, nonce).is_some());
+        if has_all {
+            Standing::Next
+        } else if self.senders.is_known_at(sender, self.world.tip().number) {
+            Standing::Early
+        } else {
+            Standing::Unknown
+        }
+    }
+
+    /// Applies a swap behind those of its sender that must land before it.
+    pub(crate) fn apply_in_turn(&mut self, target: &Target) -> Result<Mark, Unfit> {
+        let mark = self.world.mark();
+        self.world.suppose_nothing();
+        let applied = self.apply_predecessors(target);
+        let applied = applied.and_then(|()| self.world.apply_next_target(target));
+        if applied.is_err() && self.world.take_back(mark).is_err() {
+            self.world.set_stale(Stale::Lost, true);
+        }
+        applied.map(|_| mark)
+    }
+
+    fn apply_predecessors(&mut self, target: &Target) -> Result<(), Unfit> {
+        let next = self.senders.next_nonce(&target.sender).unwrap_or(target.nonce);
+        for nonce in next..target.nonce {
+            let Some(before) = self.waiting.of_sender(&target.sender, nonce) else { continue };
+            match self.world.apply_next_target(before) {
+                // What reverts uses its nonce all the same.
+                Ok(_) | Err(Unfit::NoLiquidity | Unfit::LimitMissed | Unfit::PastDeadline) => {}
+                Err(unfit @ (Unfit::Underpriced | Unfit::TooLong)) => return Err(unfit),
+            }
+        }
+        Ok(())
+    }
+
+    /// A block was sealed: which nonces did it use?
+    pub(crate) fn forget_landed(&mut self) {
+        let tip = self.world.tip().number;
+        let included = self.world.included();
+        for landed in included {
+            if let Some((sender, nonce)) = self.mempool.sender_of(&landed.hash) {
+                self.senders.learn(&sender, nonce.saturating_add(1), tip);
+            }
+        }
+        let has_landed =
+            |target: &Target| included.iter().any(|landed| landed.hash == target.follow.hash);
+        self.waiting.forget(Gone::Landed, has_landed);
+        let senders = &self.senders;
+        self.waiting.forget(Gone::NonceUsed, |target| {
+            senders.next_nonce(&target.sender).is_some_and(|next| target.nonce < next)
+        });
+        self.waiting.expire(self.world.next_block());
+    }
+
+    /// The world stands at a new head: what waits is looked at again, and whether it may have
+    /// reverted or been replaced without a trace is asked.
+    pub(crate) fn wake_all(&mut self, at: Nanos) {
+        self.waiting.wake(None, at);
+        let tip = self.world.tip().number;
+        for target in self.waiting.best_first().take(SENDERS_ASKED_MAX) {
+            if !self.senders.is_known_at(&target.sender, tip)
+                && let Some(query) = self.senders.ask(&target.sender, tip)
+            {
+                self.queries.ask(query);
+            }
+        }
+    }
+
+    /// The node said what a sender's next nonce is.
+    pub(crate) fn on_sender_nonce(&mut self, serial: u32, nonce: u64, at: Nanos) {
+        let tip = self.world.tip().number;
+        if let Some(sender) = self.senders.answer(serial, nonce, tip) {
+            self.forget_used(&sender);
+            self.waiting.wake(Some(&sender), at);
+        }
+    }
+
+    fn ask_for_sender(&mut self, sender: &Address) {
+        if let Some(query) = self.senders.ask(sender, self.world.tip().number) {
+            self.queries.ask(query);
+        }
+    }
+
+    fn forget_used(&mut self, sender: &Address) {
+        let next = self.senders.next_nonce(sender).unwrap_or(0);
+        let is_used = |target: &Target| target.sender == *sender && target.nonce < next;
+        self.waiting.forget(Gone::NonceUsed, is_used);
+    }
+}
+
+const fn follow_of(tx: &PendingTx<'_>) -> Follow {
+    Follow { hash: tx.hash, max_fee: Wei(tx.max_fee), priority_fee: Wei(tx.priority_fee) }
+}
+
+/// What a swap moves, in wei: the first of its tokens that trades against native is valued, from
+/// the side that is fixed. No more than a pool holds counts, for anybody can name a large amount.
+/// Nothing, if none of them does.
+fn worth_of(target: &Target, world: &World) -> Wei {
+    let (mut amount, is_exact_in) = match target.terms {
+        Terms::ExactIn { amount, .. } => (amount, true),
+        Terms::ExactOut { amount, .. } => (amount, false),
+    };
+    let hops = target.hops();
+    for step in 0..hops.len() {
+        let hop = if is_exact_in { hops[step] } else { hops[hops.len() - 1 - step] };
+        let (paid, taken) = (hop.direction.index_in(), hop.direction.index_out());
+        let (near, far) = if is_exact_in { (paid, taken) } else { (taken, paid) };
+        let entry = world.pools.get(hop.pool);
+        let Pool::ConstantProduct(pool) = entry.state;
+        let held = amount.min(pool.reserves()[near]);
+        let value = |side: usize, amount| {
+            native_value(&world.pools, world.native, entry.tokens[side], amount).map(Wei)
+        };
+        if let Some(worth) = value(near, held) {
+            return worth;
+        }
+        let moved = if is_exact_in {
+            entry.state.quote_out(amount, hop.direction)
+        } else {
+            entry.state.quote_in(amount, hop.direction)
+        };
+        match moved {
+            Some(moved) if step + 1 == hops.len() => return value(far, moved).unwrap_or(Wei(0)),
+            Some(moved) => amount = moved,
+            None => break,
+        }
+    }
+    Wei(0)
+}
