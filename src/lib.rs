@@ -50,4 +50,4 @@ pub use self::config::{
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::run::run;
-pub use self::summary::{Scored, Summary, Totals};
+pub use self::summary::{PendingCounts, Scored, Summary, Totals};

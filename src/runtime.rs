@@ -3,8 +3,9 @@
 //! Order of work, and why: replies before heads and logs (a block is sealed by a reply, and a stale
 //! nonce costs more than a tick), heads and logs before pending transactions (a pending swap is
 //! judged on the state that they make). A tick that is due comes before them all: it is short, and
-//! under a flood nothing else would keep connections alive and ask again. Each connection is read a
-//! bounded number of times before the others get their turn.
+//! under a flood nothing else would keep connections alive and ask again. Each connection has a
+//! millisecond before the others get their turn; what it leaves is taken in the next. While pending
+//! swaps wait that could be looked at, each turn ends with a tick, for every input looks at a few.
 //!
 //! Temperature: hot.
 
@@ -19,7 +20,7 @@ use gannet_engine::pipeline::Engine;
 use gannet_engine::query::QUERY_BYTES_MAX;
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Nanos;
-use gannet_engine::wire::websocket::CONTROL_BYTES_MAX;
+use gannet_engine::wire::websocket::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX};
 use gannet_engine::wire::{Message, WireError};
 use gannet_engine::world::Stale;
 use tokio::io::Interest;
@@ -38,6 +39,9 @@ use crate::switch::Switch;
 const TICK: Duration = Duration::from_millis(10);
 /// Reads of one connection before the others get their turn.
 const READS_PER_TURN: usize = 64;
+/// Time that one connection may take before the others get their turn. Many pending transactions
+/// fit into it, and a head that waits for three of them is not late.
+const TURN_NS: u64 = 1_000_000;
 /// Time between two pings.
 const PING_EVERY_NS: u64 = 10_000_000_000;
 /// A connection that brought nothing for this long, pongs included, is dead.
@@ -52,6 +56,8 @@ struct Link {
     wire: Wire,
     heard_at: Nanos,
     pinged_at: Nanos,
+    /// Its last turn was over before it had nothing left.
+    is_behind: bool,
 }
 
 /// How a run ended.
@@ -168,16 +174,21 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         while !is_done(self) {
             if spin {
-                self.spin().await;
+                self.spin();
+            }
+            let is_busy = spin || self.is_behind();
+            if is_busy {
+                // Without it the reactor would not hear of timers, signals and other connections.
+                tokio::task::yield_now().await;
             }
             let [chain, pending, rpc] = &self.links;
             tokio::select! { biased;
                 () = signals.next() => return Ok(true),
                 _ = ticks.tick() => self.tick(),
-                () = readable(rpc.as_ref()), if !spin => {}
-                () = readable(chain.as_ref()), if !spin => {}
-                () = readable(pending.as_ref()), if !spin => {}
-                () = std::future::ready(()), if spin => {}
+                () = readable(rpc.as_ref()), if !is_busy => {}
+                () = readable(chain.as_ref()), if !is_busy => {}
+                () = readable(pending.as_ref()), if !is_busy => {}
+                () = std::future::ready(()), if is_busy => {}
             }
             if !spin {
                 self.turn(true);
@@ -186,52 +197,79 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         Ok(false)
     }
 
-    /// Polls the descriptors without sleeping, then lets timers and signals have a look.
-    async fn spin(&mut self) {
+    /// Polls the descriptors without sleeping, until timers and signals are to have a look.
+    fn spin(&mut self) {
+        let start = self.clock.now();
         for _ in 0..SPINS_PER_LOOK {
             self.turn(false);
+            if self.clock.now().since(start) > TURN_NS {
+                break;
+            }
         }
-        tokio::task::yield_now().await;
+    }
+
+    /// Whether there is work left that no descriptor announces.
+    fn is_behind(&self) -> bool {
+        self.engine.has_backlog() || self.links.iter().flatten().any(|link| link.is_behind)
     }
 
     /// One turn over all connections, in order of urgency.
     fn turn(&mut self, by_readiness: bool) {
         for source in [Source::Rpc, Source::Chain, Source::Pending] {
-            if let Err(why) = self.drain(source, by_readiness) {
-                self.lose(source, &why);
+            match self.drain(source, by_readiness) {
+                Err(why) => self.lose(source, &why),
+                Ok(has_left) => {
+                    if let Some(link) = &mut self.links[source as usize] {
+                        link.is_behind = has_left;
+                    }
+                }
             }
+        }
+        if self.engine.has_backlog() {
+            self.feed(None, |_| Happening::Tick);
         }
     }
 
-    /// Reads one connection until it has nothing left, or its turn is over.
-    fn drain(&mut self, source: Source, by_readiness: bool) -> Result<(), Lost> {
+    /// Reads one connection until it has nothing left, or its turn is over; true if there may be
+    /// more.
+    fn drain(&mut self, source: Source, by_readiness: bool) -> Result<bool, Lost> {
+        let start = self.clock.now();
         for _ in 0..READS_PER_TURN {
-            let now = self.clock.now();
-            let Some(link) = &mut self.links[source as usize] else { return Ok(()) };
+            // What is buffered comes first, for the next read needs the room.
+            if self.take_messages(source, start)? {
+                return Ok(true);
+            }
+            let Some(link) = &mut self.links[source as usize] else { return Ok(false) };
             let read = if by_readiness { link.read_if_ready() } else { link.wire.read() };
             match read {
                 Ok(0) => return Err(Lost::Closed),
-                Ok(_) => link.heard_at = now,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(_) => link.heard_at = self.clock.now(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Lost::Broken(error)),
             }
-            self.take_messages(source)?;
         }
-        Ok(())
+        self.take_messages(source, start)?;
+        Ok(true)
     }
 
-    /// Hands every whole message in the buffer to the engine.
-    fn take_messages(&mut self, source: Source) -> Result<(), Lost> {
-        let at = self.clock.now();
+    /// Hands the whole messages in the buffer to the engine, until the turn that began at `start`
+    /// is over; true if there may be more.
+    fn take_messages(&mut self, source: Source, start: Nanos) -> Result<bool, Lost> {
+        let Some(Link { heard_at: at, .. }) = self.links[source as usize] else { return Ok(false) };
         loop {
+            if self.clock.now().since(start) > TURN_NS {
+                return Ok(true);
+            }
             let (framing, sender) = halves(&mut self.links, source);
-            let Some(framing) = framing else { return Ok(()) };
+            let Some(framing) = framing else { return Ok(false) };
+            let unread = framing.unread_bytes();
             let what = match framing.next() {
-                None => return Ok(()),
+                None => return Ok(false),
                 Some(Err(error)) => return Err(Lost::Framing(error)),
                 Some(Ok(Message::Text(bytes) | Message::Binary(bytes))) => {
-                    Happening::Frame { source, bytes }
+                    let has_more = unread > bytes.len() + HEADER_BYTES_MAX;
+                    Happening::Frame { source, bytes, has_more }
                 }
                 Some(Ok(Message::Skipped { .. })) => Happening::Truncated { source },
                 Some(Ok(Message::Pong(_))) => continue,
@@ -343,20 +381,18 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             Err(error) => return self.lose(source, &Lost::Broken(error)),
         };
         let now = self.clock.now();
-        self.links[source as usize] = Some(Link { watch, wire, heard_at: now, pinged_at: now });
+        let link = Link { watch, wire, heard_at: now, pinged_at: now, is_behind: true };
+        self.links[source as usize] = Some(link);
         tracing::info!(connection = source.name(), "connected");
         self.feed(None, |_| Happening::Link { source, is_up: true });
         for bytes in early {
             self.seq += 1;
-            let what = Happening::Frame { source, bytes: &bytes };
+            let what = Happening::Frame { source, bytes: &bytes, has_more: false };
             let input = Input { at: now, seq: self.seq, what };
             let [_, _, rpc] = &mut self.links;
             let sender = rpc.as_mut().map(|link| &mut link.wire.sender);
             self.engine.on_input(input, &self.clock, &mut self.port.outbox(sender));
             self.after_input();
-        }
-        if let Err(why) = self.take_messages(source) {
-            self.lose(source, &why);
         }
     }
 

@@ -7,8 +7,12 @@ use std::fmt;
 
 use alloy_primitives::Address;
 use gannet_engine::books::{self, Books, Line};
+use gannet_engine::input::Source;
 use gannet_engine::pipeline::Engine;
 use gannet_engine::risk::Reject;
+use gannet_engine::strategy::StrategySet;
+use gannet_engine::tally::Gone;
+use gannet_engine::world::Unfit;
 use serde::{Serialize, Serializer};
 
 use crate::config::{Mode, in_ether};
@@ -64,6 +68,86 @@ pub struct Totals {
     pub scored: Option<Scored>,
 }
 
+/// What became of pending transactions. Each message of the subscription has one of the counts up
+/// to `truncated`, and each swap among them (new, or in the place of another) one of the others.
+#[derive(Clone, Debug, Serialize)]
+pub struct PendingCounts {
+    /// Messages of the subscription.
+    pub messages: u64,
+    /// Those that could not be read.
+    pub undecodable: u64,
+    /// Those that were longer than their buffer; these are not among `messages`.
+    pub truncated: u64,
+    /// Hashes that were fetched.
+    pub fetched: u64,
+    /// Hashes that were known.
+    pub known: u64,
+    /// Transactions that are no swap through known pools.
+    pub other: u64,
+    /// Transactions whose bytes do not hash to what was announced.
+    pub forged: u64,
+    /// Swaps that were announced before.
+    pub duplicate: u64,
+    /// Swaps that pay less than another of their sender with the same nonce.
+    pub underpaying: u64,
+    /// Swaps that are new, or take the place of another.
+    pub swaps: u64,
+    /// Of these, those that came inside an open block.
+    pub in_open_block: u64,
+    /// Of these, those that came while the world was stale.
+    pub while_stale: u64,
+    /// Of these, those that the strategies saw.
+    pub seen: u64,
+    /// Of these, those that would not have landed, by reason.
+    pub unfit: BTreeMap<&'static str, u64>,
+    /// Of these, those that left the queue before the strategies saw them, by reason.
+    pub gone: BTreeMap<&'static str, u64>,
+    /// Of these, those that were still waiting at the end.
+    pub waiting: usize,
+}
+
+impl PendingCounts {
+    fn of<S: StrategySet>(engine: &Engine<S>) -> Self {
+        let tally = &engine.tally;
+        let source = Source::Pending as usize;
+        let [new, replacing, duplicate, underpaying] = tally.pending;
+        let unfit = Unfit::ALL.iter().map(|why| (why.name(), tally.unfit[*why as usize]));
+        let gone = Gone::ALL.iter().map(|why| (why.name(), engine.gone(*why)));
+        Self {
+            messages: tally.frames[source],
+            undecodable: tally.undecodable[source],
+            truncated: tally.truncated[source],
+            fetched: tally.pending_fetched,
+            known: tally.pending_known,
+            other: tally.pending_other,
+            forged: tally.pending_forged,
+            duplicate,
+            underpaying,
+            swaps: new + replacing,
+            in_open_block: tally.queued,
+            while_stale: tally.pending_stale,
+            seen: tally.pending_seen,
+            unfit: unfit.filter(|(_, count)| *count > 0).collect(),
+            gone: gone.filter(|(_, count)| *count > 0).collect(),
+            waiting: engine.unseen_count(),
+        }
+    }
+}
+
+impl fmt::Display for PendingCounts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { messages, swaps, seen, waiting, .. } = self;
+        write!(out, "{messages} messages, {swaps} swaps: {seen} looked at")?;
+        for (why, count) in self.unfit.iter().chain(&self.gone) {
+            write!(out, ", {why} {count}")?;
+        }
+        if *waiting > 0 {
+            write!(out, ", {waiting} still waiting")?;
+        }
+        Ok(())
+    }
+}
+
 /// The summary of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -90,8 +174,10 @@ pub struct Summary {
     pub block: u64,
     /// Heads seen.
     pub heads: u64,
-    /// Pending swaps looked at.
+    /// Pending swaps that were announced.
     pub pending_swaps: u64,
+    /// What became of pending transactions.
+    pub pending: PendingCounts,
     /// Submissions whose end was not known when the run ended.
     pub in_flight: usize,
     /// Submissions that were mined, in blocks that are not final yet.
@@ -104,7 +190,7 @@ pub struct Summary {
 
 impl Summary {
     /// Sums up what an engine has done.
-    pub(crate) fn of<S>(
+    pub(crate) fn of<S: StrategySet>(
         engine: &Engine<S>,
         before: &Books,
         names: &'static [&'static str],
@@ -170,6 +256,7 @@ impl Summary {
             block: world.tip().number.0,
             heads: engine.tally.heads,
             pending_swaps: engine.tally.pending.iter().sum(),
+            pending: PendingCounts::of(engine),
             in_flight: engine.flights.count(),
             not_final: engine.finality.settled().len(),
             reorgs: world.reorgs().0,
@@ -204,6 +291,7 @@ impl fmt::Display for Summary {
                 self.rejected.iter().map(|(why, count)| format!("{why} {count}")).collect();
             writeln!(out, "  turned down: {}", rejected.join(", "))?;
         }
+        writeln!(out, "  pending: {}", self.pending)?;
         let Quantiles { p50, p99, max } = self.tick_to_trade_ns;
         let us = |ns: u64| format!("{}.{} µs", ns / 1_000, ns % 1_000 / 100);
         write!(out, "  tick to trade: p50 {}, p99 {}, max {}", us(p50), us(p99), us(max))

@@ -34,6 +34,14 @@ impl Framing {
         }
     }
 
+    /// Bytes that were read and not looked at yet.
+    pub(crate) const fn unread_bytes(&self) -> usize {
+        match self {
+            Self::WebSocket(reader) => reader.unread_bytes(),
+            Self::Newline(reader) => reader.unread_bytes(),
+        }
+    }
+
     /// The next whole message, lent out of the buffer.
     pub(crate) fn next(&mut self) -> Option<Result<Message<'_>, WireError>> {
         match self {
