@@ -43,8 +43,10 @@ pub const PENDING_QUEUE_MAX: usize = 256;
 pub const LOOKS_PER_INPUT_MAX: usize = 8;
 /// Senders of pending swaps whose next nonce is remembered.
 pub const SENDERS_MAX: usize = 1 << 13;
-/// Senders of pending swaps that are asked for again after a seal.
-pub const SENDERS_ASKED_MAX: usize = 32;
+/// Senders of pending swaps that the node is asked about between two seals.
+pub const SENDERS_ASKED_MAX: usize = 1_024;
+/// Senders of pending swaps that are asked about again after a seal: the most valuable swaps'.
+pub const SENDERS_ASKED_AGAIN_MAX: usize = 32;
 /// Pending swaps of one sender that may have to land before the one that is followed.
 pub const PREDECESSORS_MAX: usize = 4;
 

@@ -78,8 +78,8 @@ pub struct Engine<S> {
 impl<S: StrategySet> Engine<S> {
     /// The whole path, from bytes that came in to bytes that go out.
     pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
-        let mut stamps = Stamps { received: input.at, ..Stamps::default() };
         let at = input.at;
+        let mut stamps = Stamps { received: at, decoded: at, ..Stamps::default() };
         let mut is_last = true;
         let change = match input.what {
             Happening::Frame { source, bytes, has_more } => {
@@ -103,11 +103,11 @@ impl<S: StrategySet> Engine<S> {
         };
         self.report_freshness(at);
         stamps.applied = clock.now();
-        if matches!(change, Change::Block) {
+        let is_seal = matches!(change, Change::Block);
+        if is_seal {
             self.on_block(&mut stamps, clock, outbox);
-            is_last = true;
         }
-        if is_last {
+        if is_seal || is_last {
             self.look(&stamps, clock, outbox);
         }
         if self.has_due {

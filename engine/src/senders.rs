@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use alloy_primitives::Address;
 use hashbrown::HashMap;
 
-use crate::limits::SENDERS_MAX;
+use crate::limits::{SENDERS_ASKED_MAX, SENDERS_MAX};
 use crate::query::Query;
 use crate::units::BlockNumber;
 use crate::world::hash::FixedState;
@@ -18,7 +18,8 @@ use crate::world::hash::FixedState;
 #[derive(Clone, Copy, Debug)]
 struct Sender {
     address: Address,
-    /// Its place in the order of arrival: tells an answer about it from one about whom it displaced.
+    /// Its place in the order of arrival: tells an answer about it from one about the sender
+    /// whose place it took.
     serial: u32,
     /// The nonce of its next transaction, and the block that was newest when that was learnt.
     next: Option<(u64, BlockNumber)>,
@@ -35,13 +36,15 @@ pub(crate) struct Senders {
     /// Serials of the senders that are known.
     by_address: HashMap<Address, u32, FixedState>,
     next_serial: u32,
+    /// Questions since the last seal.
+    asked_count: usize,
 }
 
 impl Default for Senders {
     fn default() -> Self {
         // Twice the entries, so that tombstones are cleared in place and never by growing.
         let by_address = HashMap::with_capacity_and_hasher(SENDERS_MAX * 2, FixedState);
-        Self { ring: alloc::vec![NOBODY; SENDERS_MAX], by_address, next_serial: 0 }
+        Self { ring: alloc::vec![NOBODY; SENDERS_MAX], by_address, next_serial: 0, asked_count: 0 }
     }
 }
 
@@ -57,14 +60,22 @@ impl Senders {
         next.is_some_and(|(_, learnt_at)| learnt_at == tip)
     }
 
-    /// The question for a sender's next nonce, once a block.
+    /// A block was sealed: as many may be asked for again.
+    pub(crate) const fn start_block(&mut self) {
+        self.asked_count = 0;
+    }
+
+    /// The question for a sender's next nonce: once a block, and not for too many in one.
     pub(crate) fn ask(&mut self, sender: &Address, tip: BlockNumber) -> Option<Query> {
+        let has_room = self.asked_count < SENDERS_ASKED_MAX;
         let known = self.get_or_insert(sender);
-        if known.asked_at == Some(tip) {
+        if known.asked_at == Some(tip) || !has_room {
             return None;
         }
         known.asked_at = Some(tip);
-        Some(Query::SenderNonce { serial: known.serial, sender: *sender })
+        let serial = known.serial;
+        self.asked_count += 1;
+        Some(Query::SenderNonce { serial, sender: *sender })
     }
 
     /// The answer to it; says whom it is about, if that is still known.
@@ -144,6 +155,17 @@ mod tests {
         assert_eq!(senders.next_nonce(&sender(0)), Some(7));
         assert!(senders.is_known_at(&sender(0), TIP));
         assert!(!senders.is_known_at(&sender(0), TIP.plus(1)));
+    }
+
+    #[test]
+    fn no_more_than_so_many_are_asked_for_between_two_seals() {
+        let mut senders = Senders::default();
+        for number in 0..SENDERS_ASKED_MAX {
+            assert!(senders.ask(&sender(number), TIP).is_some());
+        }
+        assert_eq!(senders.ask(&sender(SENDERS_ASKED_MAX), TIP), None);
+        senders.start_block();
+        assert!(senders.ask(&sender(SENDERS_ASKED_MAX), TIP).is_some());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use alloy_primitives::{Address, B256};
 use crate::amm::Pool;
 use crate::decode::pending::PendingTx;
 use crate::decode::swap;
-use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_MAX};
+use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_AGAIN_MAX};
 use crate::mempool::{News, Target, Terms};
 use crate::outbox::{Clock, Outbox, Stamps};
 use crate::pipeline::Engine;
@@ -213,7 +213,8 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn wake_all(&mut self, at: Nanos) {
         self.waiting.wake(None, at);
         let tip = self.world.tip().number;
-        for target in self.waiting.best_first().take(SENDERS_ASKED_MAX) {
+        self.senders.start_block();
+        for target in self.waiting.best_first().take(SENDERS_ASKED_AGAIN_MAX) {
             if !self.senders.is_known_at(&target.sender, tip)
                 && let Some(query) = self.senders.ask(&target.sender, tip)
             {

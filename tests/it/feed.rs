@@ -55,6 +55,10 @@ fn anvil_is_followed_over_websocket_tls_and_unix_socket() {
     for bot in bots {
         let flown = land(bot, &mut chain, &node);
         assert!(!flown.stderr.contains("connection lost"), "{}: {}", flown.name, flown.stderr);
+        let reasons = ["undecodable", "other", "forged", "duplicate", "underpaying", "swaps"];
+        let of = |count: &str| flown.figure(&format!("/pending/{count}"));
+        let counted = reasons.map(of).iter().sum::<u64>();
+        assert_eq!(of("messages"), counted, "each has its reason: {}", flown.summary);
     }
 }
 
