@@ -1,0 +1,28 @@
+//! A node that does what a file says: a loopback server with a model chain behind it, and every
+//! fault that a feed can have.
+//!
+//! ```text
+//! scenario file ─► script ─► play ─► node ─► model     blocks, pairs, the executor, the pool
+//!                                     │  └─► faults    what is wrong at the moment
+//!                                     └────► server    heads, logs, answers ─► the bot
+//! ```
+//!
+//! Temperature: cold.
+
+mod answer;
+mod faults;
+mod json;
+pub mod model;
+mod node;
+mod play;
+mod record;
+pub mod script;
+mod server;
+mod wire;
+
+pub use self::faults::{Shape, Style};
+pub use self::node::{FalseHead, Flaw, Node, Setup};
+pub use self::play::{Bot, Failed, Player};
+pub use self::record::{Record, Sent};
+pub use self::script::Script;
+pub use self::wire::Kind;
