@@ -67,15 +67,19 @@ impl World {
         if !is_known && self.follower.denies(head) {
             return Err(DecodeError::Contradiction);
         }
+        let oldest = self.follower.sealed.first().map_or(0, |sealed| sealed.tip.number.0);
+        let is_below = !is_known && head.number <= oldest;
+        if is_below && !self.is_branch(head) {
+            return Ok(Progress::None);
+        }
         self.follower.last_head_at = at;
         self.freshness.set(Stale::Silent, false);
         if is_known {
             return Ok(Progress::None);
         }
-        let oldest = self.follower.sealed.first().map_or(0, |sealed| sealed.tip.number.0);
         let newest = self.tip.number.plus(REORG_BLOCKS_MAX as u64).0;
         let is_full = self.follower.waiting.len() == REORG_BLOCKS_MAX;
-        if head.number <= oldest || head.number > newest || is_full {
+        if is_below || head.number > newest || is_full {
             // Deeper than the undo log, or a gap longer than we fill block by block.
             self.lose();
             return Ok(Progress::None);
@@ -85,7 +89,17 @@ impl World {
         Ok(self.advance(at, queries))
     }
 
-    /// Applies a log from the subscription, if it belongs to the open block.
+    /// Whether a head at or below the oldest block that we know tells of a chain that we are not on:
+    /// a fork that we follow descends from it, the chain has begun anew far below, or nothing else
+    /// says where it stands. Otherwise a node that lags behind says what is true, and over.
+    fn is_branch(&self, head: &Head) -> bool {
+        let is_parent = self.follower.waiting.iter().any(|child| child.parent_hash == head.hash);
+        let is_far = BlockNumber(head.number).plus(REORG_BLOCKS_MAX as u64) < self.tip.number;
+        is_parent || is_far || self.freshness.has(Stale::Silent)
+    }
+
+    /// Applies a log from the subscription, if it belongs to the open block. One of the block that
+    /// was sealed last which the node's own list did not have shows that the list was wrong.
     ///
     /// # Errors
     /// When the log is not what its event says.
@@ -94,6 +108,9 @@ impl World {
             return Ok(LogFate::Removed);
         }
         if !self.follower.is_open_block(&log.block_hash) {
+            if self.follower.lacks(log) && self.reserves_in(log)?.is_some() {
+                self.lose();
+            }
             return Ok(LogFate::OtherBlock);
         }
         // Out of order would leave an older value in place; the seal puts it right.
@@ -144,13 +161,20 @@ impl World {
             return Ok(Progress::None);
         }
         self.check_list(logs)?;
-        let is_complete = self.list_is_applied(logs)?;
-        if !is_complete || replay.is_some() {
+        let (listed, known) = self.count_list(logs)?;
+        let applied = self.follower.open.applied_count;
+        if listed != applied || known != applied || replay.is_some() {
             self.apply_list(logs, replay)?;
         }
         self.note_included(logs)?;
         self.seal();
         self.advance(at, queries);
+        if known < applied {
+            // The node announced a log of this block that it does not list. One of the two is
+            // wrong, so its pools are read.
+            self.lose();
+            return Ok(Progress::None);
+        }
         Ok(self.progress())
     }
 
@@ -168,22 +192,17 @@ impl World {
         Ok(())
     }
 
-    /// Whether what was applied from the subscription is exactly what the list says.
-    fn list_is_applied(&self, logs: &[u8]) -> Result<bool, DecodeError> {
-        let open = &self.follower.open;
-        let mut ours = 0_u32;
+    /// How many logs of ours the list has, and how many of them the subscription has brought.
+    fn count_list(&self, logs: &[u8]) -> Result<(u32, u32), DecodeError> {
+        let (mut listed, mut known) = (0_u32, 0_u32);
         for item in json::items(logs)? {
             let log = Log::parse(item?)?;
             if self.reserves_in(&log)?.is_some() {
-                let (word, bit) = (log.log_index as usize / 64, log.log_index % 64);
-                let was_applied = open.applied.get(word).is_some_and(|word| word & (1 << bit) != 0);
-                if !was_applied {
-                    return Ok(false);
-                }
-                ours += 1;
+                listed += 1;
+                known += u32::from(self.follower.has_applied(log.log_index));
             }
         }
-        Ok(ours == open.applied_count)
+        Ok((listed, known))
     }
 
     /// Applies the whole list from the state before the block.

@@ -143,6 +143,8 @@ impl Follower {
         self.sealed.clear();
         self.sealed.push(Sealed { tip: anchor, mark });
         self.is_open = false;
+        // What the anchor's logs are is not known: none of them is missed.
+        self.open.head = Head::default();
         self.waiting.clear();
         self.included.clear();
     }
@@ -204,6 +206,21 @@ impl Follower {
 
     pub(super) fn knows(&self, hash: &B256) -> bool {
         self.is_open_block(hash) || self.is_waiting(hash) || self.depth_of(hash).is_some()
+    }
+
+    /// Whether a log with this index was applied to the block that was opened last.
+    pub(super) fn has_applied(&self, log_index: u32) -> bool {
+        let (word, bit) = (log_index as usize / 64, log_index % 64);
+        self.open.applied.get(word).is_some_and(|word| word & (1 << bit) != 0)
+    }
+
+    /// Whether this log is of the block that was opened last, and is not among what sealed it.
+    pub(super) fn lacks(&self, log: &Log<'_>) -> bool {
+        let is_last = self.sealed.last().is_some_and(|sealed| sealed.tip.hash == log.block_hash);
+        is_last
+            && self.open.head.hash == log.block_hash
+            && (log.log_index as usize) < LOGS_PER_BLOCK_MAX
+            && !self.has_applied(log.log_index)
     }
 
     /// Whether this log of the open block is new; remembers it.

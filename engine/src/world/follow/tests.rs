@@ -173,13 +173,30 @@ fn logs_out_of_order_end_in_the_order_of_the_list() {
 }
 
 #[test]
-fn a_log_that_the_list_does_not_have_is_taken_back() {
+fn a_log_that_the_list_does_not_have_is_taken_back_and_neither_is_trusted() {
     let mut story = story();
     story.busy(Block(101, 101, 100));
     story.log(101, 3, 2_000);
     story.log(101, 9, 9_999);
     story.answer(101, &[(3, 2_000)]).unwrap();
     assert_eq!(story.reserve(), 2_000);
+    assert!(story.world.freshness().has(Stale::Lost));
+}
+
+#[test]
+fn a_log_that_comes_after_a_list_without_it_shows_that_the_list_was_wrong() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.answer(101, &[(3, 2_000)]).unwrap();
+    assert_eq!(story.log(101, 3, 2_000), LogFate::OtherBlock);
+    assert!(!story.world.freshness().has(Stale::Lost), "this one was listed");
+    story.log(101, 9, 9_999);
+    assert!(story.world.freshness().has(Stale::Lost));
+    // What is read at a block holds all of its logs, however late they come.
+    let anchor = Tip { number: BlockNumber(101), hash: hash(101), ..Tip::default() };
+    story.world.reload(&anchor, &[[9_999, 100]]);
+    story.log(101, 9, 9_999);
+    assert!(!story.world.freshness().has(Stale::Lost));
 }
 
 #[test]
@@ -226,6 +243,38 @@ fn a_head_that_comes_again_changes_nothing() {
     story.quiet(Block(102, 102, 101));
     assert_eq!(story.quiet(Block(101, 101, 100)), Progress::None);
     assert_eq!(story.tip(), 102);
+}
+
+#[test]
+fn a_head_from_below_the_oldest_block_is_a_lagging_nodes_word() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    for (number, name) in [(98, 98), (100, 900), (99, 99)] {
+        assert_eq!(story.quiet(Block(number, name, name - 1)), Progress::None);
+    }
+    assert_eq!((story.tip(), story.world.freshness().has(Stale::Lost)), (101, false));
+    // The parent of a head that waits is another matter: the fork lies below all that we know.
+    story.quiet(Block(101, 901, 900));
+    assert_eq!(story.asked(), [Query::Head(hash(900))]);
+    story.quiet(Block(100, 900, 899));
+    assert!(story.world.freshness().has(Stale::Lost));
+}
+
+#[test]
+fn a_chain_that_begins_anew_far_below_is_followed() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    story.quiet(Block(1, 1, 0));
+    assert!(story.world.freshness().has(Stale::Lost));
+}
+
+#[test]
+fn after_a_silence_even_an_old_head_says_where_the_chain_stands() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    story.world.set_stale(Stale::Silent, true);
+    story.quiet(Block(99, 999, 998));
+    assert!(story.world.freshness().has(Stale::Lost));
 }
 
 #[test]
