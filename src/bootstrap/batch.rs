@@ -12,7 +12,7 @@ use crate::contracts::{Erc20, UniswapV2Factory, UniswapV2Pair};
 use crate::feed::rpc::{NodeError, Rpc};
 use crate::progress::Progress;
 
-/// Calls in one batch; nodes limit batches to 1,000 and more.
+/// Calls in one batch; most nodes take 1,000 and more. What a node refuses is asked in halves.
 const BATCH_CALLS: usize = 500;
 
 /// A pair as its factory lists it.
@@ -30,6 +30,7 @@ pub(super) struct Reader<'a> {
     anchor: Tip,
     /// How the block is named to the node.
     block: Value,
+    batch_calls: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -44,7 +45,7 @@ impl<'a> Reader<'a> {
             Err(error) if error.is::<NodeError>() => json!(U256::from(anchor.number.0)),
             Err(error) => return Err(error),
         };
-        Ok(Self { rpc, anchor, block })
+        Ok(Self { rpc, anchor, block, batch_calls: BATCH_CALLS })
     }
 
     /// Makes sure that everything was read at the block that was meant.
@@ -110,6 +111,26 @@ impl<'a> Reader<'a> {
         self.calls(&asked, Some("decimals"))
     }
 
+    /// Asks in batches of the size that the node takes.
+    fn batch(&mut self, questions: &[Value]) -> Result<Vec<Result<Value, NodeError>>> {
+        let mut answers = Vec::with_capacity(questions.len());
+        let mut rest = questions;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(self.batch_calls.min(rest.len()));
+            match self.rpc.batch("eth_call", now) {
+                Ok(some) => {
+                    answers.extend(some);
+                    rest = later;
+                }
+                Err(error) if error.is::<NodeError>() && now.len() > 1 => {
+                    self.batch_calls = now.len() / 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(answers)
+    }
+
     /// The answers, in order; `None` where the call reverted or answered something else.
     fn calls<C: SolCall>(
         &mut self,
@@ -124,7 +145,7 @@ impl<'a> Reader<'a> {
                 json!([{ "to": to, "data": data }, self.block])
             };
             let questions: Vec<Value> = chunk.iter().map(question).collect();
-            for answer in self.rpc.batch("eth_call", &questions)? {
+            for answer in self.batch(&questions)? {
                 // A revert is the contract's answer; any other error is no answer, and a universe
                 // read in spite of it would lack pools without a word.
                 let data: Option<Bytes> = match answer {

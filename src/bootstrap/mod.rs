@@ -27,12 +27,7 @@ use crate::feed::rpc::Rpc;
 /// Connects for questions at leisure, and makes sure that it is the right chain.
 pub(crate) fn connect(node: &Node, chain_id: u64) -> Result<Rpc> {
     let mut rpc = Rpc::connect(node)?;
-    let found = rpc.chain_id()?;
-    ensure!(
-        found == chain_id,
-        "the node is on chain {found}, the configuration on chain {chain_id}: change chain.id or \
-         node.url"
-    );
+    rpc.ensure_chain(chain_id)?;
     Ok(rpc)
 }
 

@@ -209,7 +209,7 @@ fn check_node<S>(config: &Config<S>, rpc: &mut Rpc, report: &mut Report) {
         (Source::Chain, "heads and logs are announced"),
         (Source::Rpc, "questions and transactions are taken"),
     ] {
-        let opened = connect::open(&config.node, source, 1);
+        let opened = connect::open(&config.node, config.chain.id, source, 1);
         report.note(source.name(), opened.map_or_else(Found::from, |_opened| Found::ok(what)));
     }
     report.note(Source::Pending.name(), pending_of(config));

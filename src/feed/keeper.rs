@@ -142,7 +142,7 @@ impl Shift {
         let done = match task.request {
             Request::Connect(source) => {
                 let seed = u32::try_from(self.next_chance() >> 32).unwrap_or(1);
-                connect::open(&self.node, source, seed)
+                connect::open(&self.node, self.chain.id, source, seed)
                     .map(|opened| Delivery::Connection(source, Box::new(opened)))
             }
             Request::Reload => self.reload().map(|state| Delivery::Reloaded(Box::new(state))),

@@ -149,9 +149,10 @@ impl Rpc {
             if let Value::Array(replies) = reply {
                 break replies;
             }
-            // A node that takes no batches says so in one object.
+            // A node that takes no batch of this size says so in one object.
             if let Some(error) = reply.get("error") {
-                bail!("the node refuses a batch of {}: {error}", questions.len());
+                let refused = format!("the node refuses a batch of {}", questions.len());
+                return Err(anyhow::Error::new(NodeError::new(error)).context(refused));
             }
         };
         let missing = NodeError::new(&json!("with nothing in its batch"));
@@ -213,6 +214,17 @@ impl Rpc {
     pub(crate) fn genesis(&mut self) -> Result<B256> {
         let block: Value = self.call("eth_getBlockByNumber", &json!(["0x0", false]))?;
         serde_json::from_value(block["hash"].clone()).context("the first block has no hash")
+    }
+
+    /// Makes sure that the node is on the chain of the configuration.
+    pub(crate) fn ensure_chain(&mut self, chain_id: u64) -> Result<()> {
+        let found = self.chain_id()?;
+        ensure!(
+            found == chain_id,
+            "the node is on chain {found}, the configuration on chain {chain_id}: change chain.id \
+             or node.url"
+        );
+        Ok(())
     }
 
     /// The next nonce of an account, counting mined transactions.
