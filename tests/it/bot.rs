@@ -72,6 +72,23 @@ impl<'a> Bot<'a> {
         })
     }
 
+    /// Flies live on the configuration that a node wrote.
+    pub(crate) fn live(
+        folder: &'a Folder,
+        name: &str,
+        config: &Path,
+        keys: &[(String, String)],
+    ) -> Self {
+        let file = |kind: &str| folder.file(&format!("{name}.{kind}"));
+        let process = Process::start(folder, name, binary(), |command| {
+            command.arg("run").arg("--config").arg(config);
+            command.arg("--journal").arg(file("journal")).arg("--snapshot").arg(file("snapshot"));
+            command.arg(format!("--json={}", file("summary").display()));
+            command.envs(keys.iter().map(|(name, key)| (name, key)));
+        });
+        Self { process, folder, name: name.to_owned() }
+    }
+
     /// Flies with other arguments; only the journal is the same always.
     pub(crate) fn start_with(
         folder: &'a Folder,
@@ -114,6 +131,10 @@ impl<'a> Bot<'a> {
             let mut sealed = journal.iter().rev().filter(|line| line["kind"] == "sealed");
             sealed.any(|line| line["number"].as_u64() >= Some(height))
         });
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.ending().is_none()
     }
 
     pub(crate) fn assert_alive(&mut self) {

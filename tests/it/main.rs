@@ -1,7 +1,8 @@
 //! Gannet's integration tests, in one binary.
 //!
 //! [`feed`], [`dry_run`], [`live`] and [`commands`] fly the binary on real nodes; [`nodes`],
-//! [`bot`] and [`relay`] are what they fly it with. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository
+//! [`bot`] and [`relay`] are what they fly it with. [`faults`] flies it on a node that does
+//! everything wrong. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository
 //! against the house rules that no lint knows; [`tree`] is the repository as those rules read it.
 //!
 //! Temperature: cold.
@@ -10,6 +11,7 @@
 mod bot;
 mod commands;
 mod dry_run;
+mod faults;
 mod feed;
 mod live;
 mod mistakes;

@@ -218,6 +218,7 @@ impl<'a, B: Bot> Player<'a, B> {
             Expected::Equal => (self.until(within, true, Self::is_equal), "it stands elsewhere"),
             Expected::Fresh => (self.until(within, true, Self::is_fresh), "it is stale"),
             Expected::Stale => (self.until(within, false, Self::was_stale), "it was fresh"),
+            Expected::StaysFresh => (!self.was_stale(), "it was stale"),
             Expected::Trade => (self.until(within, false, has_traded), "nothing was sent"),
             Expected::NoTrade => (!self.until(within, false, has_traded), "something was sent"),
             Expected::Landed => {
@@ -353,6 +354,7 @@ fn play_upset(node: &Node, upset: &Upset) {
         Upset::WholeAgain => node.set_style(Style::default()),
         Upset::Ping { count, link } => node.ping(*link, *count),
         Upset::ReadNothing(time) => node.faults().reads_from = Some(Instant::now() + *time),
+        Upset::LetNobodyIn(time) => node.faults().listens_from = Some(Instant::now() + *time),
         Upset::Hang(time) => {
             node.faults().reads_from = Some(Instant::now() + *time);
             sleep(*time);

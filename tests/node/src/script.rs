@@ -62,6 +62,7 @@ pub enum Upset {
     WholeAgain,
     Ping { count: usize, link: Kind },
     ReadNothing(Duration),
+    LetNobodyIn(Duration),
     Hang(Duration),
     Restart { chain: Option<u64>, is_fresh: bool },
     Behind(u64),
@@ -95,6 +96,7 @@ pub enum Expected {
     Equal,
     Stale,
     Fresh,
+    StaysFresh,
     Trade,
     NoTrade,
     Landed,
@@ -255,6 +257,7 @@ const SENTENCES: &[(&str, Make)] = &[
         Step::Upset(Upset::Ping { count: s.numbers[0], link: s.links[0] })
     }),
     ("read nothing for <time>", |s| Step::Upset(Upset::ReadNothing(s.times[0]))),
+    ("let nobody in for <time>", |s| Step::Upset(Upset::LetNobodyIn(s.times[0]))),
     ("hang for <time>", |s| Step::Upset(Upset::Hang(s.times[0]))),
     ("restart the node", |_| Step::Upset(Upset::Restart { chain: None, is_fresh: false })),
     ("restart the node on chain <n>", |s| {
@@ -283,6 +286,7 @@ const SENTENCES: &[(&str, Make)] = &[
     }),
     ("expect the bot to be stale within <time>", |s| Step::Expect(Expected::Stale, s.times[0])),
     ("expect the bot to be fresh within <time>", |s| Step::Expect(Expected::Fresh, s.times[0])),
+    ("expect the bot to have stayed fresh", |_| Step::Expect(Expected::StaysFresh, Duration::ZERO)),
     ("expect a trade within <time>", |s| Step::Expect(Expected::Trade, s.times[0])),
     ("expect no trade for <time>", |s| Step::Expect(Expected::NoTrade, s.times[0])),
     ("expect the trade to land within <time>", |s| Step::Expect(Expected::Landed, s.times[0])),
