@@ -39,8 +39,8 @@ pub(crate) struct Opened {
     pub(crate) early: Vec<Vec<u8>>,
 }
 
-/// Opens the connection for `source`, makes sure that it leads to the right chain, and subscribes to
-/// what belongs on it.
+/// Opens the connection for `source`, makes sure that it leads to the right chain, and subscribes
+/// to what belongs on it.
 pub(crate) fn open(node: &Node, chain_id: u64, source: Source, mask_seed: u32) -> Result<Opened> {
     let limit = Duration::from_secs(node.connect_timeout_s);
     let wire = connect(&node.endpoint, limit, buffer_bytes(source), mask_seed)?;

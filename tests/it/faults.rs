@@ -1,5 +1,5 @@
-//! Every fault that a feed can have, played to a live bot by the scripted node: its state ends equal
-//! to the chain's, it sends nothing while it is stale, it lives on, and it trades again.
+//! Every fault that a feed can have, played to a live bot by the scripted node: its state ends
+//! equal to the chain's, it sends nothing while it is stale, it lives on, and it trades again.
 //!
 //! The scenarios are in `tests/node/scenarios`; the table of what came of each is left in
 //! `target/test/faults.txt` and `faults.json`. `GANNET_SCENARIO=name` plays those alone whose name
@@ -51,6 +51,13 @@ impl Subject for Flight<'_> {
     }
 }
 
+/// The table's first line.
+fn title() -> String {
+    let columns = ("state equal", "stale ms", "sent", "sent while stale", "alive");
+    let (equal, stale, sent, sent_stale, alive) = columns;
+    format!("{:<46} {equal:>11} {stale:>9} {sent:>5} {sent_stale:>16} {alive:>6}", "scenario")
+}
+
 /// What came of one scenario.
 #[derive(Debug)]
 struct Row {
@@ -88,8 +95,6 @@ impl fmt::Display for Row {
         write!(out, "{name:<46} {equal:>11} {stale:>9} {sent:>5} {sent_while_stale:>16} {alive:>6}")
     }
 }
-
-const TITLE: &str = "scenario                                       state equal  stale ms  sent sent while stale  alive";
 
 /// Plays a scenario to a bot of its own.
 fn play(path: &Path) -> Row {
@@ -232,7 +237,7 @@ fn every_fault_ends_in_the_chains_own_state_and_nothing_is_sent_meanwhile() {
     let mut rows = rows.into_inner().expect("no thread panics with it");
     rows.sort_by(|left, right| left.name.cmp(&right.name));
     let lines: Vec<_> = rows.iter().map(ToString::to_string).collect();
-    let table = format!("{TITLE}\n{}\n", lines.join("\n"));
+    let table = format!("{}\n{}\n", title(), lines.join("\n"));
     let list: Vec<_> = rows.iter().map(Row::to_json).collect();
     std::fs::write(out().join("faults.txt"), &table).expect("the table can be written");
     std::fs::write(out().join("faults.json"), json!(list).to_string()).expect("so can this");

@@ -100,9 +100,8 @@ impl Shared {
 }
 
 fn notification(id: &str, item: &Value) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{id}","result":{item}}}}}"#
-    )
+    let params = format!(r#"{{"subscription":"{id}","result":{item}}}"#);
+    format!(r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{params}}}"#)
 }
 
 /// Lets clients in until the node is over.

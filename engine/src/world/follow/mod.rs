@@ -89,9 +89,9 @@ impl World {
         Ok(self.advance(at, queries))
     }
 
-    /// Whether a head at or below the oldest block that we know tells of a chain that we are not on:
-    /// a fork that we follow descends from it, the chain has begun anew far below, or nothing else
-    /// says where it stands. Otherwise a node that lags behind says what is true, and over.
+    /// Whether a head at or below the oldest block that we know tells of a chain that we are not
+    /// on: a fork that we follow descends from it, the chain has begun anew far below, or nothing
+    /// else says where it stands. Otherwise a node that lags behind says what is true, and over.
     fn is_branch(&self, head: &Head) -> bool {
         let is_parent = self.follower.waiting.iter().any(|child| child.parent_hash == head.hash);
         let is_far = BlockNumber(head.number).plus(REORG_BLOCKS_MAX as u64) < self.tip.number;
