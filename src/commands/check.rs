@@ -305,7 +305,7 @@ fn logs_by_hash(rpc: &mut Rpc, hash: B256) -> Found {
     match rpc.call::<Vec<Value>>("eth_getLogs", &json!([{ "blockHash": hash }])) {
         Ok(_) => Found::ok("a block's logs are listed by its hash (EIP-234)"),
         Err(error) => Found::fail(format!(
-            "blocks cannot be sealed without eth_getLogs by block hash: take another node ({error:#})"
+            "blocks are sealed by eth_getLogs with a block hash: take another node ({error:#})"
         )),
     }
 }

@@ -241,7 +241,7 @@ pub(super) fn risk(
         let message = format!("found {found}; wanted at most risk.notional_max ({most})");
         problems.add("risk.min_profit", message);
     }
-    if guard.loss_per_block_max > guard.loss_per_day_max {
+    if guard.loss_per_block_max > guard.loss_per_day_max && guard.loss_per_day_max > Wei(0) {
         let (found, most) = (spelled(guard.loss_per_block_max), spelled(guard.loss_per_day_max));
         let message = format!("found {found}; wanted at most risk.loss_per_day_max ({most})");
         problems.add("risk.loss_per_block_max", message);

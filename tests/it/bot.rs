@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -144,6 +144,10 @@ impl<'a> Bot<'a> {
         assert!(ending.is_none(), "{name} ended by itself: {ending:?}\n{}", said());
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         self.process.signal(signal);
     }
@@ -158,6 +162,12 @@ impl<'a> Bot<'a> {
         self.assert_alive();
         self.signal(signal);
         self.finish()
+    }
+
+    /// Ends it without a word, as the kernel does.
+    pub(crate) fn kill(mut self) -> ExitStatus {
+        self.signal("KILL");
+        self.process.wait()
     }
 
     /// Waits until it has ended, and for what is left behind.
@@ -199,6 +209,11 @@ pub(crate) fn recoveries(journal: &[Value], reason: &str) -> usize {
 }
 
 impl Flown {
+    /// Demands that it ended as it was told to.
+    pub(crate) fn assert_ended(&self) {
+        assert_eq!(self.code, Some(0), "{} ends in order:\n{}", self.name, self.stderr);
+    }
+
     /// Demands an orderly end: exit 0, up to date, nothing left in flight.
     pub(crate) fn assert_in_order(&self) {
         let Self { name, code, stderr, summary, .. } = self;

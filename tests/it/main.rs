@@ -1,8 +1,8 @@
 //! Gannet's integration tests, in one binary.
 //!
-//! [`feed`], [`dry_run`], [`live`] and [`commands`] fly the binary on real nodes; [`nodes`],
-//! [`bot`] and [`relay`] are what they fly it with. [`faults`] flies it on a node that does
-//! everything wrong. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository
+//! [`feed`], [`dry_run`], [`live`], [`safety`], [`secrets`] and [`commands`] fly the binary on real
+//! nodes; [`nodes`], [`bot`] and [`relay`] are what they fly it with. [`faults`] flies it on a node
+//! that does everything wrong. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository
 //! against the house rules that no lint knows; [`tree`] is the repository as those rules read it.
 //!
 //! Temperature: cold.
@@ -17,6 +17,8 @@ mod live;
 mod mistakes;
 mod nodes;
 mod relay;
+mod safety;
+mod secrets;
 mod tidy;
 mod tree;
 mod upkeep;

@@ -115,8 +115,12 @@ impl Process {
         self.child.try_wait().expect("a child can be asked")
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
-        send_signal(self.child.id(), signal);
+        send_signal(self.id(), signal);
     }
 
     /// Waits until it has ended by itself.
