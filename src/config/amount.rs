@@ -18,7 +18,7 @@ pub(super) fn spelled(amount: Wei) -> String {
     let Wei(wei) = amount;
     let (size, unit) = match wei {
         0 => return "0 wei".to_owned(),
-        1_000_000_000_000_000.. => (10_u128.pow(18), "ether"),
+        100_000_000_000_000.. => (10_u128.pow(18), "ether"),
         1_000_000.. => (10_u128.pow(9), "gwei"),
         _ => (1, "wei"),
     };

@@ -135,3 +135,69 @@ impl Drop for Silence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The password of both.
+    const PASSWORD: &str = "testpassword";
+
+    /// A keystore published in the Web3 Secret Storage Definition, of its account.
+    fn published(kdf: &str, params: &Value, cipher: [&str; 3]) -> Value {
+        let [iv, ciphertext, mac] = cipher;
+        serde_json::json!({
+            "version": 3, "id": "3198bc9c-6672-5ab3-d995-4942343ae5b6",
+            "crypto": {
+                "cipher": "aes-128-ctr", "cipherparams": { "iv": iv }, "ciphertext": ciphertext,
+                "kdf": kdf, "kdfparams": params, "mac": mac,
+            },
+        })
+    }
+
+    fn pbkdf2() -> Value {
+        // Salt, published.
+        let salt = "ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd";
+        let params = serde_json::json!({
+            "c": 262_144, "dklen": 32, "prf": "hmac-sha256", "salt": salt,
+        });
+        let cipher = [
+            "6087dab2f9fdbbfaddc31a909735c1e6",
+            // Ciphertext and MAC, published.
+            "5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46",
+            "517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2",
+        ];
+        published("pbkdf2", &params, cipher)
+    }
+
+    #[test]
+    fn the_published_keystore_opens_to_the_published_account() {
+        let file = pbkdf2();
+        check(&file).unwrap();
+        let key = unlock(&file.to_string(), PASSWORD).unwrap();
+        let account = PrivateKeySigner::from_slice(key.as_slice()).unwrap().address();
+        assert_eq!(account.to_string(), "0x008AeEda4D805471dF9b2A5B0f38A0C3bCBA786b");
+        assert!(unlock(&file.to_string(), "wrong").unwrap_err().contains("wrong password"));
+    }
+
+    #[test]
+    fn what_the_library_takes_for_granted_is_checked() {
+        let without = |path: &str| {
+            let mut file = pbkdf2();
+            *file.pointer_mut(path).unwrap() = Value::Null;
+            check(&file).unwrap_err()
+        };
+        for (path, word) in [
+            ("/version", "version"),
+            ("/crypto", "cipher"),
+            ("/crypto/kdf", "kdf"),
+            ("/crypto/cipherparams", "damaged"),
+            ("/crypto/ciphertext", "damaged"),
+            ("/crypto/kdfparams/dklen", "damaged"),
+            ("/crypto/kdfparams/c", "damaged"),
+            ("/crypto/kdfparams/prf", "damaged"),
+        ] {
+            assert!(without(path).contains(word), "{path}: {}", without(path));
+        }
+    }
+}

@@ -157,7 +157,11 @@ impl Secret {
             }
             return None;
         };
-        key.with_password(&text).map_err(|why| problems.add(password_path, why)).ok()
+        let opened = key.clone().with_password(&text);
+        Some(opened.unwrap_or_else(|why| {
+            problems.add(password_path, why);
+            key
+        }))
     }
 }
 

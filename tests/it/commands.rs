@@ -3,7 +3,7 @@
 //! Temperature: cold.
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -235,4 +235,31 @@ fn an_interrupt_ends_with_a_summary_and_a_second_signal_ends_at_once() {
     assert_eq!(told.code, Some(0), "{}", told.stderr);
     assert_eq!(only_object(&told.stdout)["in_flight"], 0);
     assert_lines_are_json(&told.stderr);
+}
+
+#[test]
+fn a_signal_during_the_start_ends_it_and_the_kill_switch_already_listens() {
+    let folder = Folder::new("commands-start");
+    // Takes connections and never says a word.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let port = listener.local_addr().expect("a listener has an address").port();
+    let url = format!("node.url=ws://127.0.0.1:{port}");
+    for (name, signal) in [("int", "INT"), ("term", "TERM")] {
+        let settings = ["--set", &url, "--set", "node.connect_timeout_s=600", "--json"];
+        let mut bot = Bot::start_with(&folder, name, &settings, |_| {});
+        // It has connected, so it listens to signals.
+        let _connection = listener.accept().expect("it comes");
+        bot.signal("USR1");
+        wait_for("the kill switch", || {
+            bot.assert_alive();
+            bot.stderr().contains("the kill switch stands").then_some(())
+        });
+        assert!(folder.file("state/gannet/31337.kill").exists());
+        let start = Instant::now();
+        let ended = bot.end(signal);
+        assert!(start.elapsed() < Duration::from_secs(5), "it waits for nothing");
+        assert_eq!((ended.code, &*ended.stdout), (Some(130), ""), "{}", ended.stderr);
+        let last = ended.stderr.lines().last().unwrap_or_default();
+        assert_eq!(last, "error: cut short by a signal while starting: nothing was sent");
+    }
 }

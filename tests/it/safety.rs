@@ -42,13 +42,14 @@ impl Field {
         text(&self.node.book["accounts"][WALLETS[index].1]["address"])
     }
 
-    fn settings(&self) -> [&str; 6] {
+    /// What makes a command one for a live run here.
+    pub(crate) fn arguments(&self) -> [&str; 6] {
         ["--set", &self.url, "--set", &self.executor, "--set", "mode=live"]
     }
 
     /// Starts a live run.
     pub(crate) fn fly<'a>(&self, folder: &'a Folder, name: &str, more: &[&str]) -> Bot<'a> {
-        let mut settings = self.settings().to_vec();
+        let mut settings = self.arguments().to_vec();
         settings.extend(more);
         Bot::start_with(folder, name, &settings, |command| {
             command.envs(self.keys());
@@ -57,7 +58,7 @@ impl Field {
 
     /// A command that ends by itself, as for a live run.
     pub(crate) fn say(&self, folder: &Folder, command: &str, more: &[&str]) -> Said {
-        let settings = self.settings();
+        let settings = self.arguments();
         gannet(folder, &[&[command], &settings[..], more].concat(), &self.keys())
     }
 }
