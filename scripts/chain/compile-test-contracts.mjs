@@ -11,6 +11,7 @@ const ARTIFACT = `${SOURCES}contracts.json`;
 const CONTRACTS = {
   'Token.sol': ['Token', 'FeeToken', 'SilentToken', 'FalseToken', 'ReentrantToken'],
   'HostilePair.sol': ['HostilePair', 'Forger'],
+  'OtherPair.sol': ['OtherPair'],
 };
 
 // As for the executor: no metadata, so that a change of a comment leaves the bytecode alone.

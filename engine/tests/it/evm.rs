@@ -94,7 +94,7 @@ pub(crate) mod abi {
 }
 
 /// Creation code of `name` in `file`, which is under the repository's root.
-fn bytecode(file: &str, name: Option<&str>) -> Vec<u8> {
+pub(crate) fn bytecode(file: &str, name: Option<&str>) -> Vec<u8> {
     let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| {
         panic!("{path}: {error} (npm packages: run scripts/chain/install)")
@@ -119,6 +119,19 @@ pub(crate) struct Receipt {
 }
 
 impl Receipt {
+    pub(crate) fn of(result: ExecutionResult) -> Self {
+        let gas = result.tx_gas_used();
+        let (logs, answer) = match result {
+            ExecutionResult::Success { logs, output: Output::Call(data), .. } => (logs, Ok(data)),
+            ExecutionResult::Success { output: Output::Create(_, made), .. } => {
+                (vec![], Ok(made.expect("a contract was made").to_vec().into()))
+            }
+            ExecutionResult::Revert { output, .. } => (vec![], Err(error_name(&output))),
+            ExecutionResult::Halt { reason, .. } => (vec![], Err(format!("{reason:?}"))),
+        };
+        Self { gas, logs, answer }
+    }
+
     /// Asserts that it succeeded.
     #[track_caller]
     pub(crate) fn lands(self) -> Self {
@@ -204,16 +217,7 @@ impl Chain {
         if keeps {
             self.evm.commit(ended.state);
         }
-        let gas = ended.result.tx_gas_used();
-        let (logs, answer) = match ended.result {
-            ExecutionResult::Success { logs, output: Output::Call(data), .. } => (logs, Ok(data)),
-            ExecutionResult::Success { output: Output::Create(_, made), .. } => {
-                (vec![], Ok(made.expect("a contract was made").to_vec().into()))
-            }
-            ExecutionResult::Revert { output, .. } => (vec![], Err(error_name(&output))),
-            ExecutionResult::Halt { reason, .. } => (vec![], Err(format!("{reason:?}"))),
-        };
-        Receipt { gas, logs, answer }
+        Receipt::of(ended.result)
     }
 
     /// Sends a transaction.
@@ -520,7 +524,7 @@ impl Market {
 const RESERVES_SLOT: U256 = U256::from_limbs([8, 0, 0, 0]);
 
 /// Where Solidity keeps the value of `key` of the mapping at `slot`.
-fn mapping_slot(key: Address, slot: u64) -> U256 {
+pub(crate) fn mapping_slot(key: Address, slot: u64) -> U256 {
     let preimage = [key.into_word(), B256::from(U256::from(slot))].concat();
     keccak256(preimage).into()
 }

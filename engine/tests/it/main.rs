@@ -17,6 +17,7 @@
 mod differential;
 mod evm;
 mod executor;
+mod mainnet;
 mod money;
 mod pending;
 mod pipeline;
