@@ -37,9 +37,12 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problems {
-    /// Notes a problem.
+    /// Notes a problem, in one line, whatever the file has in a key or a value.
     pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem { path: path.into(), message: message.into() });
+        let (path, message) = (tellable(&path.into()), tellable(&message.into()));
+        // TOML allows a key without a name.
+        let path = if path.is_empty() { "\"\"".to_owned() } else { path };
+        self.0.push(Problem { path, message });
     }
 
     /// Whether something is wrong at `path` already.
@@ -151,15 +154,65 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// A value for people: short, and never anything that looks like a private key.
+/// More hex digits in a row than an address has may be a private key, or most of one.
+const HEX_DIGITS_MAX: usize = 40;
+
+/// The text without what ends a line, and without what may be a private key.
+fn tellable(text: &str) -> String {
+    let mut told = String::with_capacity(text.len());
+    for part in text.split_inclusive(|letter: char| !letter.is_ascii_hexdigit()) {
+        let digits = part.trim_end_matches(|letter: char| !letter.is_ascii_hexdigit());
+        let is_long = digits.len() > HEX_DIGITS_MAX;
+        told.push_str(if is_long { "(hidden)" } else { digits });
+        let rest = part[digits.len()..].chars();
+        told.extend(rest.map(|letter| if letter.is_control() { ' ' } else { letter }));
+    }
+    told
+}
+
+/// A value for people, short.
 pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
-    let longest_hex = text.split(|letter: char| !letter.is_ascii_hexdigit()).map(str::len).max();
-    if longest_hex.is_some_and(|digits| digits >= 64) {
-        return "64 or more hex digits (hidden)".to_owned();
-    }
     if text.chars().count() > 60 {
         return format!("{}…", text.chars().take(60).collect::<String>());
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said about a file with `text` in a key, in a value and in the name of a key.
+    fn told(text: &str) -> String {
+        let mut problems = Problems::default();
+        problems.add(format!("risk.{text}"), format!("unknown field `{text}`"));
+        problems.add("chain.id", explain(&Value::String(text.to_owned()), "expected u64"));
+        problems.to_string()
+    }
+
+    #[test]
+    fn what_may_be_a_private_key_is_told_nowhere() {
+        // A whole key, one that lost a digit, and one with something around it.
+        for key in ["ab".repeat(32), "c".repeat(63), format!("key 0x{}.", "1D".repeat(32))] {
+            let told = told(&key);
+            assert!(told.contains("risk.") && told.contains("(hidden)"), "{told}");
+            let digits = told.split(|letter: char| !letter.is_ascii_hexdigit()).map(str::len);
+            assert!(digits.max() < Some(HEX_DIGITS_MAX), "{told}");
+        }
+        let address = "0x5FbDB2315678afecb367f032d93F642f64180aa3";
+        assert!(told(address).contains(address), "an address is told");
+    }
+
+    #[test]
+    fn a_problem_is_one_line_whatever_a_key_is_called() {
+        assert_eq!(told("a\nb\u{85}").lines().count(), 3);
+    }
+
+    #[test]
+    fn a_key_without_a_name_is_told_as_it_is_written() {
+        let mut problems = Problems::default();
+        problems.add("", "unknown key");
+        assert!(problems.to_string().ends_with("\n  \"\": unknown key"), "{problems}");
+    }
 }
