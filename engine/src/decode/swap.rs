@@ -68,6 +68,11 @@ fn through_router(swap: &RouterSwap<'_>, factory: FactoryId, world: &World) -> O
     for address in swap.path.iter().skip(1) {
         let to = world.tokens.id_of(&address)?;
         let (pool, direction) = world.pair_of(factory, from, to)?;
+        // The router fixes every amount before the first swap, so a pool's second swap is not what
+        // a quote then says; right behind the first, the pool is paid by itself and reverts.
+        if hops.iter().take(usize::from(hop_count)).any(|hop| hop.pool == pool) {
+            return None;
+        }
         *hops.get_mut(usize::from(hop_count))? = TargetHop { pool, direction };
         hop_count += 1;
         from = to;

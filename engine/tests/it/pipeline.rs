@@ -481,6 +481,17 @@ mod targets {
     }
 
     #[test]
+    fn a_path_through_one_pool_twice_is_not_followed() {
+        let mut stage = live();
+        // The pair would pay itself, and then see nothing come in.
+        stage.pending(&Swap { path: vec![WETH, DAI, WETH], ..Swap::default() });
+        stage.pending(&Swap { nonce: 1, path: vec![WETH, DAI, WETH, DAI], ..Swap::default() });
+        assert_eq!((stage.outbox.sent.len(), stage.engine.tally.pending_other), (0, 2));
+        stage.pending(&Swap { nonce: 2, ..Swap::default() });
+        assert_eq!(stage.outbox.sent.len(), 1, "the same pool once is followed");
+    }
+
+    #[test]
     fn the_same_announcement_is_followed_once() {
         let mut stage = Setup { wallets: 2, ..Setup::default() }.live();
         stage.pending(&Swap::default());
