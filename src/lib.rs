@@ -44,6 +44,9 @@ mod switch;
 pub use gannet_engine as engine;
 pub use gannet_strategies as strategies;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
     Config, Endpoint, KeySource, Mode, NamedFactory, Node, Problem, Problems, Runtime, Wallet,

@@ -15,6 +15,10 @@ use crate::progress::Progress;
 /// Calls in one batch; most nodes take 1,000 and more. What a node refuses is asked in halves.
 const BATCH_CALLS: usize = 500;
 
+/// Pairs of one factory; the largest on mainnet has a tenth of that. A contract that is no factory
+/// may answer any number.
+const PAIRS_MAX: usize = 1 << 22;
+
 /// A pair as its factory lists it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
@@ -66,7 +70,10 @@ impl<'a> Reader<'a> {
         let count = count.into_iter().next().flatten().with_context(|| {
             format!("{name} at {factory} answers no allPairsLength(): is it a V2 factory?")
         })?;
-        let count = usize::try_from(count).context("a factory with more pairs than memory")?;
+        let count = usize::try_from(count).ok().filter(|count| *count <= PAIRS_MAX);
+        let count = count.with_context(|| {
+            format!("{name} at {factory} lists more than {PAIRS_MAX} pairs: is it a V2 factory?")
+        })?;
         let label = format!("{name}: pairs");
         let asked: Vec<_> = (0..count)
             .map(|index| (factory, UniswapV2Factory::allPairsCall(U256::from(index))))
@@ -158,5 +165,25 @@ impl<'a> Reader<'a> {
             progress.advance(chunk.len());
         }
         Ok(answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factory_that_lists_more_pairs_than_there_can_be_is_refused() {
+        for count in [U256::from(PAIRS_MAX + 1), U256::from(u64::MAX / 2), U256::MAX] {
+            let probed = r#"{"id":1,"result":"0x0"}"#;
+            let answers = format!("{probed}\n[{{\"id\":2,\"result\":\"0x{count:064x}\"}}]\n");
+            let (mut rpc, _node) = Rpc::answered(answers.as_bytes()).unwrap();
+            let mut reader = Reader::new(&mut rpc, Tip::default()).unwrap();
+            let error = reader.pairs(Address::ZERO, "fork").unwrap_err().to_string();
+            assert!(
+                error.starts_with("fork at 0x0") && error.contains("lists more than"),
+                "{error}"
+            );
+        }
     }
 }

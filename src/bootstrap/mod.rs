@@ -76,6 +76,16 @@ pub(crate) fn bases_without_pools(world: &World) -> Vec<Address> {
     lonely.map(|base| world.tokens.get(*base).address).collect()
 }
 
+/// Reads the whole universe from these answers, one a line: what the fuzz target `start` runs.
+///
+/// # Errors
+/// When they are not the answers of a node with pools.
+#[cfg(fuzzing)]
+pub fn load_from<S>(config: &Config<S>, answers: &[u8]) -> Result<World> {
+    let (mut rpc, _node) = Rpc::answered(answers)?;
+    load(config, &mut rpc)
+}
+
 /// Reads the reserves of known pools again, at the newest block.
 pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, pools: &[Address]) -> Result<Reloaded> {
     let anchor = latest(rpc, chain)?;

@@ -89,6 +89,26 @@ impl Rpc {
         Self { wire, next_id: 1 }
     }
 
+    /// A connection to a node that has sent its answers, one a line, before it was asked: its end
+    /// of the socket must be kept, and reads nothing.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn answered(answers: &[u8]) -> Result<(Self, std::os::unix::net::UnixStream)> {
+        use std::io::Write as _;
+
+        use gannet_engine::wire::newline::Reader;
+
+        use super::socket::Socket;
+        use super::wire::Framing;
+
+        let (ours, mut node) = std::os::unix::net::UnixStream::pair()?;
+        node.write_all(answers)?;
+        node.shutdown(std::net::Shutdown::Write)?;
+        // What the socket does not take of the questions waits in the wire.
+        ours.set_nonblocking(true)?;
+        let framing = Framing::Newline(Reader::new(answers.len()));
+        Ok((Self::over(Wire::new(Socket::Unix(ours), framing, 1)), node))
+    }
+
     pub(crate) fn into_wire(self) -> Wire {
         self.wire
     }
