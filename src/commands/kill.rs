@@ -27,25 +27,24 @@ pub(crate) struct Standing {
 
 impl fmt::Display for Standing {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chain_id, file, .. } = self;
-        let already = if self.is_changed { "" } else { " already" };
+        let already = if self.is_changed { "" } else { "already " };
+        let state = if self.is_engaged { "engaged" } else { "released" };
+        let Self { chain_id, file, affected, .. } = self;
         let file = file.display();
-        if self.is_engaged {
-            writeln!(out, "the kill switch of chain {chain_id} stands{already}: {file}")?;
-        } else {
-            writeln!(out, "the kill switch of chain {chain_id} is released{already}: {file}")?;
-        }
-        for holder in &self.affected {
+        writeln!(out, "the kill switch of chain {chain_id} is {already}{state}: {file}")?;
+        for holder in affected {
             writeln!(out, "  {holder}")?;
         }
-        let live =
-            if self.affected.is_empty() { "no live run is affected now" } else { "affected" };
-        let what = if self.is_engaged {
-            "nothing new is sent from the next quarter of a second on; `gannet resume` ends that"
-        } else {
-            "trading goes on"
-        };
-        write!(out, "{live}; {what}")
+        out.write_str(match (self.is_engaged, affected.is_empty()) {
+            (true, false) => {
+                "within a quarter of a second it sends nothing new; `gannet resume` ends that"
+            }
+            (true, true) => {
+                "no live run has a wallet there now; one that starts trades after `gannet resume`"
+            }
+            (false, false) => "trading goes on",
+            (false, true) => "no live run has a wallet there now",
+        })
     }
 }
 

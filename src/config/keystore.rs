@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use alloy::signers::local::PrivateKeySigner;
@@ -18,6 +18,9 @@ use super::secret::Variable;
 const FILE_BYTES_MAX: u64 = 16 << 10;
 /// Most memory that opening one may take; geth's own take 256 MiB.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
+
+/// A terminal gives no longer line.
+const PASSWORD_BYTES_MAX: usize = 4 << 10;
 
 /// Opens a keystore with the password from a variable, or asked for on the terminal.
 pub(super) fn open(
@@ -106,13 +109,17 @@ fn ask(path: &Path) -> Result<Zeroizing<String>, String> {
     let failed = |error: std::io::Error| format!("asking for the password of {path}: {error}");
     let mut stderr = std::io::stderr();
     write!(stderr, "Password of {path}: ").and_then(|()| stderr.flush()).map_err(failed)?;
-    let mut line = Zeroizing::new(String::new());
+    // Straight from the terminal, which gives one line: a buffered reader would keep a copy.
+    let mut line = Zeroizing::new([0; PASSWORD_BYTES_MAX]);
     let read = {
         let _silence = Silence::start().map_err(failed)?;
-        stdin.read_line(&mut line)
+        let terminal = stdin.as_fd().try_clone_to_owned().map_err(failed)?;
+        File::from(terminal).read(line.as_mut_slice())
     };
-    writeln!(stderr).and(read).map_err(failed)?;
-    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+    let count = writeln!(stderr).and(read).map_err(failed)?;
+    let text = std::str::from_utf8(&line[..count]);
+    let text = text.map_err(|_hidden| format!("the password of {path} is no text"))?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// While it lives, the terminal does not show what is typed.
@@ -184,18 +191,18 @@ mod tests {
     fn what_the_library_takes_for_granted_is_checked() {
         let without = |path: &str| {
             let mut file = pbkdf2();
-            *file.pointer_mut(path).unwrap() = Value::Null;
+            *path.split('.').fold(&mut file, |inside, key| &mut inside[key]) = Value::Null;
             check(&file).unwrap_err()
         };
         for (path, word) in [
-            ("/version", "version"),
-            ("/crypto", "cipher"),
-            ("/crypto/kdf", "kdf"),
-            ("/crypto/cipherparams", "damaged"),
-            ("/crypto/ciphertext", "damaged"),
-            ("/crypto/kdfparams/dklen", "damaged"),
-            ("/crypto/kdfparams/c", "damaged"),
-            ("/crypto/kdfparams/prf", "damaged"),
+            ("version", "version"),
+            ("crypto", "cipher"),
+            ("crypto.kdf", "kdf"),
+            ("crypto.cipherparams", "damaged"),
+            ("crypto.ciphertext", "damaged"),
+            ("crypto.kdfparams.dklen", "damaged"),
+            ("crypto.kdfparams.c", "damaged"),
+            ("crypto.kdfparams.prf", "damaged"),
         ] {
             assert!(without(path).contains(word), "{path}: {}", without(path));
         }

@@ -60,9 +60,10 @@ mod tests {
     #[test]
     fn a_broken_configuration_still_says_where_the_switch_is() {
         let text = "colour = 1\n[chain]\nid = 5\nwrapped_native = 7\n[runtime]\n\
-                    state_dir = \"/tmp/x\"\nspin = \"no\"\njournal = \"/no/such/folder/file\"";
+                    state_dir = \"state\"\nspin = \"no\"\njournal = \"nowhere/at/all\"";
         let place = Place::parse(text, &[]).unwrap();
-        assert_eq!(place, Place { chain_id: 5, state_dir: PathBuf::from("/tmp/x") });
+        let state_dir = std::path::absolute("state").unwrap();
+        assert_eq!(place, Place { chain_id: 5, state_dir });
         let problems = Place::parse(text, &["chain.id=five".to_owned()]).unwrap_err();
         assert!(problems.0.iter().any(|problem| problem.path == "chain.id"), "{problems}");
     }

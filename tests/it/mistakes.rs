@@ -114,7 +114,7 @@ const MISTAKES: &[Mistake] = &[
     ("runtime.core=-1", "runtime.core", &["found -1", "wanted a whole number"]),
     ("runtime.drain_s=601", "runtime.drain_s", &["found 601", "wanted 0 to 600"]),
     ("runtime.state_dir=7", "runtime.state_dir", &["found 7", "wanted text"]),
-    ("runtime.journal=/no/such/x", "runtime.journal", &["/no/such/x", "a folder that exists"]),
+    ("runtime.journal=nowhere/x", "runtime.journal", &["nowhere/x", "a folder that exists"]),
     ("runtime.snapshot=/", "runtime.snapshot", &["found \"/\"", "wanted a file"]),
     ("no-value", "--set", &["found no `=`", "wanted key=value"]),
 ];

@@ -91,7 +91,7 @@ fn wait_until_told(bot: &mut Bot<'_>, words: &str, times: usize) {
 const STANDS: &str = "the kill switch stands";
 const RELEASED: &str = "the kill switch is released";
 
-/// Demands that nothing is submitted while there are opportunities, and that this is for the switch.
+/// Demands that nothing is submitted while there are opportunities, for the switch's sake.
 fn assert_halted(chain: &mut Chain, bot: &mut Bot<'_>) {
     let before = bot.journal();
     chain.swap_until("plans that are turned down", |_| {
@@ -215,4 +215,61 @@ fn one_wallet_that_can_pay_gas_is_enough_to_fly() {
     let said = field.say(&folder, "check", &[]);
     assert_eq!(said.code, Some(0), "{}", said.stdout);
     assert_eq!(said.stdout.matches("is empty").count(), 3, "{}", said.stdout);
+}
+
+/// What `gannet check` finds of one thing: how fit it is, and in what words.
+fn finding(said: &Said, name: &str) -> (String, String) {
+    let report: Value = serde_json::from_str(&said.stdout).expect("a report is JSON");
+    let findings = report["findings"].as_array().expect("findings are listed");
+    let finding = findings.iter().find(|finding| finding["name"] == name).expect("it is there");
+    assert_eq!(finding["is_fit"], finding["level"] != "fail", "{finding}");
+    (text(&finding["level"]).to_owned(), text(&finding["detail"]).to_owned())
+}
+
+#[test]
+fn check_says_of_whatever_is_unfit_what_to_do() {
+    let folder = Folder::new("safety-check");
+    let field = Field::new(&folder);
+    let check = |change: &str| field.say(&folder, "check", &["--json", "--set", change]);
+    let all = check("runtime.pin=false");
+    assert_eq!(all.code, Some(0), "{}", all.stdout);
+    for name in ["config", "key 3", "lock 3", "state", "kill switch", "core", "node", "chain id"] {
+        assert_eq!(finding(&all, name).0, "ok", "{name}");
+    }
+    for name in ["sync", "chain", "rpc", "pending", "logs by hash", "call by hash", "clock"] {
+        assert_eq!(finding(&all, name).0, "ok", "{name}");
+    }
+    for name in ["latency", "wallet 3", "executor", "universe"] {
+        assert_eq!(finding(&all, name).0, "ok", "{name}");
+    }
+
+    let file = folder.file("file");
+    fs::write(&file, "").expect("it can be written");
+    let pair = text(&field.node.book["pairs"][0]["address"]);
+    let stranger = text(&field.node.book["accounts"][15]["address"]);
+    let nowhere = format!("0x{}", "ee".repeat(20));
+    let cases = [
+        ("runtime.core=4095".to_owned(), "core", "warn", "set runtime.core to 0"),
+        (format!("runtime.state_dir={}/x", file.display()), "state", "fail", "runtime.state_dir"),
+        ("wallet.0.key=env:GANNET_KEY_2".to_owned(), "key 0", "fail", "holds the key of"),
+        ("wallet.0.key=env:GANNET_KEY_9".to_owned(), "key 0", "fail", "is not set"),
+        (format!("executor.address={nowhere}"), "executor", "fail", "gannet deploy"),
+        (format!("executor.address={pair}"), "executor", "fail", "no Gannet executor"),
+        (format!("wallet.0.address={stranger}"), "executor", "fail", "must call setOperator"),
+        (format!("wallet.0.address={nowhere}"), "wallet 0", "warn", "send it native tokens"),
+        (format!("universe.base_tokens=[\"{nowhere}\"]"), "universe", "fail", "is it a token?"),
+        ("node.url=ipc:nowhere".to_owned(), "node", "fail", "is node.url right?"),
+    ];
+    for (change, name, level, words) in &cases {
+        let said = check(change);
+        let (found, detail) = finding(&said, name);
+        assert!(found == *level && detail.contains(words), "{change}: {found}: {detail}");
+        assert_eq!(said.code == Some(1), said.stdout.contains("\"fail\""), "{}", said.stdout);
+    }
+
+    let mut chain = field.node.chain();
+    chain.ask("evm_increaseTime", &json!([3_600]));
+    chain.next_blocks(2);
+    let (level, detail) = finding(&check("runtime.pin=false"), "clock");
+    assert!(level == "warn" && detail.contains("set this machine's clock"), "{level}: {detail}");
 }

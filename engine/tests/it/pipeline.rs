@@ -374,6 +374,30 @@ mod gates {
     }
 
     #[test]
+    fn nothing_is_sent_while_the_kill_switch_stands() {
+        let mut stage = live();
+        stage.input(Happening::Command(Command::Halt(true)));
+        stage.seal(&[sync(1, GAP)]);
+        stage.pending(&Swap::default());
+        assert!(stage.outbox.sent.is_empty());
+        assert!(stage.rejects(Reject::Halted) > 0);
+        stage.input(Happening::Command(Command::Halt(false)));
+        stage.seal(&[sync(1, GAP)]);
+        stage.only();
+    }
+
+    #[test]
+    fn what_is_in_flight_is_followed_while_the_kill_switch_stands() {
+        let mut stage = live();
+        stage.seal(&[sync(1, GAP)]);
+        let sent = stage.only();
+        stage.input(Happening::Command(Command::Halt(true)));
+        stage.seal(&[Sync { tx: sent.hash, ..sync(1, EVEN) }]);
+        stage.receipt(&sent, Some(mined(&stage, 0)));
+        assert_eq!((stage.outcomes(), stage.engine.flights.count()), (vec![Outcome::Landed], 0));
+    }
+
+    #[test]
     fn a_swap_that_comes_in_an_open_block_is_looked_at_after_the_seal() {
         let mut stage = live();
         in_open_block(&mut stage, &[&Swap::default()], &[]);
