@@ -1,5 +1,6 @@
 //! Every fault that a feed can have, played to a live bot by the scripted node: its state ends
-//! equal to the chain's, it sends nothing while it is stale, it lives on, and it trades again.
+//! equal to the chain's, its books too, it sends nothing while it is stale, it lives on, and it
+//! trades again.
 //!
 //! The scenarios are in `tests/node/scenarios`; the table of what came of each is left in
 //! `target/test/faults.txt` and `faults.json`. `GANNET_SCENARIO=name` plays those alone whose name
@@ -52,11 +53,8 @@ impl Subject for Flight<'_> {
 }
 
 /// The table's first line.
-fn title() -> String {
-    let columns = ("state equal", "stale ms", "sent", "sent while stale", "alive");
-    let (equal, stale, sent, sent_stale, alive) = columns;
-    format!("{:<46} {equal:>11} {stale:>9} {sent:>5} {sent_stale:>16} {alive:>6}", "scenario")
-}
+const TITLE: &str = "scenario                                       \
+    state equal books equal  stale ms  sent sent while stale  alive";
 
 /// What came of one scenario.
 #[derive(Debug)]
@@ -64,6 +62,7 @@ struct Row {
     name: String,
     title: String,
     is_equal: bool,
+    are_books_equal: bool,
     stale_us: u64,
     sent: usize,
     sent_while_stale: usize,
@@ -74,12 +73,17 @@ struct Row {
 
 impl Row {
     const fn is_good(&self) -> bool {
-        self.is_equal && self.is_alive && self.sent_while_stale == 0 && self.why.is_none()
+        self.is_equal
+            && self.are_books_equal
+            && self.is_alive
+            && self.sent_while_stale == 0
+            && self.why.is_none()
     }
 
     fn to_json(&self) -> Value {
         json!({
             "scenario": self.name, "fault": self.title, "state_equal": self.is_equal,
+            "books_equal": self.are_books_equal,
             "stale_us": self.stale_us, "sent": self.sent,
             "sent_while_stale": self.sent_while_stale, "alive": self.is_alive, "why": self.why,
         })
@@ -88,11 +92,16 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, is_equal, stale_us, sent, sent_while_stale, is_alive, .. } = self;
-        let mark = |is_so: &bool| if *is_so { "yes" } else { "NO" };
-        let (equal, alive) = (mark(is_equal), mark(is_alive));
+        let Self { name, stale_us, sent, sent_while_stale, .. } = self;
+        let mark = |is_so: bool| if is_so { "yes" } else { "NO" };
+        let (equal, books) = (mark(self.is_equal), mark(self.are_books_equal));
+        let alive = mark(self.is_alive);
         let stale = format!("{}.{}", stale_us / 1_000, stale_us / 100 % 10);
-        write!(out, "{name:<46} {equal:>11} {stale:>9} {sent:>5} {sent_while_stale:>16} {alive:>6}")
+        write!(
+            out,
+            "{name:<46} {equal:>11} {books:>11} {stale:>9} {sent:>5} {sent_while_stale:>16} \
+             {alive:>6}"
+        )
     }
 }
 
@@ -114,9 +123,12 @@ fn play(path: &Path) -> Row {
     let flown = bot.finish();
     let why = played.err().map(|error| error.to_string());
     let why = why.or_else(|| (!is_settled).then(|| "it does not come to rest".to_owned()));
+    let off = books_off(&node, &flown.journal);
+    let why = why.or_else(|| (!off.is_empty()).then(|| off.join("; ")));
     let row = Row {
         title: script.title,
         is_equal: is_equal(&node, &flown.snapshot),
+        are_books_equal: off.is_empty(),
         stale_us: stale_us(&flown.journal),
         sent: node.record().sent.len(),
         sent_while_stale: sent_while_stale(&node, &flown.journal),
@@ -197,6 +209,21 @@ fn sent_while_stale(node: &Node, journal: &[Value]) -> usize {
     count + programs.filter(|sent| !fresh.contains(&sent.hash().to_string())).count()
 }
 
+/// Where what the journal says was gained differs from what the executor holds.
+fn books_off(node: &Node, journal: &[Value]) -> Vec<String> {
+    let chain = node.chain();
+    let state = &chain.tip().state;
+    let outcomes = || journal.iter().filter(|line| line["kind"] == "outcome");
+    let base = chain.market.tokens.iter().take(2);
+    base.filter_map(|token| {
+        let ours = outcomes().filter(|line| line["profit_token"] == json!(token.address));
+        let gained = ours.filter_map(|line| line["gained"].as_str()?.parse::<i128>().ok());
+        let (gained, held) = (gained.sum::<i128>(), state.held(&token.address).to::<i128>());
+        (gained != held).then(|| format!("{}: gained {gained}, held {held}", token.name))
+    })
+    .collect()
+}
+
 fn out() -> PathBuf {
     let out = root().join("target/test");
     std::fs::create_dir_all(&out).expect("the build's own folder can be written");
@@ -237,7 +264,7 @@ fn every_fault_ends_in_the_chains_own_state_and_nothing_is_sent_meanwhile() {
     let mut rows = rows.into_inner().expect("no thread panics with it");
     rows.sort_by(|left, right| left.name.cmp(&right.name));
     let lines: Vec<_> = rows.iter().map(ToString::to_string).collect();
-    let table = format!("{}\n{}\n", title(), lines.join("\n"));
+    let table = format!("{TITLE}\n{}\n", lines.join("\n"));
     let list: Vec<_> = rows.iter().map(Row::to_json).collect();
     std::fs::write(out().join("faults.txt"), &table).expect("the table can be written");
     std::fs::write(out().join("faults.json"), json!(list).to_string()).expect("so can this");
