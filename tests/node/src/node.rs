@@ -277,9 +277,8 @@ impl Node {
         let tx = {
             let mut chain = self.chain();
             let tip = chain.tip();
-            let used = tip.mined.first().map(|mined| mined.tx.from);
-            let sender = used.filter(|_| flaw == Some(Flaw::Used));
-            let sender = sender.unwrap_or_else(|| chain.stranger());
+            let used = (flaw == Some(Flaw::Used)).then(|| chain.last_sender()).flatten();
+            let sender = used.unwrap_or_else(|| chain.stranger());
             let tx = chain.swap(trade, &tip.state, sender, terms);
             // A node announces what its peers say, even if its own pool would refuse it.
             let id = chain.id;

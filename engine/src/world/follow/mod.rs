@@ -10,6 +10,8 @@
 
 mod state;
 
+use alloy_primitives::Bloom;
+
 pub use self::state::{BlockRef, Follower, Included, LogFate, Progress};
 use self::state::{INCLUDED_MAX, Sealed};
 use super::{Stale, Tip, World};
@@ -161,6 +163,10 @@ impl World {
             return Ok(Progress::None);
         }
         self.check_list(logs)?;
+        if self.is_doubtful(logs)? {
+            self.follower.open.is_doubted = true;
+            return Err(DecodeError::Contradiction);
+        }
         let (listed, known) = self.count_list(logs)?;
         let applied = self.follower.open.applied_count;
         if listed != applied || known != applied || replay.is_some() {
@@ -190,6 +196,15 @@ impl World {
             last = Some(log.log_index);
         }
         Ok(())
+    }
+
+    /// Whether the list is empty though the head's bloom filter has our topic. A node that does not
+    /// have the block's logs yet says so too, so it is believed when it says it again. A head that
+    /// came without a bloom filter raises no doubt.
+    fn is_doubtful(&self, logs: &[u8]) -> Result<bool, DecodeError> {
+        let open = &self.follower.open;
+        let has_bloom = open.head.bloom != Bloom::repeat_byte(0xff);
+        Ok(has_bloom && !open.is_doubted && json::items(logs)?.next().is_none())
     }
 
     /// How many logs of ours the list has, and how many of them the subscription has brought.
@@ -361,6 +376,7 @@ impl World {
         follower.open.head = *head;
         follower.open.mark = self.undo.mark();
         follower.open.asked_at = at;
+        follower.open.is_doubted = false;
         follower.is_open = true;
         follower.opened = follower.opened.wrapping_add(1);
     }

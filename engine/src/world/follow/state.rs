@@ -89,6 +89,8 @@ pub(super) struct Open {
     pub(super) applied_count: u32,
     pub(super) highest: Option<u32>,
     pub(super) asked_at: Nanos,
+    /// Whether an empty list of its logs was not believed.
+    pub(super) is_doubted: bool,
 }
 
 /// The state of following.
@@ -122,6 +124,7 @@ impl Follower {
             applied_count: 0,
             highest: None,
             asked_at: Nanos(0),
+            is_doubted: false,
         };
         Self {
             sealed,

@@ -200,6 +200,19 @@ fn a_log_that_comes_after_a_list_without_it_shows_that_the_list_was_wrong() {
 }
 
 #[test]
+fn an_empty_list_is_believed_the_second_time_if_the_bloom_filter_has_our_topic() {
+    let mut story = story();
+    let mut bloom = Bloom::ZERO;
+    bloom.accrue(alloy_primitives::BloomInput::Raw(SYNC.as_slice()));
+    let (hash, parent_hash) = (hash(101), hash(100));
+    let head = Head { number: 101, hash, parent_hash, bloom, ..Head::default() };
+    story.world.on_head(&head, Nanos(0), &mut story.queries).unwrap();
+    assert_eq!(story.answer(101, &[]), Err(DecodeError::Contradiction));
+    assert!(story.world.open_block().is_some());
+    assert_eq!(story.answer(101, &[]), Ok(Progress::AtHead));
+}
+
+#[test]
 fn a_list_of_another_block_is_not_believed() {
     let mut story = story();
     story.busy(Block(101, 101, 100));

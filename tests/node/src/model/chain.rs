@@ -248,6 +248,15 @@ impl Chain {
         gone
     }
 
+    /// Who sent the newest transaction that is not of the bot.
+    #[must_use]
+    pub fn last_sender(&self) -> Option<Address> {
+        let wallets = &self.market.wallets;
+        let mined = self.canonical.iter().rev().flat_map(|block| &block.mined);
+        let mut senders = mined.map(|mined| mined.tx.from);
+        senders.find(|sender| wallets.iter().all(|wallet| wallet.address() != *sender))
+    }
+
     /// Somebody who never sent anything.
     pub fn stranger(&mut self) -> Address {
         self.salt += 1;

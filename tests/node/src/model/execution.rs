@@ -105,11 +105,6 @@ impl State {
         self.nonces.get(account).copied().unwrap_or_default()
     }
 
-    /// Every account that sent something, with its next nonce.
-    pub fn nonces(&self) -> impl Iterator<Item = (&Address, &u64)> {
-        self.nonces.iter()
-    }
-
     /// What an account has, in wei.
     #[must_use]
     pub fn balance(&self, account: &Address) -> U256 {
