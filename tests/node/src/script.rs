@@ -1,8 +1,8 @@
 //! Scenario files: one sentence a line, `#` begins a comment.
 //!
-//! Each sentence of the [`SENTENCES`] is a row of words and slots: `<n>` a number, `<time>` such as
-//! `300 ms` or `2 s`, `<link>`, `<flaw>`, `<method>`, `<shape>`, `<tokens>`, `<text>` in quotes. A
-//! word of two forms is written `block/blocks`.
+//! Each of the `SENTENCES` is a row of words and slots: `<n>` a number, `<time>` such as `300 ms`
+//! or `2 s`, `<link>`, `<flaw>`, `<method>`, `<shape>`, `<tokens>`, `<text>` in quotes. A word of
+//! two forms is written `block/blocks`.
 //!
 //! Temperature: cold.
 
