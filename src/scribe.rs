@@ -217,7 +217,8 @@ impl Desk {
             }),
             Note::Alert(alert) => self.alert(alert),
             Note::Refused { attempt, code } => json!({
-                "kind": "refused", "ticket": attempt.ticket, "attempt": attempt.number, "code": code,
+                "kind": "refused", "ticket": attempt.ticket, "attempt": attempt.number,
+                "code": code,
             }),
             Note::Sealed { number, hash, next_base_fee, touched } => json!({
                 "kind": "sealed", "number": number.0, "hash": hash,

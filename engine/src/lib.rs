@@ -59,6 +59,7 @@ pub mod gas;
 pub mod guard;
 pub mod risk;
 pub mod sign;
+pub mod wallet;
 
 pub mod books;
 pub mod finality;
@@ -72,5 +73,6 @@ mod apply;
 mod cancel;
 mod senders;
 mod settle;
+mod taken;
 mod targets;
 mod waiting;

@@ -10,18 +10,18 @@
 
 use alloc::vec::Vec;
 
-use alloy_primitives::{Address, U256};
-use hashbrown::HashMap;
+use alloy_primitives::U256;
 
 use crate::flight::{Admitted, Fees, Flights};
 use crate::gas::{GasTable, REVERT};
 use crate::guard::{Guard, GuardLimits};
 use crate::ids::WalletId;
-use crate::limits::{BASE_TOKENS_MAX, TAKEN_MAX};
+use crate::limits::BASE_TOKENS_MAX;
 use crate::plan::{Bid, Plan};
+use crate::taken::{Memory, fingerprint};
 use crate::units::{Gas, Wei};
+use crate::wallet::WalletState;
 use crate::world::World;
-use crate::world::hash::FixedState;
 
 /// Why a plan was turned down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,99 +138,6 @@ pub struct Limits {
     pub notional_max: Wei,
     /// Where the input comes from.
     pub funding: Funding,
-}
-
-/// What is known of a wallet.
-#[derive(Clone, Copy, Debug)]
-pub struct WalletState {
-    /// Its address.
-    pub address: Address,
-    /// The nonce that its next transaction must carry.
-    pub nonce: u64,
-    /// What it can spend on gas.
-    pub balance: Wei,
-    /// Its first nonce that is not ours: all below were mined or were used by this bot. A higher
-    /// one on the chain means that somebody else uses the wallet.
-    pub ours_until: u64,
-    /// Something that is not in this bot's state has used the nonces below this one and waits to be
-    /// mined; the wallet waits for it.
-    pub waits_for: u64,
-    /// Next nonce by the chain: all below are mined.
-    pub mined: u64,
-    /// What it lacked for the last trade that it could not pay, if it still lacks it.
-    pub lacks: Option<Wei>,
-    /// Whether that was told.
-    pub is_lack_told: bool,
-}
-
-impl WalletState {
-    /// A wallet as the chain knows it: `mined` and `pending` are its next nonce without and with
-    /// the node's pool.
-    #[must_use]
-    pub const fn new(address: Address, mined: u64, pending: u64, balance: Wei) -> Self {
-        Self {
-            address,
-            nonce: mined,
-            balance,
-            ours_until: mined,
-            waits_for: pending,
-            mined,
-            lacks: None,
-            is_lack_told: false,
-        }
-    }
-}
-
-/// What is remembered of one opportunity.
-#[derive(Clone, Copy, Debug, Default)]
-struct Memento {
-    is_taken: bool,
-    /// Whether the node has refused it once.
-    was_refused: bool,
-}
-
-/// Opportunities that were seen or taken, by a fingerprint of their pools and these pools'
-/// versions.
-#[derive(Debug)]
-struct Memory {
-    fingerprints: HashMap<u64, Memento, FixedState>,
-    ring: Vec<u64>,
-    next: usize,
-}
-
-impl Memory {
-    fn new() -> Self {
-        // Twice the entries, so that tombstones are cleared in place and never by growing.
-        let fingerprints =
-            HashMap::with_capacity_and_hasher(TAKEN_MAX.saturating_mul(2), FixedState);
-        Self { fingerprints, ring: Vec::with_capacity(TAKEN_MAX), next: 0 }
-    }
-
-    /// Notes that it was seen; true the first time.
-    fn see(&mut self, fingerprint: u64) -> bool {
-        if self.fingerprints.contains_key(&fingerprint) {
-            return false;
-        }
-        if self.ring.len() < TAKEN_MAX {
-            self.ring.push(fingerprint);
-        } else {
-            let oldest = core::mem::replace(&mut self.ring[self.next], fingerprint);
-            self.fingerprints.remove(&oldest);
-            self.next = self.next.wrapping_add(1) % TAKEN_MAX;
-        }
-        self.fingerprints.insert(fingerprint, Memento::default());
-        true
-    }
-
-    fn is_taken(&self, fingerprint: u64) -> bool {
-        self.fingerprints.get(&fingerprint).is_some_and(|held| held.is_taken)
-    }
-
-    fn change(&mut self, fingerprint: u64, change: impl FnOnce(&mut Memento)) {
-        if let Some(held) = self.fingerprints.get_mut(&fingerprint) {
-            change(held);
-        }
-    }
 }
 
 /// Admits or rejects plans.
@@ -510,21 +417,4 @@ fn in_profit_token(plan: &Plan, cost: Wei) -> u128 {
         .checked_mul(U256::from(plan.profit))
         .map(|product| product.div_ceil(profit_wei));
     least.and_then(|least| u128::try_from(least).ok()).unwrap_or(u128::MAX).min(plan.profit)
-}
-
-/// A cycle on a state: its pools, their order and their versions, and the transaction that it
-/// follows.
-fn fingerprint(plan: &Plan, world: &World) -> u64 {
-    use core::hash::{BuildHasher, Hasher};
-
-    let mut hasher = FixedState.build_hasher();
-    for leg in plan.legs() {
-        let version = world.pools.get(leg.pool).version;
-        hasher.write_u64((u64::from(leg.pool.0) << 32) | u64::from(version));
-        hasher.write_u64(leg.direction as u64);
-    }
-    if let Some(follow) = plan.follows() {
-        hasher.write(follow.hash.as_slice());
-    }
-    hasher.finish()
 }

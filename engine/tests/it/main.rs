@@ -2,9 +2,10 @@
 //!
 //! [`evm`] is a chain in memory with real pairs, the real router and the compiled executor, and an
 //! engine's world that mirrors it. [`differential`] holds the arithmetic and the calldata against
-//! it at random; [`executor`] is what the executor promises, one promise a test. [`pipeline`] and
-//! [`money`] are what the engine promises on a [`stage`] without contracts: the path, and what it
-//! does with a wallet's money when the world does the wrong thing.
+//! it at random; [`executor`] is what the executor promises, one promise a test; [`mainnet`] holds
+//! everything against real blocks. [`pipeline`], [`pending`] and [`money`] are what the engine
+//! promises on a [`stage`] without contracts: the path, what is followed, and what it does with a
+//! wallet's money when the world does the wrong thing.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]

@@ -30,13 +30,14 @@ use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
 use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::query::{Query, sent_id};
-use gannet_engine::risk::{Funding, Limits, Reject, Risk, WalletState};
+use gannet_engine::risk::{Funding, Limits, Reject, Risk};
 use gannet_engine::search::{SearchLimits, Searcher};
 #[cfg(feature = "serde")]
 use gannet_engine::serde::Deserializer;
 use gannet_engine::sign::{Signer, WalletKey};
 use gannet_engine::strategy::{Ctx, InitError, StrategySet};
 use gannet_engine::units::{BlockNumber, Bps, Nanos, Wei};
+use gannet_engine::wallet::WalletState;
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
 use gannet_engine::world::{Factory, Tip, Universe, World};

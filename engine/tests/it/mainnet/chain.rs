@@ -156,10 +156,9 @@ impl<'w> Replay<'w> {
     }
 
     /// The state as it is now, for transactions of ours.
-    pub(crate) fn fork(&mut self) -> Fork<'w> {
-        let block = self.evm.ctx.block.clone();
-        let witness = self.witness;
-        Fork::new(witness, self.database().clone(), block)
+    pub(crate) fn fork(&self) -> Fork<'w> {
+        let Context { block, journaled_state, .. } = &self.evm.ctx;
+        Fork::new(self.witness, journaled_state.database.clone(), block)
     }
 
     const fn database(&mut self) -> &mut CacheDB<View<'w>> {
@@ -206,6 +205,14 @@ pub(crate) static OPERATOR: LazyLock<Address> = LazyLock::new(|| own("operator")
 /// Receives tokens.
 pub(crate) static RECIPIENT: LazyLock<Address> = LazyLock::new(|| own("recipient"));
 
+/// Contracts that [`OWNER`] may deploy on one fork.
+const DEPLOYED_MAX: u64 = 8;
+/// Every account of ours: nothing on the chain is theirs.
+static OURS: LazyLock<Vec<Address>> = LazyLock::new(|| {
+    let contracts = (0..DEPLOYED_MAX).map(|nonce| OWNER.create(nonce));
+    contracts.chain([*OWNER, *OPERATOR, *RECIPIENT]).collect()
+});
+
 /// A point of a block, for transactions of ours.
 #[derive(Clone)]
 pub(crate) struct Fork<'w> {
@@ -215,20 +222,20 @@ pub(crate) struct Fork<'w> {
 }
 
 impl<'w> Fork<'w> {
-    fn new(witness: &'w Witness, block_state: CacheDB<View<'w>>, block: BlockEnv) -> Self {
+    fn new(witness: &'w Witness, state: CacheDB<View<'w>>, block: &BlockEnv) -> Self {
         let traced = Traced::default();
         let view = View::Beyond(witness, Rc::clone(&traced.slots));
-        let mut database = CacheDB { cache: block_state.cache, db: view };
-        let people = [*OWNER, *OPERATOR, *RECIPIENT];
-        for account in people.into_iter().chain([OWNER.create(0), OWNER.create(1)]) {
-            database.insert_account_info(account, AccountInfo::default());
+        let mut database = CacheDB { cache: state.cache, db: view };
+        for account in OURS.iter() {
+            database.insert_account_info(*account, AccountInfo::default());
         }
         // The operator pays nothing for gas, and has nothing to pay with.
-        let block = BlockEnv { basefee: 0, gas_limit: GAS_LIMIT, ..block };
+        let block = BlockEnv { basefee: 0, gas_limit: GAS_LIMIT, ..block.clone() };
         Self { database, block, traced }
     }
 
     /// Sends a transaction, and keeps what it changes if `keeps`.
+    #[expect(clippy::panic_in_result_fn, reason = "an invalid transaction is the test's mistake")]
     fn run(
         &mut self,
         (from, kind): (Address, TxKind),
@@ -272,8 +279,9 @@ impl<'w> Fork<'w> {
         call: &C,
     ) -> Result<Result<C::Return, String>, Unknown> {
         let receipt = self.run((*OPERATOR, TxKind::Call(to)), call.abi_encode(), false)?;
-        let decode =
-            |data: Bytes| C::abi_decode_returns(&data).map_err(|_| "no such answer".into());
+        let decode = |data: Bytes| {
+            C::abi_decode_returns(&data).map_err(|error| format!("it returned else: {error}"))
+        };
         Ok(receipt.answer.and_then(decode))
     }
 
@@ -336,9 +344,8 @@ impl<CTX> Inspector<CTX> for Traced {
         }
         let preimage = interpreter.memory.slice_len(offset, len);
         let has = |word: &[u8]| preimage.windows(word.len()).any(|window| window == word);
-        let people = [*OWNER, *OPERATOR, *RECIPIENT, OWNER.create(0), OWNER.create(1)];
         let mut slots = self.slots.borrow_mut();
-        let is_ours = people.iter().any(|account| has(account.as_slice()))
+        let is_ours = OURS.iter().any(|account| has(account.as_slice()))
             || slots.iter().any(|slot| has(&slot.to_be_bytes::<32>()));
         if is_ours {
             slots.insert(keccak256(&*preimage).into());

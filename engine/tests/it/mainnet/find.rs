@@ -25,7 +25,7 @@ use gannet_engine::world::World;
 use serde::Deserialize;
 
 use super::chain::{Fork, OPERATOR, OWNER, Replay};
-use super::mirror::{Mirror, WETH};
+use super::mirror::{Mirror, WETH, reserves_of};
 use super::pair::{Because, Pair};
 use super::witness::Witness;
 use crate::evm::bytecode;
@@ -114,8 +114,8 @@ impl Arbitrage {
 pub(crate) enum Verdict {
     /// The finder's cycles, executed, pay at least what the trader's did.
     Matched,
-    /// They pay less.
-    Short,
+    /// They pay less, and why.
+    Short(String),
     /// They pay less, and the trader's have more swaps than the finder's may have.
     TooLong,
     /// A token arrives in part, so it must not be traded, and is not.
@@ -145,10 +145,10 @@ impl Hunt {
 
     /// Looks for an arbitrage on this state.
     pub(crate) fn on(witness: &Witness, fork: Fork<'_>, item: &Arbitrage) -> Self {
-        let (pairs, cycles, verdict) = (vec![], vec![], Verdict::Short);
+        let (pairs, cycles, verdict) = (vec![], vec![], Verdict::TooLong);
         let mut hunt = Self { pairs, recorded: 0, executed: 0, cycles, verdict };
         hunt.verdict = match hunt.run(witness, fork, item) {
-            Ok(Verdict::Short) if item.swaps.len() > HOPS_MAX => Verdict::TooLong,
+            Ok(Verdict::Short(_)) if item.swaps.len() > HOPS_MAX => Verdict::TooLong,
             Ok(verdict) => verdict,
             Err(reason) => Verdict::Unknown(reason),
         };
@@ -171,15 +171,17 @@ impl Hunt {
         let mut world = Mirror::new(witness, &self.pairs, base).world;
         self.recorded = item.recorded(&world, base)?;
         if let Some((token, reason)) = lossy(&mut fork, &self.transfers(item))? {
-            let refusal = refusal(world, Desk::new(fork, base), token)?;
-            return Ok(Verdict::Refused(Because(format!("{reason}; {refusal}"))));
+            return refuse(world, Desk::new(fork, base), (token, reason));
         }
         let mut desk = Desk::new(fork, base);
         while self.cycles.len() < ROUNDS_MAX {
             let Some(best) = cycles(&world).into_iter().max_by_key(|found| found.profit) else {
-                break;
+                return Ok(Verdict::Short("no other cycle is seen".into()));
             };
-            let Ok(profit) = desk.execute(&world, &best)? else { break };
+            let profit = match desk.execute(&world, &best)? {
+                Ok(profit) => profit,
+                Err(error) => return Ok(Verdict::Short(format!("reverts: {error}"))),
+            };
             self.executed += profit;
             self.cycles.push(best.legs().len());
             if self.executed >= self.recorded {
@@ -190,7 +192,7 @@ impl Hunt {
             }
             world = Mirror::new(witness, &self.pairs, base).world;
         }
-        Ok(Verdict::Short)
+        Ok(Verdict::Short("too many cycles".into()))
     }
 
     /// What the trader's swaps paid out, to each of the pairs that could have been next.
@@ -205,22 +207,28 @@ impl Hunt {
     }
 }
 
-/// The proof that a lossy token is not traded: if its pairs are in quarantine nothing is found. Says
+/// Refuses a lossy token, for a reason: with its pairs in quarantine nothing must be found. Says
 /// how its cycles end if they are executed all the same.
-fn refusal(mut world: World, mut desk: Desk<'_>, token: Address) -> Result<String, Because> {
-    let mut ends = vec![];
+fn refuse(
+    mut world: World,
+    mut desk: Desk<'_>,
+    (token, Because(reason)): (Address, Because),
+) -> Result<Verdict, Because> {
+    let mut ends = vec![reason];
     for found in cycles(&world) {
-        match desk.execute(&world, &found)? {
-            Ok(profit) => ends.push(format!("it pays {profit}")),
-            Err(error) => ends.push(format!("it reverts ({error})")),
-        }
+        ends.push(match desk.execute(&world, &found)? {
+            Ok(profit) => format!("traded all the same, it pays {profit}"),
+            Err(error) => format!("traded all the same, it reverts ({error})"),
+        });
     }
     for pool in world.pools.ids().to_vec() {
         let tokens = world.pools.get(pool).tokens.map(|token| world.tokens.get(token).address);
         world.pools.entry_mut(pool).is_quarantined = tokens.contains(&token);
     }
-    assert_eq!(cycles(&world), [], "a lossy token is not traded");
-    Ok(format!("if it is traded all the same, {}", ends.join(", ")))
+    Ok(match cycles(&world).first() {
+        None => Verdict::Refused(Because(ends.join("; "))),
+        Some(found) => Verdict::Short(format!("trades a lossy token: {found:?}")),
+    })
 }
 
 /// Every cycle that the finder sees in a world.
@@ -306,7 +314,7 @@ impl<'w> Desk<'w> {
 pub(crate) struct Survey {
     /// Paid what was promised, to the wei.
     pub(crate) exact: usize,
-    /// Reverted, because a token arrives in part.
+    /// Reverted, because a token arrives in part, or a pair has less than it says.
     pub(crate) lossy: BTreeMap<Because, usize>,
     pub(crate) unknown: BTreeMap<Because, usize>,
     /// Paid something else, or reverted for no reason that shows.
@@ -325,8 +333,10 @@ impl Survey {
             let mut fork = replay.fork();
             let mut has_moved = false;
             for (pair, _) in touched {
-                *pair = Pair::look(&mut fork, pair.address).expect("it was a pair before");
-                has_moved = true;
+                if let Ok(seen) = Pair::look(&mut fork, pair.address) {
+                    *pair = seen;
+                    has_moved = true;
+                }
             }
             if !has_moved {
                 continue;
@@ -356,10 +366,30 @@ impl Survey {
             let token = world.tokens.get(token).address;
             Transfer { token, from: from.address, to: to.address, amount: hop[0].amount_out }
         });
-        match lossy(&mut fork.clone(), &hops.collect::<Vec<_>>())? {
-            Some((_, reason)) => *self.lossy.entry(reason).or_default() += 1,
+        let mut fork = fork.clone();
+        let reason = match lossy(&mut fork, &hops.collect::<Vec<_>>())? {
+            Some((_, reason)) => Some(reason),
+            None => deficit(&mut fork, world, found)?,
+        };
+        match reason {
+            Some(reason) => *self.lossy.entry(reason).or_default() += 1,
             None => self.wrong.push(format!("{error}: {found:?}")),
         }
         Ok(())
     }
+}
+
+/// A pair of a cycle that has less of a token than its reserves say, as where a token shrinks.
+fn deficit(fork: &mut Fork<'_>, world: &World, found: &Found) -> Result<Option<Because>, Because> {
+    for pool in found.legs().iter().map(|leg| world.pools.get(leg.pool)) {
+        for (token, reserve) in pool.tokens.into_iter().zip(reserves_of(&pool.state)) {
+            let token = world.tokens.get(token).address;
+            let held = balance(fork, token, pool.address)?;
+            if held < U256::from(reserve) {
+                let pair = pool.address;
+                return Ok(Some(Because(format!("{pair} has {held} of {reserve} {token}"))));
+            }
+        }
+    }
+    Ok(None)
 }

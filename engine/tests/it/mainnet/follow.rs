@@ -55,6 +55,10 @@ pub(crate) struct Followed {
     pub(crate) moves: usize,
     /// Pairs that once differed from the EVM, and when first.
     pub(crate) wrong: BTreeMap<Address, usize>,
+    /// Every pair's reserves after the block, by the world.
+    pub(crate) end: BTreeMap<Address, [u128; 2]>,
+    /// Pairs that the EVM could no longer be asked about, and why.
+    pub(crate) lost: BTreeMap<Address, Because>,
 }
 
 impl Followed {
@@ -63,7 +67,8 @@ impl Followed {
         let shaped = Shaped::of(witness);
         let with_fee: Vec<_> = shaped.pairs.iter().map(|pair| (pair.clone(), 0)).collect();
         let mut mirror = Mirror::new(witness, &with_fee, WETH);
-        let mut followed = Self { shaped, compared: 0, moves: 0, wrong: BTreeMap::new() };
+        let (wrong, end, lost) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut followed = Self { shaped, compared: 0, moves: 0, wrong, end, lost };
 
         // Log by log, as a subscription brings them, beside the EVM.
         mirror.head();
@@ -89,31 +94,71 @@ impl Followed {
             followed.compare(tx, &history[tx], &held);
         }
         followed.compare(witness.txs.len(), &now, &mirror.reserves());
+        let addresses = followed.shaped.pairs.iter().map(|pair| pair.address);
+        followed.end = addresses.zip(mirror.reserves()).collect();
         followed
     }
 
+    /// How many contracts are exact, unknown and wrong.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let is_wrong = |pair: &&Pair| self.wrong.contains_key(&pair.address);
+        let is_lost = |pair: &&Pair| self.lost.contains_key(&pair.address);
+        let Shaped { pairs, unknown } = &self.shaped;
+        let wrong = pairs.iter().filter(is_wrong).count();
+        let exact = pairs.iter().filter(|pair| !is_wrong(pair) && !is_lost(pair)).count();
+        [exact, unknown.len() + pairs.len() - exact - wrong, wrong]
+    }
+
+    /// Why contracts are unknown or read otherwise than by their slots, and how many for each.
+    pub(crate) fn remarks(&self) -> BTreeMap<String, usize> {
+        let mut remarks = BTreeMap::new();
+        let unknown = self.shaped.unknown.iter().map(|(_, reason)| reason);
+        for reason in unknown.chain(self.lost.values()) {
+            *remarks.entry(reason.to_string()).or_default() += 1;
+        }
+        for _ in self.shaped.pairs.iter().filter(|pair| pair.layout == Layout::Other) {
+            *remarks.entry("of another layout, read by its views".into()).or_default() += 1;
+        }
+        remarks
+    }
+
+    /// Pairs that begin this block as they ended the one before: how many, and which do not.
+    pub(crate) fn continued(&self, end: &BTreeMap<Address, [u128; 2]>) -> (usize, Vec<Address>) {
+        let both =
+            self.shaped.pairs.iter().filter_map(|pair| Some((pair, end.get(&pair.address)?)));
+        let (same, other): (Vec<_>, Vec<_>) = both.partition(|(pair, end)| pair.reserves == **end);
+        (same.len(), other.iter().map(|(pair, _)| pair.address).collect())
+    }
+
     /// Reads the reserves of pairs that a transaction touched; returns how many have moved.
-    fn read(&self, replay: &mut Replay<'_>, by: &Executed, now: &mut [[u128; 2]]) -> usize {
+    fn read(&mut self, replay: &mut Replay<'_>, by: &Executed, now: &mut [[u128; 2]]) -> usize {
         let mut moves = 0;
         for (pair, held) in self.shaped.pairs.iter().zip(now) {
             if !by.touched.contains(&pair.address) {
                 continue;
             }
             let read = match pair.layout {
-                Layout::Uniswap => unpack(replay.slot(pair.address, 8)),
-                Layout::Other => reserves_by_view(&mut replay.fork(), pair.address)
-                    .ok()
-                    .flatten()
-                    .expect("a pair that answered before the block answers in it"),
+                Layout::Uniswap => Ok(unpack(replay.slot(pair.address, 8))),
+                Layout::Other => reserves_by_view(&mut replay.fork(), pair.address),
             };
-            moves += usize::from(read != *held);
-            *held = read;
+            match read {
+                Ok(reserves) => {
+                    moves += usize::from(reserves != *held);
+                    *held = reserves;
+                }
+                Err(reason) => {
+                    self.lost.insert(pair.address, reason);
+                }
+            }
         }
         moves
     }
 
     fn compare(&mut self, tx: usize, evm: &[[u128; 2]], ours: &[[u128; 2]]) {
         for ((pair, evm), ours) in self.shaped.pairs.iter().zip(evm).zip(ours) {
+            if self.lost.contains_key(&pair.address) {
+                continue;
+            }
             self.compared += 1;
             if evm != ours {
                 self.wrong.entry(pair.address).or_insert(tx);

@@ -40,12 +40,21 @@ use self::table::Table;
 use self::witness::{Place, Unknown, Witness};
 use crate::evm::{bytecode, mapping_slot};
 
-/// Visits every block, after it was run once: what it reads is known from then on.
-fn each_block(folder: &Path, mut visit: impl FnMut(&Witness, Run)) {
+/// Visits every block whose logs are known, after it was run once: what it reads is known then.
+fn each_block(folder: &Path, mut visit: impl FnMut(&Witness)) {
     for witness in witness::blocks(folder) {
-        let run = Run::new(&witness);
-        visit(&witness, run);
+        Run::new(&witness);
+        if !witness.checks.are_logs_right {
+            println!("{} is left out: its logs are not those of its header", witness.number());
+            continue;
+        }
+        visit(&witness);
     }
+}
+
+/// A pair's fee and layout.
+fn kind_of(pair: &Pair, fee_pips: u32) -> String {
+    format!("{:.2} % {:?}", f64::from(fee_pips) / 10_000.0, pair.layout)
 }
 
 fn yes(is_so: bool) -> String {
@@ -72,7 +81,8 @@ fn whole_blocks_run_to_the_receipts_of_their_headers() {
         "zeros left out",
     ]);
     let mut failed = vec![];
-    each_block(&folder, |witness, run| {
+    for witness in witness::blocks(&folder) {
+        let run = Run::new(&witness);
         if !run.is_root_right || !run.is_gas_right || !run.differing.is_empty() {
             failed.push(witness.number());
         }
@@ -86,7 +96,7 @@ fn whole_blocks_run_to_the_receipts_of_their_headers() {
             run.differing.len().to_string(),
             witness.zero_count().to_string(),
         ]);
-    });
+    }
     table.show("run");
     assert_eq!(failed, Vec::<u64>::new(), "these blocks did not run as they did on the chain");
 }
@@ -94,42 +104,44 @@ fn whole_blocks_run_to_the_receipts_of_their_headers() {
 #[test]
 fn pairs_driven_by_logs_hold_what_the_evm_holds_after_every_transaction() {
     let Some(folder) = witness::folder() else { return };
-    let columns = &["block", "pairs", "exact", "unknown", "wrong", "moves", "compared", "reasons"];
+    let columns =
+        &["block", "exact", "unknown", "wrong", "moves", "compared", "continued", "remarks"];
     let mut table = Table::new(columns);
-    let mut wrong = vec![];
+    let (mut wrong, mut broken) = (vec![], vec![]);
     let mut sums = [0; 3];
-    each_block(&folder, |witness, _| {
+    let mut before = (0, BTreeMap::new());
+    each_block(&folder, |witness| {
+        let number = witness.number();
         let followed = Followed::new(witness);
-        let (pairs, unknown) = (&followed.shaped.pairs, &followed.shaped.unknown);
-        let mut reasons = BTreeMap::new();
-        for (_, reason) in unknown {
-            *reasons.entry(reason.to_string()).or_default() += 1;
+        let counts = followed.counts();
+        sums = std::array::from_fn(|place| sums[place] + counts[place]);
+        let mut continued = String::new();
+        if before.0 + 1 == number {
+            let (same, other) = followed.continued(&before.1);
+            continued = same.to_string();
+            broken.extend(other);
         }
-        let other = pairs.iter().filter(|pair| pair.layout == Layout::Other).count();
-        if other > 0 {
-            reasons.insert("read by its views, being of another layout".into(), other);
-        }
-        let counts = [pairs.len() - followed.wrong.len(), unknown.len(), followed.wrong.len()];
-        for (sum, count) in sums.iter_mut().zip(counts) {
-            *sum += count;
-        }
-        wrong.extend(followed.wrong.into_iter().map(|pair| (witness.number(), pair)));
-        let [exact, unknown, wrong] = counts.map(|count| count.to_string());
+        let [exact, unknown, differing] = counts.map(|count| count.to_string());
         table.row([
-            witness.number().to_string(),
-            (pairs.len() + counts[1]).to_string(),
+            number.to_string(),
             exact,
             unknown,
-            wrong,
+            differing,
             followed.moves.to_string(),
             followed.compared.to_string(),
-            counted(&reasons),
+            continued,
+            counted(&followed.remarks()),
         ]);
+        wrong.extend(followed.wrong.into_iter().map(|pair| (number, pair)));
+        before = (number, followed.end);
     });
-    let [exact, unknown, _] = sums;
-    table.note(format!("exact {exact}, unknown {unknown}, wrong {}", wrong.len()));
+    let [exact, unknown, differing] = sums;
+    table.note(format!("exact {exact}, unknown {unknown}, wrong {differing}"));
+    table.note("continued: pairs that begin as they ended the block before, where that is here");
     table.show("follow");
+    assert!(exact > 0, "some pair is followed");
     assert_eq!(wrong, [], "pairs that differ from the EVM, and since which transaction");
+    assert_eq!(broken, Vec::<Address>::new(), "pairs that do not begin as they ended");
 }
 
 #[test]
@@ -139,35 +151,32 @@ fn traders_arbitrages_are_found_and_pay_at_least_as_much() {
     let columns = &["block", "tx", "legs", "pairs", "recorded", "executed", "ratio", "verdict"];
     let mut table = Table::new(columns);
     let (mut short, mut other) = (vec![], 0);
-    each_block(&folder, |witness, _| {
+    each_block(&folder, |witness| {
         for item in arbitrages.get(&witness.number()).into_iter().flatten() {
             if !item.is_constant_product() {
                 other += 1;
                 continue;
             }
             let hunt = Hunt::new(witness, item);
-            if matches!(hunt.verdict, Verdict::Short) {
+            if matches!(hunt.verdict, Verdict::Short(_)) {
                 short.push((witness.number(), item.tx_index));
             }
             table.row(row_of(witness.number(), item, &hunt));
         }
     });
     table.note(format!("Executed through the executor, with a flash loan, under {NEWEST:?}."));
-    table.note(format!("{other} more have legs of other kinds than V2."));
+    table.note(format!("{other} more have legs of other kinds."));
     table.show("arbitrage");
     assert_eq!(short, [], "these arbitrages paid their traders more");
 }
 
 fn row_of(block: u64, item: &find::Arbitrage, hunt: &Hunt) -> [String; 8] {
-    let pair = |(pair, fee): &(Pair, u32)| {
-        let percent = f64::from(*fee) / 10_000.0;
-        format!("{percent:.2} % {:?}", pair.layout)
-    };
+    let pair = |(pair, fee): &(Pair, u32)| kind_of(pair, *fee);
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let ratio = hunt.executed as f64 / hunt.recorded as f64;
     let verdict = match &hunt.verdict {
         Verdict::Matched => format!("matched by {:?} legs", hunt.cycles),
-        Verdict::Short => "SHORT".into(),
+        Verdict::Short(reason) => format!("SHORT: {reason}"),
         Verdict::TooLong => "longer than the finder's cycles".into(),
         Verdict::Refused(reason) => format!("refused: {reason}"),
         Verdict::Unknown(reason) => format!("unknown: {reason}"),
@@ -189,7 +198,7 @@ fn cycles_that_are_seen_pay_what_was_promised() {
     let Some(folder) = witness::folder() else { return };
     let mut table = Table::new(&["block", "pairs", "cycles", "exact", "lossy", "unknown", "wrong"]);
     let mut wrong = vec![];
-    each_block(&folder, |witness, _| {
+    each_block(&folder, |witness| {
         let pairs = Probed::new(witness).pairs;
         let pair_count = pairs.len();
         let survey = Survey::new(witness, pairs);
@@ -213,19 +222,22 @@ fn cycles_that_are_seen_pay_what_was_promised() {
 #[test]
 fn users_took_no_more_than_is_quoted() {
     let Some(folder) = witness::folder() else { return };
-    let columns = &["block", "exact", "took less", "unknown", "wrong", "pairs by fee in pips"];
+    let columns = &["block", "exact", "took less", "unknown", "wrong", "pairs by fee and layout"];
     let mut table = Table::new(columns);
     let mut wrong = vec![];
-    each_block(&folder, |witness, _| {
+    each_block(&folder, |witness| {
         let swaps = Swaps::new(witness);
-        let fees = swaps.fees.iter().map(|(fee, count)| format!("{count} × {fee}"));
+        let mut fees = BTreeMap::new();
+        for (pair, fee) in &swaps.pairs {
+            *fees.entry(kind_of(pair, *fee)).or_default() += 1;
+        }
         table.row([
             witness.number().to_string(),
             swaps.exact.to_string(),
             swaps.less.to_string(),
             counted(&swaps.unknown),
             swaps.wrong.len().to_string(),
-            fees.collect::<Vec<_>>().join(", "),
+            counted(&fees),
         ]);
         wrong.extend(swaps.wrong.into_iter().map(|swap| (witness.number(), swap)));
     });
@@ -280,7 +292,7 @@ fn a_token_that_arrives_in_part_is_refused() {
     let Some(folder) = witness::folder() else { return };
     let arbitrages = arbitrages(&folder);
     let mut refused = 0;
-    each_block(&folder, |witness, _| {
+    each_block(&folder, |witness| {
         let items = arbitrages.get(&witness.number()).into_iter().flatten();
         for item in items.filter(|item| item.is_constant_product()) {
             let mut fork = Replay::new(witness).run_to(item.tx_index).fork();

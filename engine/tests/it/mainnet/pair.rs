@@ -1,5 +1,5 @@
-//! What a contract that writes V2-shaped logs really is: its tokens, its reserves and where it keeps
-//! them, and its fee.
+//! What a contract that writes V2-shaped logs really is: its tokens, its reserves and where it
+//! keeps them, and its fee.
 //!
 //! Nothing is taken for granted because of a factory, which no witness shows anyway. The layout is
 //! Uniswap's if slots 6, 7 and 8 say what the contract's own views say. The fee is found on the
@@ -75,7 +75,7 @@ impl Pair {
     /// Looks at a contract.
     pub(crate) fn look(fork: &mut Fork<'_>, address: Address) -> Result<Self, Because> {
         if fork.code(address)?.is_empty() {
-            return because("there is no contract");
+            return because("there is no contract before the block");
         }
         let tokens = [
             fork.read(address, &Views::token0Call {})?.ok(),
@@ -84,9 +84,10 @@ impl Pair {
         let [Some(token0), Some(token1)] = tokens else {
             return because("it has no token0 and token1");
         };
-        let Some(reserves) = reserves_by_view(fork, address)? else {
-            return because("it has no getReserves of at most 112 bits");
-        };
+        if token0 == token1 {
+            return because("it pairs a token with itself");
+        }
+        let reserves = reserves_by_view(fork, address)?;
         let slots = [6, 7].map(|slot| fork.slot(address, slot).ok());
         let is_uniswap = slots == [token0, token1].map(|token| Some(token.into_word().into()))
             && fork.slot(address, 8).is_ok_and(|word| unpack(word) == reserves);
@@ -100,14 +101,19 @@ impl Pair {
     }
 }
 
-/// What the contract itself says its reserves are; `None` if it does not, or they are no `uint112`.
+/// What the contract itself says its reserves are.
 pub(crate) fn reserves_by_view(
     fork: &mut Fork<'_>,
     address: Address,
-) -> Result<Option<[u128; 2]>, Unknown> {
-    let Ok(answer) = fork.read(address, &Reserves::getReservesCall {})? else { return Ok(None) };
+) -> Result<[u128; 2], Because> {
+    let Ok(answer) = fork.read(address, &Reserves::getReservesCall {})? else {
+        return because("it has no getReserves");
+    };
     let narrow = |word: U256| u128::try_from(word).ok().filter(|reserve| *reserve <= RESERVE_MAX);
-    Ok(narrow(answer.reserve0).zip(narrow(answer.reserve1)).map(<[u128; 2]>::from))
+    match (narrow(answer.reserve0), narrow(answer.reserve1)) {
+        (Some(reserve0), Some(reserve1)) => Ok([reserve0, reserve1]),
+        (None, _) | (_, None) => because("its reserves have more than 112 bits"),
+    }
 }
 
 /// The reserves in slot 8 of Uniswap's layout.

@@ -53,19 +53,16 @@ pub(crate) struct Swaps {
     pub(crate) unknown: BTreeMap<Because, usize>,
     /// Took more than the engine says the pair gives.
     pub(crate) wrong: Vec<String>,
-    /// How many pairs have each fee, in pips.
-    pub(crate) fees: BTreeMap<u32, usize>,
+    /// The block's pairs, and the fee in pips of each.
+    pub(crate) pairs: Vec<(Pair, u32)>,
 }
 
 impl Swaps {
     /// Judges a block's swaps. The block must have been run: what it reads is known then.
     pub(crate) fn new(witness: &Witness) -> Self {
-        let mut swaps = Self::default();
         let Probed { pairs, mut unknown } = Probed::new(witness);
-        for (_, fee) in &pairs {
-            *swaps.fees.entry(*fee).or_default() += 1;
-        }
         let mut mirror = Mirror::new(witness, &pairs, WETH);
+        let mut swaps = Self { pairs, ..Self::default() };
         mirror.head();
         let mut before = BTreeMap::<Address, [u128; 2]>::new();
         for tx in 0..witness.txs.len() {
@@ -77,7 +74,7 @@ impl Swaps {
                         before.insert(parsed.address, reserves_of(mirror.world.state(pool)));
                     }
                     (Some(&SWAP), Some(pool)) => {
-                        let fee_pips = pairs[pool.index()].1;
+                        let fee_pips = swaps.pairs[pool.index()].1;
                         let held = before.get(&parsed.address).copied();
                         swaps.judge(&parsed, held, fee_pips);
                     }
