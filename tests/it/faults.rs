@@ -213,12 +213,19 @@ fn sent_while_stale(node: &Node, journal: &[Value]) -> usize {
 fn books_off(node: &Node, journal: &[Value]) -> Vec<String> {
     let chain = node.chain();
     let state = &chain.tip().state;
-    let outcomes = || journal.iter().filter(|line| line["kind"] == "outcome");
+    let gain = |line: &Value| {
+        let gained = line["gained"].as_str()?.parse::<i128>().ok()?;
+        match line["kind"].as_str()? {
+            "outcome" => Some(gained),
+            "reversed" => Some(-gained),
+            _ => None,
+        }
+    };
     let base = chain.market.tokens.iter().take(2);
     base.filter_map(|token| {
-        let ours = outcomes().filter(|line| line["profit_token"] == json!(token.address));
-        let gained = ours.filter_map(|line| line["gained"].as_str()?.parse::<i128>().ok());
-        let (gained, held) = (gained.sum::<i128>(), state.held(&token.address).to::<i128>());
+        let ours = journal.iter().filter(|line| line["profit_token"] == json!(token.address));
+        let gained = ours.filter_map(gain).sum::<i128>();
+        let held = state.held(&token.address).to::<i128>();
         (gained != held).then(|| format!("{}: gained {gained}, held {held}", token.name))
     })
     .collect()

@@ -114,7 +114,8 @@ impl View<'_> {
         };
         let found = match text {
             "latest" | "pending" | "safe" | "finalized" => Some(chain.behind(self.behind)),
-            "earliest" => chain.blocks().next().cloned(),
+            // The heights between the first block and the next are made up.
+            "earliest" | "0x0" => chain.blocks().next().cloned(),
             hash if hash.len() == 66 => chain.by_hash(&hash.parse().ok()?),
             number => {
                 let digits = number.strip_prefix("0x")?;

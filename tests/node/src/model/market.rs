@@ -198,8 +198,10 @@ impl Market {
         for token in self.tokens.iter().take(2) {
             write!(bases, "\"{}\", ", token.address).unwrap_or_default();
         }
+        // A scenario's fault is what may keep the bot from trading, and not its budget.
         write(format!(
-            "[universe]\nbase_tokens = [{bases}]\n[risk]\n[strategy.arbitrage]\nhops_max = 3\n\
+            "[universe]\nbase_tokens = [{bases}]\n[risk]\nloss_per_block_max = \"1 ether\"\n\
+             loss_per_day_max = \"10 ether\"\nreverts_max = 0\n[strategy.arbitrage]\nhops_max = 3\n\
              [strategy.backrun]\nhops_max = 3\n[runtime]\npin = false\ndrain_s = 3\n"
         ));
         text
