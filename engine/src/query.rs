@@ -45,6 +45,13 @@ pub enum Query {
         /// The transaction that it follows.
         hash: B256,
     },
+    /// Where the transaction that a submission follows was mined.
+    Place {
+        /// The submission, by its ticket.
+        ticket: u32,
+        /// The transaction that it follows.
+        hash: B256,
+    },
     /// A wallet's next nonce, counting mined transactions only.
     Nonce(WalletId, Address),
     /// A wallet's balance.
@@ -82,6 +89,8 @@ pub enum Answers {
     Known(Attempt),
     /// [`Query::Followed`], with the ticket.
     Followed(u32),
+    /// [`Query::Place`], with the ticket.
+    Place(u32),
     /// [`Query::Nonce`].
     Nonce(WalletId),
     /// [`Query::Balance`].
@@ -108,6 +117,7 @@ const KIND_HOLDING: u64 = 8;
 const KIND_SENT: u64 = 9;
 const KIND_FOLLOWED: u64 = 10;
 const KIND_SENDER_NONCE: u64 = 11;
+const KIND_PLACE: u64 = 12;
 
 const fn id(kind: u64, low: u32) -> u64 {
     (kind << KIND_SHIFT) | low as u64
@@ -141,6 +151,7 @@ impl Answers {
             KIND_HOLDING => Self::Holding(low as u8),
             KIND_SENT => Self::Sent(attempt),
             KIND_FOLLOWED => Self::Followed(low),
+            KIND_PLACE => Self::Place(low),
             KIND_SENDER_NONCE => Self::SenderNonce(low),
             _ => Self::Other,
         }
@@ -159,6 +170,7 @@ impl Query {
             Self::Receipt(attempt, _) => attempt_id(KIND_RECEIPT, *attempt),
             Self::Known(attempt, _) => attempt_id(KIND_KNOWN, *attempt),
             Self::Followed { ticket, .. } => id(KIND_FOLLOWED, *ticket),
+            Self::Place { ticket, .. } => id(KIND_PLACE, *ticket),
             Self::Nonce(wallet, _) => id(KIND_NONCE, wallet.0 as u32),
             Self::Balance(wallet, _) => id(KIND_BALANCE, wallet.0 as u32),
             Self::Holding { rank, .. } => id(KIND_HOLDING, *rank as u32),
@@ -189,7 +201,7 @@ impl Query {
             Self::Transaction(hash) | Self::Known(_, hash) | Self::Followed { hash, .. } => {
                 write!(text, r#""eth_getTransactionByHash","params":["{hash}"]"#)
             }
-            Self::Receipt(_, hash) => {
+            Self::Receipt(_, hash) | Self::Place { hash, .. } => {
                 write!(text, r#""eth_getTransactionReceipt","params":["{hash}"]"#)
             }
             Self::Nonce(_, address) | Self::SenderNonce { sender: address, .. } => {
@@ -278,7 +290,7 @@ impl Queries {
 mod tests {
     use super::*;
 
-    fn all() -> [Query; 11] {
+    fn all() -> [Query; 12] {
         let (hash, address) = (B256::repeat_byte(0xab), Address::repeat_byte(0xcd));
         let attempt = Attempt { ticket: u32::MAX, number: 3 };
         [
@@ -292,6 +304,7 @@ mod tests {
             Query::Balance(WalletId(3), address),
             Query::Holding { rank: 2, token: address, holder: address },
             Query::Followed { ticket: 7, hash },
+            Query::Place { ticket: 7, hash },
             Query::SenderNonce { serial: u32::MAX, sender: address },
         ]
     }

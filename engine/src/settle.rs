@@ -7,7 +7,7 @@
 //!
 //! Temperature: warm.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 
 use crate::cancel::unwant;
 use crate::decode::DecodeError;
@@ -19,7 +19,7 @@ use crate::limits::FLIGHTS_MAX;
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::Engine;
-use crate::plan::Plan;
+use crate::plan::{Follow, Plan};
 use crate::query::Query;
 use crate::strategy::StrategySet;
 use crate::units::{BlockNumber, Wei};
@@ -105,6 +105,17 @@ impl<S: StrategySet> Engine<S> {
         let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
         // The node may be ahead of us, or on another branch: the seal of that block asks again.
         if block.number <= self.world.tip().number && self.world.holds(&block) {
+            let is_news = !core::mem::replace(&mut flight.is_mined, true);
+            if is_news
+                && number == 0
+                && receipt.is_success
+                && flight.target_place.is_none()
+                && let Some(Follow { hash, .. }) = flight.admitted.plan.follows().copied()
+            {
+                // Its block was sealed before it was followed: where its target stands is not known.
+                self.queries.ask(Query::Place { ticket, hash });
+                return Ok(());
+            }
             let end = if number == 0 { end_of(flight, &receipt) } else { taken_back(&receipt) };
             self.settle(ticket, &end, Some(block));
         }
@@ -185,6 +196,20 @@ impl<S: StrategySet> Engine<S> {
         {
             self.on_target_gone(&follow.hash);
         }
+    }
+
+    /// The node said where the transaction that a submission follows was mined, if it was.
+    pub(crate) fn on_place(&mut self, ticket: u32, result: Value<'_>) -> Result<(), DecodeError> {
+        let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
+        let nobody = Account { token: Address::ZERO, holder: Address::ZERO, owner: None };
+        if let Some(receipt) = Receipt::parse(result, &nobody)? {
+            let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
+            if receipt.is_success && self.world.holds(&block) {
+                flight.target_place = Some((block.hash, receipt.index));
+            }
+        }
+        ask_for_receipts(flight, &mut self.queries);
+        Ok(())
     }
 
     /// The node answered a transaction of ours with an error.

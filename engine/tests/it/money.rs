@@ -119,7 +119,12 @@ mod taking_back {
         let cancel = stage.outbox.sent[1].clone();
         stage.receipt(&cancel, None);
         stage.receipt(&first, Some(mined(&stage, 4)));
+        // Its target is said to be gone, and so it may be.
+        let ticket = first.attempt.ticket;
+        stage.answer(&Query::Place { ticket, hash: Swap::default().hash() }, "null");
+        stage.receipt(&first, Some(mined(&stage, 4)));
         assert_eq!(stage.outcomes(), [Outcome::Landed]);
+        assert_eq!(stage.engine.books.line(FOLLOWER).behind_target, 0);
         assert_eq!(stage.engine.flights.count(), 0);
     }
 
@@ -343,6 +348,28 @@ mod restarts {
         stage.seal(&[]);
         stage.receipt(&sent, Some(mined(&stage, 0)));
         assert_eq!(stage.engine.books.line(TAKER).landed, 1);
+    }
+
+    #[test]
+    fn a_follower_that_landed_meanwhile_is_still_known_to_stand_behind_its_target() {
+        for (target_index, is_behind) in [(3, true), (2, false)] {
+            let first = following();
+            let mut stage = resumed(&left_by(&first));
+            let ticket = stage.flight().ticket;
+            let sent = Sent { attempt: stage.flight().last_attempt().0, ..first.only() };
+            stage.seal(&[]);
+            let place = Query::Place { ticket, hash: Swap::default().hash() };
+            assert!(!stage.was_asked(&place));
+            stage.receipt(&sent, Some(mined(&stage, 4)));
+            assert!(stage.was_asked(&place));
+            assert!(stage.outcomes().is_empty());
+            stage.answer(&place, &mined(&stage, target_index).json());
+            assert_eq!(stage.asked.last(), Some(&Query::Receipt(sent.attempt, sent.hash)));
+            stage.receipt(&sent, Some(mined(&stage, 4)));
+            assert_eq!(stage.outcomes(), [Outcome::Landed]);
+            let line = stage.engine.books.line(FOLLOWER);
+            assert_eq!(line.behind_target, u64::from(is_behind));
+        }
     }
 
     #[test]
