@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 
 use crate::books::Books;
-use crate::flight::{Flight, Settled};
+use crate::flight::{Flight, Outcome, Settled};
 use crate::guard::{Guard, GuardLimits, Losses};
 use crate::limits::{FLIGHTS_MAX, SETTLED_MAX};
 use crate::note::Note;
@@ -69,7 +69,8 @@ impl Finality {
     pub(crate) fn close(&mut self, settled: &Settled, world: &World) {
         let Settled { flight, end, .. } = settled;
         let rank = world.tokens.base_rank(flight.admitted.plan.profit_token).map(usize::from);
-        self.books.line_mut(flight.admitted.plan.strategy).sent += 1;
+        let has_left = end.outcome != Outcome::Unsent;
+        self.books.line_mut(flight.admitted.plan.strategy).sent += u64::from(has_left);
         self.books.settle(flight, end, rank);
         self.guard.on_end(&flight.admitted.plan, end);
         if self.closed.len() < self.closed.capacity() {
@@ -97,7 +98,7 @@ pub struct Legacy {
     pub books: Books,
     /// Losses of what was final.
     pub losses: Losses,
-    /// The highest serial number that was given.
+    /// The highest serial number that was given when the books were written.
     pub newest_serial: u64,
     /// What was not final: on its way, or mined in a block that could still be left.
     pub flights: Vec<Flight>,
@@ -112,9 +113,13 @@ impl<S: StrategySet> Engine<S> {
         self.finality.books = legacy.books;
         self.finality.guard.losses = legacy.losses;
         self.risk.guard.losses = legacy.losses;
-        self.flights.number_from(legacy.newest_serial);
+        let serials = legacy.flights.iter().map(|flight| flight.serial);
+        self.flights.number_from(serials.fold(legacy.newest_serial, u64::max));
         for flight in &legacy.flights {
-            self.books.line_mut(flight.admitted.plan.strategy).sent += 1;
+            let line = self.books.line_mut(flight.admitted.plan.strategy);
+            line.sent += 1;
+            // One that was made after its books were written is counted in none of them.
+            line.opportunities += u64::from(flight.serial > legacy.newest_serial);
             self.finality.doubtful.push(flight.anew());
             let Some(wallet) = self.risk.wallets.get_mut(flight.admitted.wallet.index()) else {
                 continue;

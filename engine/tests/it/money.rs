@@ -373,6 +373,27 @@ mod restarts {
     }
 
     #[test]
+    fn what_was_found_after_the_books_were_written_is_an_opportunity_all_the_same() {
+        let first = airborne();
+        for (newest_serial, opportunities) in [(0, 1), (1, 0)] {
+            let stage = resumed(&Legacy { newest_serial, ..left_by(&first) });
+            let line = stage.engine.books.line(TAKER);
+            assert_eq!((line.sent, line.opportunities), (1, opportunities));
+        }
+    }
+
+    #[test]
+    fn what_never_left_is_not_among_what_was_sent() {
+        let mut stage = live();
+        stage.outbox.is_down = true;
+        stage.seal(&[sync(1, GAP)]);
+        assert_eq!(stage.outcomes(), [Outcome::Unsent]);
+        let (now, last) = (stage.engine.books, stage.engine.finality.books);
+        assert_eq!((now.line(TAKER).sent, last.line(TAKER).sent), (0, 0));
+        assert_eq!((now.line(TAKER).lost, last.line(TAKER).lost), (1, 1));
+    }
+
+    #[test]
     fn serial_numbers_go_on() {
         let first = airborne();
         let mut stage = resumed(&left_by(&first));
