@@ -180,6 +180,9 @@ impl<S: StrategySet> Engine<S> {
                 }
             }
         }
+        if !self.plans.is_empty() {
+            self.tell_lacks();
+        }
     }
 
     /// Whether the plan still pays if the pending swaps that may stand before it land first.
@@ -225,17 +228,19 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    /// Tells once of what a user should mend.
-    fn alert(&mut self, reason: Reject) {
-        if reason == Reject::WalletEmpty {
-            for (wallet, state) in (0..).map(WalletId).zip(&mut self.risk.wallets) {
-                if let Some(needed) = state.lacks.filter(|_| !state.is_lack_told) {
-                    state.is_lack_told = true;
-                    let balance = state.balance;
-                    self.notes.add(Note::Alert(Alert::WalletLow { wallet, balance, needed }));
-                }
+    /// Tells once of each wallet that could not pay, also when another one did.
+    fn tell_lacks(&mut self) {
+        for (wallet, state) in (0..).map(WalletId).zip(&mut self.risk.wallets) {
+            if let Some(needed) = state.lacks.filter(|_| !state.is_lack_told) {
+                state.is_lack_told = true;
+                let balance = state.balance;
+                self.notes.add(Note::Alert(Alert::WalletLow { wallet, balance, needed }));
             }
         }
+    }
+
+    /// Tells once of what a user should mend.
+    fn alert(&mut self, reason: Reject) {
         let is_spent = reason == Reject::LossPerDay;
         if is_spent && self.loss_told_on != self.risk.guard.losses.day {
             self.loss_told_on = self.risk.guard.losses.day;

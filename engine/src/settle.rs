@@ -274,12 +274,7 @@ impl<S: StrategySet> Engine<S> {
         } else if end.outcome.is_lost() {
             self.risk.give_back(plan, &self.world);
         }
-        // Its nonce was not used: a gap would keep whatever comes next from being mined.
-        if matches!(end.outcome, Outcome::Dropped | Outcome::Refused | Outcome::Unsent)
-            && let Some(state) = self.risk.wallets.get_mut(wallet.index())
-        {
-            state.nonce = nonce;
-        }
+        self.free_nonce(wallet, nonce, end.outcome);
         let block = place.unwrap_or(BlockRef { number: BlockNumber(0), hash: B256::ZERO });
         let settled = Settled { flight, end: *end, block };
         match place {
@@ -292,6 +287,25 @@ impl<S: StrategySet> Engine<S> {
             let token = self.world.tokens.get(plan.profit_token).address;
             let holder = self.signer.executor();
             self.queries.ask(Query::Holding { rank, token, holder });
+        }
+    }
+
+    /// What a submission's end means for its wallet's nonces.
+    fn free_nonce(&mut self, wallet: WalletId, nonce: u64, outcome: Outcome) {
+        let Some(state) = self.risk.wallets.get_mut(wallet.index()) else { return };
+        // It was not used: a gap would keep whatever comes next from being mined.
+        if matches!(outcome, Outcome::Dropped | Outcome::Refused | Outcome::Unsent) {
+            state.nonce = nonce;
+        }
+        // Nor has it been ours, so whoever used it is somebody else.
+        if matches!(outcome, Outcome::Refused | Outcome::Unsent)
+            && state.ours_until == nonce.saturating_add(1)
+        {
+            state.ours_until = nonce;
+        }
+        if outcome == Outcome::Replaced {
+            let nonce = nonce.saturating_add(1);
+            self.notes.add(Note::Alert(Alert::WalletShared { wallet, nonce }));
         }
     }
 

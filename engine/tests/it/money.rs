@@ -521,6 +521,40 @@ mod limits {
     }
 
     #[test]
+    fn somebody_else_s_use_of_the_very_nonce_that_we_tried_is_told() {
+        let mut stage = airborne();
+        let sent = stage.only();
+        stage.refuse(&sent);
+        stage.known(&sent, false);
+        assert_eq!(stage.outcomes(), [Outcome::Refused]);
+        stage.nonce(0, NONCE + 1);
+        let shared = [Alert::WalletShared { wallet: WalletId(0), nonce: NONCE + 1 }];
+        assert_eq!(alerts(&stage), shared);
+
+        let mut stage = airborne();
+        let sent = stage.only();
+        stage.nonce(0, NONCE + 1);
+        stage.seal(&[]);
+        stage.receipt(&sent, None);
+        assert_eq!(alerts(&stage), shared);
+        assert_eq!(stage.outcomes(), [Outcome::Replaced]);
+    }
+
+    #[test]
+    fn a_wallet_that_runs_dry_is_told_although_another_one_pays() {
+        let mut stage = Setup { wallets: 2, ..Setup::default() }.live();
+        stage.engine.risk.wallets[0].balance = Wei(1);
+        stage.seal(&[sync(1, GAP)]);
+        assert_eq!(stage.only().wallet, WalletId(1));
+        let [Alert::WalletLow { wallet: WalletId(0), balance: Wei(1), .. }] = alerts(&stage)[..]
+        else {
+            panic!("{:?}", alerts(&stage))
+        };
+        stage.seal(&[sync(1, EVEN)]);
+        assert_eq!(alerts(&stage).len(), 1);
+    }
+
+    #[test]
     fn our_own_use_of_a_wallet_is_not_told() {
         let mut stage = airborne();
         let sent = stage.only();
