@@ -219,11 +219,15 @@ impl State {
         let mut bytes = [0; RECORD_BYTES];
         Record::of(flight, &self.handles).write(&mut bytes).ok_or(io::ErrorKind::InvalidData)?;
         let at = HEADER_BYTES + 2 * CHECKPOINT_BYTES + place * RECORD_BYTES;
-        let written = self.file.write_all_at(&bytes, at as u64);
-        if written.is_ok() {
-            self.places[place] = flight.serial;
+        self.file
+            .write_all_at(&bytes, at as u64)
+            .inspect_err(|error| self.report_failure(error))?;
+        self.places[place] = flight.serial;
+        if self.is_failing {
+            self.is_failing = false;
+            tracing::info!("the state can be written again");
         }
-        self.report(written)
+        Ok(())
     }
 
     /// Writes the books of what is final, and frees the records of what ended for good. What could
@@ -248,17 +252,18 @@ impl State {
             Some(()) => self.file.write_all_at(&self.buffer, at as u64),
             None => Err(io::ErrorKind::InvalidData.into()),
         };
-        if self.report(written).is_ok() {
-            for place in &mut self.places {
-                if finality.closed.contains(place) {
-                    *place = 0;
-                }
-            }
-            finality.closed.clear();
+        if let Err(error) = written {
+            return self.report_failure(&error);
         }
+        for place in &mut self.places {
+            if finality.closed.contains(place) {
+                *place = 0;
+            }
+        }
+        finality.closed.clear();
     }
 
-    /// A disk that fails is told once until it is over.
+    /// A disk that fails is told once until a submission can be written down again.
     #[cold]
     fn report_failure(&mut self, error: &io::Error) {
         if !self.is_failing {
@@ -266,18 +271,6 @@ impl State {
             let path = self.path.display();
             tracing::error!(%error, %path, "the state cannot be written: nothing is sent");
         }
-    }
-
-    fn report(&mut self, written: io::Result<()>) -> io::Result<()> {
-        match &written {
-            Ok(()) if self.is_failing => {
-                self.is_failing = false;
-                tracing::info!("the state can be written again");
-            }
-            Ok(()) => {}
-            Err(error) => self.report_failure(error),
-        }
-        written
     }
 }
 
