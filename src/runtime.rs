@@ -100,8 +100,12 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From now on they no longer end the process; called within the reactor.
+    /// From now on they no longer end the process, and neither does a write past the limit of a
+    /// file's size, which fails instead; called within the reactor.
     pub(crate) fn listen() -> Result<Self> {
+        let too_long = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        // The handler stays when nobody listens any more.
+        drop(signal(too_long).context("listening to SIGXFSZ")?);
         let interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
         let terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
         Ok(Self { interrupt, terminate })

@@ -165,26 +165,29 @@ impl Desk {
         }
         if let Some(journal) = &mut self.journal {
             let flushed = journal.flush();
+            if flushed.is_ok() && self.is_failing {
+                self.is_failing = false;
+                tracing::info!("the journal can be written again");
+            }
             self.report(flushed);
         }
     }
 
     fn write(&mut self, line: &Value) {
         if let Some(journal) = &mut self.journal {
-            let written = writeln!(journal, "{line}");
+            // At one go, so that a line is lost as a whole or not at all.
+            let written = journal.write_all(format!("{line}\n").as_bytes());
             self.report(written);
         }
     }
 
     /// A full disk must not stop the run; it is told once until it is over.
     fn report(&mut self, written: std::io::Result<()>) {
-        match written {
-            Ok(()) => self.is_failing = false,
-            Err(error) if !self.is_failing => {
-                self.is_failing = true;
-                tracing::error!(%error, "the journal cannot be written: its lines are lost");
-            }
-            Err(_) => {}
+        if let Err(error) = written
+            && !self.is_failing
+        {
+            self.is_failing = true;
+            tracing::error!(%error, "the journal cannot be written: its lines are lost");
         }
     }
 
