@@ -60,7 +60,7 @@ pub struct Totals {
     /// What was expected of what landed, in wei, net of gas and tips.
     #[serde(serialize_with = "decimal")]
     pub expected_wei: u128,
-    /// Gas used times its price, of what landed and what reverted.
+    /// Gas used times its price, of what landed, what reverted and what took something back.
     #[serde(serialize_with = "decimal")]
     pub gas_paid_wei: u128,
     /// Dry-run: the scores.

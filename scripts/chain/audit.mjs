@@ -18,8 +18,8 @@ export async function readHoldings(rpc, book, holders, block) {
 
 /**
  * The transactions that `wallets` had in the blocks of the run, and what the holdings changed by:
- * { transactions, landed, reverted, gasPaid, profit, deltas }. A transaction to anybody but the executor (the cancelling of a
- * trade is one to itself) is no trade; its gas is in the profit all the same.
+ * { transactions, trades, landed, reverted, cancelled, gasPaid, profit, deltas }. A transaction to anybody but the executor
+ * is no trade: taking one back is a transfer to itself.
  */
 export async function readChain(rpc, { book, wallets, executor, before, after }) {
   const transactions = await readTransactions(rpc, wallets, before.block + 1, after.block);
@@ -32,23 +32,29 @@ export async function readChain(rpc, { book, wallets, executor, before, after })
     trades,
     landed: trades.filter(({ ok }) => ok).length,
     reverted: trades.filter(({ ok }) => !ok).length,
-    gasPaid: trades.reduce((total, { gasPaid }) => total + gasPaid, 0n),
+    cancelled: transactions.length - trades.length,
+    gasPaid: transactions.reduce((total, { gasPaid }) => total + gasPaid, 0n),
     profit: values.reduce((total, value) => total + value, after.ether - before.ether),
     deltas,
   };
 }
 
-/** Where the bot's summary and journal differ from the chain: a sentence each. */
-export async function compare(rpc, { book, chain, summary, journal }) {
+/**
+ * Where the bot's books over all its runs, and its journal, differ from the chain: a sentence each. The token amounts are
+ * those of the last run, so they are compared if there was no other.
+ */
+export async function compare(rpc, { book, chain, summary, journal, isOnlyRun }) {
   const problems = [];
   const expect = (what, bot, onChain) => {
     if (String(bot) !== String(onChain)) problems.push(`${what}: the bot says ${bot}, the chain ${onChain}`);
   };
-  expect('landed', summary.landed, chain.landed);
-  expect('reverted', summary.reverted, chain.reverted);
-  expect('gas_paid_wei', summary.gas_paid_wei, chain.gasPaid);
-  expect('profit_wei', summary.profit_wei, chain.profit);
-  for (const [symbol, { address }] of Object.entries(book.tokens)) {
+  const books = summary.lifetime;
+  expect('landed', books.landed, chain.landed);
+  expect('reverted', books.reverted, chain.reverted);
+  expect('cancelled', books.cancelled, chain.cancelled);
+  expect('gas_paid_wei', books.gas_paid_wei, chain.gasPaid);
+  expect('profit_wei', books.profit_wei, chain.profit);
+  for (const [symbol, { address }] of isOnlyRun ? Object.entries(book.tokens) : []) {
     const told = Object.entries(summary.base_token_deltas).find(([token]) => token.toLowerCase() === address.toLowerCase());
     expect(`base_token_deltas of ${symbol}`, told?.[1] ?? '0', chain.deltas.get(address));
   }
@@ -62,7 +68,7 @@ export async function compare(rpc, { book, chain, summary, journal }) {
     if (isBehind) behindTarget += 1;
     expect(`${trade.hash} is right behind its target ${outcome.target}`, outcome.is_behind_target ?? isBehind, isBehind);
   }
-  expect('backruns_behind_target', summary.backruns_behind_target, behindTarget);
+  expect('backruns_behind_target', books.backruns_behind_target, behindTarget);
   return problems;
 }
 

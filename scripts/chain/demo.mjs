@@ -2,6 +2,8 @@
 //
 //   build ─► devnet ─► executor deployed ─► wallets funded ─► holdings noted
 //     ─► market and bot run ─► market frozen, what is in flight settles ─► bot ends ─► holdings compared ─► all torn down
+//
+// With --kills the bot is killed meanwhile, and started again with the state that it left.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,11 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { compare, readChain, readHoldings } from './audit.mjs';
 import { botWallets, executorOwner } from './lib/accounts.mjs';
-import { buildBot, deployExecutor, fly, landBot, readJournal, startBot } from './lib/bot.mjs';
+import { buildBot, deployExecutor, fly, killBot, landBot, readJournal, startBot, untilTrading } from './lib/bot.mjs';
 import { endChild, isAlive } from './lib/child.mjs';
 import { ROOT, UsageError, complain, counter, exitInOrder, number, progress, readFlags } from './lib/cli.mjs';
 import { startDevnet } from './lib/devnet.mjs';
 import { hex } from './lib/rpc.mjs';
+import { MOMENTS, Signed, TRAP_PATIENCE_MS, drawKills } from './kills.mjs';
 import { countSends, startProxy } from './proxy.mjs';
 import { jsonReport, tableReport } from './report.mjs';
 
@@ -21,6 +24,8 @@ const USAGE = `scripts/demo: builds the bot, flies it on a local chain with a ma
 
   --seconds N            how long the bot flies (default 60)
   --mode live|dry-run    live trades; dry-run has no key and sends nothing (default live)
+  --kills N              ends the bot N times with SIGKILL and starts it again, at moments drawn from the seed; the books
+                         of all runs together must be those of the chain (default 0, live only)
   --json                 the last line of stdout is one JSON object; progress goes to stderr
   --seed N               seed of the market (default 1)
   --rate N               trades per second in the market (default 3)
@@ -35,7 +40,13 @@ const SETTLING_BLOCKS = 3;
 
 const flags = parseFlags();
 const inOut = (name) => path.join(flags.out, name);
-const FILES = { summary: inOut('summary.json'), journal: inOut('journal.jsonl'), log: inOut('bot.log'), state: inOut('state') };
+/** Where the bot writes in its first run, and in those after a kill. */
+const filesOf = (run) => ({
+  summary: inOut('summary.json'),
+  journal: inOut(run === 0 ? 'journal.jsonl' : `journal-${run}.jsonl`),
+  log: inOut('bot.log'),
+  state: inOut('state'),
+});
 const out = flags.json ? process.stderr : process.stdout;
 const say = progress('demo', out);
 const count = counter(say, out);
@@ -78,27 +89,82 @@ async function demo() {
   const before = await readHoldings(rpc, book, holders, await nextBlocks(rpc, 1));
 
   await market.start();
-  running.proxy = flags.mode === 'dry-run' ? await startProxy(node.ws) : null;
+  const signed = flags.kills > 0 ? new Signed(rpc, executor) : null;
+  const isWatched = flags.mode === 'dry-run' || flags.kills > 0;
+  running.proxy = isWatched ? await startProxy(node.ws, signed && ((raw) => signed.take(raw))) : null;
   const url = running.proxy?.url ?? node.ws;
-  running.bot = startBot({ bot, config: flags.config, url, executor, mode: flags.mode, files: FILES });
-  say(`the bot flies for ${flags.seconds} s, ${flags.mode}`);
-  await fly(running.bot, FILES, flags.seconds, (left) => count(() => `${left} s left, ${standing(market)}`));
+  const start = (run) => startBot({ bot, config: flags.config, url, executor, mode: flags.mode, files: filesOf(run) });
+  running.bot = start(0);
+  say(`the bot flies for ${flags.seconds} s, ${flags.mode}${flags.kills > 0 ? `, and is killed ${flags.kills} times` : ''}`);
+  const kills = await flyOn({ start, signed, market });
 
   market.freeze();
   say('the market is frozen; what is in flight settles');
   await nextBlocks(rpc, SETTLING_BLOCKS);
-  const summary = await landBot(running.bot, FILES);
+  const summary = await landBot(running.bot, filesOf(kills.length));
   const after = await readHoldings(rpc, book, holders, Number(await rpc.call('eth_blockNumber')));
   const chain = await readChain(rpc, { book, wallets, executor, before, after });
 
   const problems =
     flags.mode === 'live'
-      ? await compare(rpc, { book, chain, summary, journal: readJournal(FILES.journal) })
+      ? await compare(rpc, { book, chain, summary, journal: readJournals(), isOnlyRun: kills.length === 0 })
       : checkDryRun(chain, running.proxy.counts);
-  const context = { summary, chain, market: market.stats, blocks: after.block - before.block, counts: running.proxy?.counts };
+  if (signed) problems.push(...signed.compare(chain.transactions));
+  const counts = flags.mode === 'dry-run' ? running.proxy.counts : undefined;
+  const context = { summary, chain, market: market.stats, blocks: after.block - before.block, counts, kills, signed };
   for (const problem of problems) complain(`demo: FAILED: ${problem}`);
   console.log(flags.json ? jsonReport(context) : tableReport(context, problems.length === 0));
   return problems.length === 0;
+}
+
+/** Lets the bot fly until the time is over, kills it meanwhile, and starts it again at once; what came of each kill. */
+async function flyOn({ start, signed, market }) {
+  const began = performance.now();
+  const elapsed = () => (performance.now() - began) / 1000;
+  const flyUntil = (at, run) =>
+    fly(running.bot, filesOf(run), at - elapsed(), () =>
+      count(() => `${Math.round(flags.seconds - elapsed())} s left, ${standing(market)}`),
+    );
+  const done = [];
+  const plan = drawKills(flags);
+  for (const [run, { at, moment, delay_ms }] of plan.entries()) {
+    if (moment === 'starting') await sleep(delay_ms);
+    else await flyUntil(at, run);
+    const struck = await strike(moment, signed);
+    const kill = { at_s: Number(elapsed().toFixed(1)), moment: struck, trading_after_ms: null };
+    running.bot = start(run + 1);
+    // One that is killed while it starts never trades.
+    if (plan[run + 1]?.moment !== 'starting') kill.trading_after_ms = await untilTrading(running.bot, filesOf(run + 1));
+    done.push(kill);
+    const then = kill.trading_after_ms === null ? 'started again' : `trading again ${kill.trading_after_ms} ms after its start`;
+    say(`kill ${done.length} ${MOMENTS[struck]}, ${then}`);
+  }
+  await flyUntil(flags.seconds, flags.kills);
+  return done;
+}
+
+/** Kills the bot in this moment, or in any if it does not come; which it was. */
+async function strike(moment, signed) {
+  const { bot } = running;
+  let isCaught = moment === 'starting';
+  if (moment === 'unsent' || moment === 'unanswered') {
+    const caught = new Promise((resolve) => {
+      signed.onNext = (pass) => {
+        if (moment === 'unanswered') pass();
+        bot.kill('SIGKILL');
+        resolve(true);
+      };
+    });
+    isCaught = await Promise.race([caught, sleep(TRAP_PATIENCE_MS, false)]);
+    signed.onNext = null;
+  }
+  await killBot(bot);
+  return isCaught ? moment : 'any';
+}
+
+/** The journals of all runs. */
+function readJournals() {
+  return Array.from({ length: flags.kills + 1 }, (_, run) => readJournal(filesOf(run).journal)).flat();
 }
 
 /** Empties the output directory, unless another demo that is still running has it. */
@@ -133,7 +199,9 @@ function checkDryRun(chain, counts) {
 }
 
 function standing(market) {
-  const outcomes = readJournal(FILES.journal).filter(({ kind }) => kind === 'outcome');
+  const ended = readJournals().filter(({ kind }) => kind === 'outcome');
+  // What was not final when the bot was killed is told again by the next run.
+  const outcomes = [...new Map(ended.map((line) => [line.hash, line])).values()];
   const of = (status) => outcomes.filter((line) => line.status === status).length;
   const trades = `block ${market.head.number}, market ${market.stats.mined} trades`;
   return flags.mode === 'live'
@@ -161,6 +229,7 @@ function parseFlags() {
   const values = readFlags(USAGE, {
     seconds: { type: 'string', default: '60' },
     mode: { type: 'string', default: 'live' },
+    kills: { type: 'string', default: '0' },
     json: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     rate: { type: 'string', default: '3' },
@@ -171,8 +240,11 @@ function parseFlags() {
   });
   try {
     if (!['live', 'dry-run'].includes(values.mode)) throw new UsageError(`--mode ${values.mode}: live or dry-run is needed`);
+    const kills = number('kills', values.kills, { least: 0, integer: true });
+    if (kills > 0 && values.mode !== 'live') throw new UsageError(`--kills ${kills}: --mode live is needed`);
     return {
       ...values,
+      kills,
       out: path.resolve(values.out),
       seconds: number('seconds', values.seconds, { least: 1 }),
       seed: number('seed', values.seed, { least: 0, integer: true }),

@@ -1,5 +1,6 @@
 // A WebSocket proxy in front of a node that counts what is asked of it, by JSON-RPC method. It changes nothing on the way.
-// The demo flies a dry-run through it, to show that not one transaction is sent.
+// The demo flies a dry-run through it, to show that not one transaction is sent; and a bot that is killed, to see every
+// transaction that leaves it.
 //
 //   node scripts/chain/proxy.mjs ws://127.0.0.1:8545    prints its own address, and the counts when it is ended
 
@@ -7,20 +8,25 @@ import { fileURLToPath } from 'node:url';
 
 import WebSocket, { WebSocketServer } from 'ws';
 
-/** Listens on a free port of loopback: { url, counts, stop }. */
-export async function startProxy(upstream) {
+/**
+ * Listens on a free port of loopback: { url, counts, stop }. `onSend` is given each raw transaction before the node gets it;
+ * it may return (a promise of) a function that passes it on, or does not, in the proxy's place.
+ */
+export async function startProxy(upstream, onSend = null) {
   const counts = new Map();
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject));
 
   server.on('connection', (client) => {
     const node = new WebSocket(upstream, { perMessageDeflate: false });
-    const early = []; // what the client sends before the node has answered the handshake
-    node.on('open', () => early.splice(0).forEach((message) => node.send(...message)));
+    // One message after the other, the first ones when the node has answered the handshake.
+    let before = new Promise((resolve) => node.once('open', resolve));
     client.on('message', (data, binary) => {
-      count(counts, data);
-      if (node.readyState === WebSocket.CONNECTING) early.push([data, { binary }]);
-      else node.send(data, { binary });
+      const calls = read(data);
+      for (const { method } of calls) counts.set(method, (counts.get(method) ?? 0) + 1);
+      const raw = calls.find(({ method }) => method === 'eth_sendRawTransaction')?.params[0];
+      const pass = () => node.readyState === WebSocket.OPEN && node.send(data, { binary });
+      before = before.then(async () => ((raw && (await onSend?.(raw))) || ((go) => go()))(pass));
     });
     node.on('message', (data, binary) => client.send(data, { binary }));
     for (const [one, other] of [[client, node], [node, client]]) {
@@ -41,14 +47,13 @@ export function countSends(counts) {
   return [...counts].filter(([method]) => method.startsWith('eth_send')).reduce((sum, [, count]) => sum + count, 0);
 }
 
-function count(counts, data) {
-  let calls = [];
+/** The calls in a message: one, or a batch. */
+function read(data) {
   try {
-    calls = [JSON.parse(data)].flat(); // one call, or a batch
+    return [JSON.parse(data)].flat();
   } catch {
-    calls = [{ method: 'not JSON' }];
+    return [{ method: 'not JSON' }];
   }
-  for (const { method } of calls) counts.set(method, (counts.get(method) ?? 0) + 1);
 }
 
 if (fileURLToPath(import.meta.url) === process.argv[1]) {

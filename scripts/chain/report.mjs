@@ -4,26 +4,30 @@ import { formatEther } from 'ethers';
 
 import { countSends } from './proxy.mjs';
 
-export function jsonReport({ summary, chain }) {
+export function jsonReport({ summary, chain, kills, signed }) {
+  const books = summary.lifetime ?? summary;
   const { p50, p99, max } = summary.tick_to_trade_ns;
   return JSON.stringify({
-    opportunities: summary.opportunities,
-    sent: summary.sent,
-    landed: summary.landed,
-    reverted: summary.reverted,
-    backruns_behind_target: summary.backruns_behind_target,
-    profit_wei: String(summary.profit_wei),
+    opportunities: books.opportunities,
+    sent: books.sent,
+    landed: books.landed,
+    reverted: books.reverted,
+    cancelled: books.cancelled,
+    backruns_behind_target: books.backruns_behind_target,
+    profit_wei: String(books.profit_wei),
     chain_profit_wei: String(chain.profit),
-    gas_paid_wei: String(summary.gas_paid_wei),
+    gas_paid_wei: String(books.gas_paid_wei),
     tick_to_trade_ns: { p50, p99, max },
     // A dry-run sends nothing; what its plans would have come to stands here.
     ...(summary.scored && { scored: summary.scored }),
+    ...(kills.length > 0 && { kills, signed: signed.counts }),
   });
 }
 
-export function tableReport({ summary, chain, market, blocks, counts }, isRight) {
+export function tableReport({ summary, chain, market, blocks, counts, kills, signed }, isRight) {
   const isDryRun = counts !== undefined;
   const rows = [...Object.entries(summary.by_strategy), ['all', summary]];
+  if (kills.length > 0) rows.push([`all ${kills.length + 1} runs`, summary.lifetime]);
   const table = isDryRun
     ? rows.map(([name, line]) => scoreRow(name, line))
     : rows.map(([name, line]) => tradeRow(name, line));
@@ -36,7 +40,8 @@ export function tableReport({ summary, chain, market, blocks, counts }, isRight)
     ...aligned([
       ['tick to trade', `p50 ${micros(p50)}, p99 ${micros(p99)}, max ${micros(max)}`],
       ['market', `${blocks} blocks, ${market.mined} trades, ${market.reverted} of them reverted`],
-      ['the chain says', `${ether(chain.profit)} ETH profit, ${chain.landed} landed, ${chain.reverted} reverted`],
+      ['the chain says', `${ether(chain.profit)} ETH profit, ${chain.landed} landed, ${chain.reverted} reverted${takenBack(chain)}`],
+      ...(kills.length > 0 ? [['killed', killed(kills, signed)]] : []),
       ...(isDryRun ? [['sent by the bot', `${countSends(counts)} transactions, in ${asked()} calls to the node`]] : []),
       ['verdict', isRight ? 'the bot and the chain agree' : 'the bot and the chain do not agree'],
     ], { left: true }),
@@ -49,6 +54,14 @@ const SCORE_HEADER = ['', 'found', 'won', 'contested', 'vanished', 'would-be ETH
 function tradeRow(name, line) {
   const { opportunities, sent, landed, reverted, backruns_behind_target: behind } = line;
   return [name, opportunities, sent, landed, reverted, behind, ether(line.profit_wei), ether(line.gas_paid_wei)];
+}
+
+const takenBack = ({ cancelled }) => (cancelled > 0 ? `, ${cancelled} taken back` : '');
+
+function killed(kills, { counts }) {
+  const times = kills.map((kill) => kill.trading_after_ms).filter((time) => time !== null);
+  const slowest = `trading again after ${Math.max(...times)} ms at most`;
+  return `${kills.length} times, ${slowest}; ${counts.programs} trades and ${counts.cancels} cancellations were signed`;
 }
 
 function scoreRow(name, { opportunities, scored }) {

@@ -12,6 +12,8 @@ import { ROOT } from './cli.mjs';
 
 /** The bot drains before it ends; this is longer than it may take. */
 const DRAIN_PATIENCE_MS = 30_000;
+/** From its start to its first trade it may not take longer. */
+const START_PATIENCE_MS = 30_000;
 
 /** `cargo build --release`. What it prints goes to `log`; `onCrate` is told how many crates are compiled so far. */
 export async function buildBot({ log, onCrate, started }) {
@@ -50,7 +52,7 @@ export function startBot({ bot, config, url, executor, mode, files }) {
   const args = ['run', '--config', config, '--mode', mode, '--set', `node.url=${url}`, '--set', `executor.address=${executor}`];
   args.push('--set', `runtime.state_dir=${files.state}`);
   const keys = mode === 'live' ? Object.fromEntries(botWallets.map((wallet, i) => [`GANNET_KEY_${i + 1}`, wallet.privateKey])) : {};
-  const log = openSync(files.log, 'w');
+  const log = openSync(files.log, 'a');
   return spawnGuarded(bot, [...args, `--json=${files.summary}`, '--journal', files.journal], {
     env: { ...environment(), ...keys },
     stdio: ['ignore', log, log],
@@ -63,6 +65,25 @@ export async function landBot(child, files) {
   if (!inTime) throw failure(`the bot did not end within ${DRAIN_PATIENCE_MS / 1000} s of SIGTERM`, files.log);
   if (child.exitCode !== 0) throw failure(`the bot ended with ${child.exitCode ?? child.signalCode}`, files.log);
   return JSON.parse(readFileSync(files.summary, 'utf8'));
+}
+
+/** Waits until a bot that was just started trades; how long that took, in milliseconds. */
+export async function untilTrading(child, files) {
+  const start = performance.now();
+  while (!readJournal(files.journal).some(({ kind, stale }) => kind === 'freshness' && stale.length === 0)) {
+    if (isGone(child)) throw failure(`the bot ended by itself (${child.exitCode ?? child.signalCode})`, files.log);
+    if (performance.now() - start > START_PATIENCE_MS) throw failure('the bot does not trade', files.log);
+    await sleep(10);
+  }
+  return Math.round(performance.now() - start);
+}
+
+/** SIGKILL. */
+export async function killBot(child) {
+  if (isGone(child)) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
 }
 
 /** Waits for `seconds`, calling `onTick` every second, or throws as soon as the bot ends by itself. */
