@@ -221,7 +221,8 @@ impl Node {
         let (socket, _) = tungstenite::client(self.url(), stream).expect("the node speaks");
         let accounts = &self.book["accounts"];
         let routes = routes(&self.book);
-        Chain { socket, asked: 0, sent: 0, sender: address(&accounts[13]["address"]), routes }
+        let sender = address(&accounts[13]["address"]);
+        Chain { socket, asked: 0, sent: 0, sender, routes, stake_wei: 300_000_000_000_000_000 }
     }
 }
 
@@ -256,12 +257,18 @@ fn address(value: &Value) -> Address {
     text(value).parse().expect("this is an address")
 }
 
+/// An amount in hex.
+pub(crate) fn amount(value: &Value) -> U256 {
+    text(value).parse().expect("this is an amount")
+}
+
 fn number(value: &Value) -> u64 {
     let digits = text(value).trim_start_matches("0x");
     u64::from_str_radix(digits, 16).expect("this is a number")
 }
 
 sol! {
+    function balanceOf(address holder) returns (uint256);
     function getReserves() returns (uint112, uint112, uint32);
     function swapExactETHForTokens(uint256 least, address[] path, address to, uint256 deadline);
 }
@@ -274,6 +281,8 @@ pub(crate) struct Chain {
     sent: usize,
     sender: Address,
     routes: Vec<Route>,
+    /// What each swap pays in.
+    pub(crate) stake_wei: u64,
 }
 
 impl Chain {
@@ -309,7 +318,7 @@ impl Chain {
             to: self.sender,
             deadline: U256::from(u64::MAX),
         };
-        let value = U256::from(300_000_000_000_000_000_u64 + self.sent as u64);
+        let value = U256::from(self.stake_wei + self.sent as u64);
         let gwei = |count: u64| U256::from(count * 1_000_000_000);
         let mut transaction = json!({
             "from": self.sender, "to": router, "value": value,
@@ -349,6 +358,13 @@ impl Chain {
     pub(crate) fn next_blocks(&mut self, count: u64) -> u64 {
         let wanted = self.height() + count;
         wait_for("blocks", || (self.height() >= wanted).then_some(wanted))
+    }
+
+    /// What somebody holds of a token.
+    pub(crate) fn holding(&mut self, token: Address, holder: Address) -> U256 {
+        let data = Bytes::from(balanceOfCall { holder }.abi_encode());
+        let answer = self.ask("eth_call", &json!([{ "to": token, "data": data }, "latest"]));
+        amount(&answer)
     }
 
     /// Demands that a snapshot holds the reserves of each of the book's pools as the chain has

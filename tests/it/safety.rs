@@ -42,6 +42,11 @@ impl Field {
         text(&self.node.book["accounts"][WALLETS[index].1]["address"])
     }
 
+    /// The executor's address.
+    pub(crate) fn executor(&self) -> &str {
+        self.executor.trim_start_matches("executor.address=")
+    }
+
     /// What makes a command one for a live run here.
     pub(crate) fn arguments(&self) -> [&str; 6] {
         ["--set", &self.url, "--set", &self.executor, "--set", "mode=live"]
@@ -63,7 +68,7 @@ impl Field {
     }
 }
 
-fn count(journal: &[Value], kind: &str) -> usize {
+pub(crate) fn count(journal: &[Value], kind: &str) -> usize {
     journal.iter().filter(|line| line["kind"] == kind).count()
 }
 
@@ -72,7 +77,7 @@ fn halted(journal: &[Value]) -> usize {
 }
 
 /// Trades on the chain until the bot has submitted something new.
-fn trade_until_it_submits(chain: &mut Chain, bot: &mut Bot<'_>) {
+pub(crate) fn trade_until_it_submits(chain: &mut Chain, bot: &mut Bot<'_>) {
     let before = count(&bot.journal(), "submitted");
     chain.swap_until("a submission", |_| {
         bot.assert_alive();
