@@ -213,6 +213,8 @@ pub struct Flight {
     pub first_block: BlockNumber,
     /// Where the followed transaction landed, once it has: block and place in it.
     pub target_place: Option<(B256, u32)>,
+    /// Whether there is more to learn of that.
+    pub place: Place,
     /// Dry-run: the profit that the replay found where it would have landed.
     pub replayed: Option<u128>,
     /// What raised doubt that it will be mined.
@@ -241,6 +243,7 @@ impl Flight {
             hash,
             first_block,
             target_place: None,
+            place: Place::Unknown,
             replayed: None,
             doubt: Doubt::None,
             is_mined: false,
@@ -305,6 +308,18 @@ pub enum Doubt {
     /// A transaction with its nonce was mined in this block or earlier; a receipt that is still
     /// missing one block later means that it was another one.
     Overtaken(BlockNumber),
+}
+
+/// What is known of the place of the transaction that a submission follows, once that one landed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing: its block was sealed when nobody looked.
+    #[default]
+    Unknown,
+    /// The node was asked while this block was the newest; one block later it is not waited for.
+    Asked(BlockNumber),
+    /// All that there is.
+    Told,
 }
 
 /// All submissions on their way.

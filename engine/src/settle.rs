@@ -13,7 +13,9 @@ use crate::cancel::unwant;
 use crate::decode::DecodeError;
 use crate::decode::receipt::{Account, Receipt};
 use crate::finality::ask_for_receipts;
-use crate::flight::{Admitted, Attempt, Doubt, Flight, Flights, Outcome, Settled, Settlement};
+use crate::flight::{
+    Admitted, Attempt, Doubt, Flight, Flights, Outcome, Place, Settled, Settlement,
+};
 use crate::ids::WalletId;
 use crate::limits::FLIGHTS_MAX;
 use crate::note::{Alert, Note};
@@ -43,7 +45,10 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn settle_block<O: Outbox>(&mut self) {
         for landed in self.world.included() {
             for flight in self.flights.iter_mut() {
-                flight.is_mined |= flight.hash == landed.hash;
+                if flight.hash == landed.hash {
+                    flight.is_mined = true;
+                    flight.place = Place::Told;
+                }
                 let follow = flight.admitted.plan.follows();
                 if follow.is_some_and(|follow| follow.hash == landed.hash) {
                     flight.target_place = Some((landed.block, landed.index));
@@ -105,16 +110,22 @@ impl<S: StrategySet> Engine<S> {
         let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
         // The node may be ahead of us, or on another branch: the seal of that block asks again.
         if block.number <= self.world.tip().number && self.world.holds(&block) {
-            let is_news = !core::mem::replace(&mut flight.is_mined, true);
-            if is_news
-                && number == 0
+            flight.is_mined = true;
+            if number == 0
                 && receipt.is_success
                 && flight.target_place.is_none()
                 && let Some(Follow { hash, .. }) = flight.admitted.plan.follows().copied()
             {
-                // Its block was sealed before it was followed: where its target stands is not known.
-                self.queries.ask(Query::Place { ticket, hash });
-                return Ok(());
+                let tip = self.world.tip().number;
+                match flight.place {
+                    Place::Unknown => {
+                        flight.place = Place::Asked(tip);
+                        self.queries.ask(Query::Place { ticket, hash });
+                        return Ok(());
+                    }
+                    Place::Asked(at) if tip <= at => return Ok(()),
+                    Place::Asked(_) | Place::Told => {}
+                }
             }
             let end = if number == 0 { end_of(flight, &receipt) } else { taken_back(&receipt) };
             self.settle(ticket, &end, Some(block));
@@ -202,6 +213,7 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn on_place(&mut self, ticket: u32, result: Value<'_>) -> Result<(), DecodeError> {
         let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
         let nobody = Account { token: Address::ZERO, holder: Address::ZERO, owner: None };
+        flight.place = Place::Told;
         if let Some(receipt) = Receipt::parse(result, &nobody)? {
             let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
             if receipt.is_success && self.world.holds(&block) {

@@ -362,6 +362,8 @@ mod restarts {
             assert!(!stage.was_asked(&place));
             stage.receipt(&sent, Some(mined(&stage, 4)));
             assert!(stage.was_asked(&place));
+            // Whatever else asked for the receipt does not end it either.
+            stage.receipt(&sent, Some(mined(&stage, 4)));
             assert!(stage.outcomes().is_empty());
             stage.answer(&place, &mined(&stage, target_index).json());
             assert_eq!(stage.asked.last(), Some(&Query::Receipt(sent.attempt, sent.hash)));
@@ -370,6 +372,20 @@ mod restarts {
             let line = stage.engine.books.line(FOLLOWER);
             assert_eq!(line.behind_target, u64::from(is_behind));
         }
+    }
+
+    #[test]
+    fn a_node_that_does_not_say_where_the_target_is_delays_the_end_by_a_block() {
+        let first = following();
+        let mut stage = resumed(&left_by(&first));
+        let sent = Sent { attempt: stage.flight().last_attempt().0, ..first.only() };
+        stage.seal(&[]);
+        let landed = Some(mined(&stage, 4));
+        stage.receipt(&sent, landed);
+        stage.seal(&[]);
+        assert!(stage.outcomes().is_empty());
+        stage.receipt(&sent, landed);
+        assert_eq!(stage.outcomes(), [Outcome::Landed]);
     }
 
     #[test]
