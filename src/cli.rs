@@ -246,15 +246,17 @@ fn print<T: Serialize + std::fmt::Display>(
     report: &T,
     json: Option<&Option<PathBuf>>,
 ) -> Result<()> {
-    let mut text = report.to_string();
-    match json {
-        None => {}
-        Some(None) => text = serde_json::to_string(report)?,
-        Some(Some(path)) => std::fs::write(path, serde_json::to_string(report)?)
-            .with_context(|| format!("writing {}", path.display()))?,
+    let text = match json {
+        Some(None) => serde_json::to_string(report)?,
+        None | Some(Some(_)) => report.to_string(),
+    };
+    // Not `println!`: whoever reads may be gone. Nor is one lost because the other is.
+    let said = writeln!(std::io::stdout(), "{text}").context("writing to stdout");
+    if let Some(Some(path)) = json {
+        std::fs::write(path, serde_json::to_string(report)?)
+            .with_context(|| format!("writing {}", path.display()))?;
     }
-    // Not `println!`: whoever reads may be gone.
-    writeln!(std::io::stdout(), "{text}").context("writing to stdout")
+    said
 }
 
 fn start_log(format: LogFormat, filter: &str) -> Result<()> {
@@ -262,7 +264,11 @@ fn start_log(format: LogFormat, filter: &str) -> Result<()> {
     let is_level = filter.bytes().all(|byte| byte.is_ascii_alphabetic());
     let filter = if is_level { format!("warn,gannet={filter}") } else { filter.to_owned() };
     let filter = EnvFilter::try_new(filter).context("--log: not a filter")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Otherwise it says with `eprintln!` what cannot be written, and that panics there.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Json => log.json().try_init(),
         LogFormat::Human => {

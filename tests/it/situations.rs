@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::{File, remove_dir_all, remove_file, write};
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
@@ -23,6 +24,8 @@ use crate::safety::{Field, count, trade_until_it_submits};
 const ETHER: u64 = 1_000_000_000_000_000_000;
 /// A swap of this much opens a gap in any pool.
 const BIG: u64 = 12 * ETHER;
+/// Swaps that come ten a second overtake each other, and what follows them reverts.
+const NO_PAUSE: [&str; 2] = ["--set", "risk.reverts_max=0"];
 /// Time between two looks, and how many of them a submission may take.
 const LOOK: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 100;
@@ -31,6 +34,7 @@ const DISK_BYTES: usize = 30_000;
 
 fn start<'a>(field: &Field, folder: &'a Folder, name: &str, more: &[(&str, &str)]) -> Bot<'a> {
     let mut settings: Vec<OsString> = field.arguments().map(OsString::from).to_vec();
+    settings.extend(NO_PAUSE.map(OsString::from));
     let mut summary = OsString::from("--json=");
     summary.push(folder.file(&format!("{name}.summary")));
     settings.push(summary);
@@ -228,8 +232,17 @@ fn nothing_is_sent_while_the_disk_is_full() {
     assert!(bot.stderr().contains("the state can be written again"), "{}", bot.stderr());
     assert_books(&mut chain, &field, &bot.end("TERM"));
 
+    // A log that nobody can write ends nothing.
+    let mut mute = Bot::start_with(&folder, "mute", &field.arguments(), |command| {
+        let full = File::create("/dev/full").expect("Linux has it");
+        command.args(NO_PAUSE).envs(field.keys()).stderr(full);
+    });
+    mute.wait_until_fresh();
+    trade_until_it_submits(&mut chain, &mut mute);
+    mute.end("TERM").assert_ended();
+
     // A start needs the room that the state takes.
-    std::fs::remove_dir_all(folder.file("state")).expect("it is there");
+    remove_dir_all(folder.file("state")).expect("it is there");
     let mut process = Process::start(&folder, "full", Path::new("prlimit"), |command| {
         command.arg(format!("--fsize={DISK_BYTES}:")).arg(binary()).arg("run");
         command.args(field.arguments()).envs(field.keys()).current_dir(crate::nodes::root());
@@ -262,7 +275,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 fn a_clock_that_steps_an_hour_changes_nothing() {
     let folder = Folder::new("situation-clock");
     let [source, shim, step] = ["clock.c", "clock.so", "step"].map(|name| folder.file(name));
-    std::fs::write(&source, CLOCK).expect("the folder can be written");
+    write(&source, CLOCK).expect("the folder can be written");
     let mut compile = Command::new("cc");
     compile.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(&source);
     assert!(compile.status().expect("a C compiler is there").success(), "it compiles");
@@ -280,7 +293,7 @@ fn a_clock_that_steps_an_hour_changes_nothing() {
     let before = hour(&bot.stderr());
 
     // The host's.
-    std::fs::write(&step, "").expect("the folder can be written");
+    write(&step, "").expect("the folder can be written");
     trade_until_it_submits(&mut chain, &mut bot);
     chain.next_blocks(1);
     wait_for("a line of the new hour", || {
@@ -293,7 +306,7 @@ fn a_clock_that_steps_an_hour_changes_nothing() {
     trade_until_it_submits(&mut chain, &mut bot);
     chain.next_blocks(1);
     // And back.
-    std::fs::remove_file(&step).expect("it is there");
+    remove_file(&step).expect("it is there");
     trade_until_it_submits(&mut chain, &mut bot);
     let flown = bot.end("TERM");
     assert_books(&mut chain, &field, &flown);
