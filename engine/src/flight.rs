@@ -303,8 +303,8 @@ pub enum Doubt {
     None,
     /// The node answered it with an error; it may still hold it ("already known").
     Refused,
-    /// The node did not know it when it was asked last.
-    Unknown,
+    /// The node has not known it since it was asked at this height.
+    Unknown(BlockNumber),
     /// A transaction with its nonce was mined in this block or earlier; a receipt that is still
     /// missing one block later means that it was another one.
     Overtaken(BlockNumber),

@@ -22,12 +22,12 @@ use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::Engine;
 use crate::plan::{Follow, Plan};
-use crate::query::Query;
+use crate::query::{Queries, Query};
 use crate::strategy::StrategySet;
 use crate::units::{BlockNumber, Wei};
 use crate::wire::json::Value;
 use crate::world::follow::Included;
-use crate::world::{BlockRef, World};
+use crate::world::{BlockRef, Tip, World};
 
 /// The tickets of all submissions, so that the table may change while they are walked.
 fn tickets(flights: &Flights) -> ([u32; FLIGHTS_MAX], usize) {
@@ -135,23 +135,28 @@ impl<S: StrategySet> Engine<S> {
 
     /// None of a submission's transactions has a receipt.
     fn on_missing(&mut self, ticket: u32) {
-        let tip = self.world.tip().number;
+        let &Tip { number: tip, hash, .. } = self.world.tip();
         let Some(flight) = self.flights.get_mut(ticket) else { return };
+        if flight.is_mined {
+            // A block has its logs: the receipt comes once the node that answers knows that too.
+            return;
+        }
         match flight.doubt {
             // A node may tell the nonce before it knows the receipt.
             Doubt::Overtaken(since) if tip > since => {
-                self.settle(ticket, &Settlement::empty(Outcome::Replaced), None);
+                // What took its nonce is in this block or below: a reorg may free the nonce again.
+                let place = BlockRef { number: tip, hash };
+                self.settle(ticket, &Settlement::empty(Outcome::Replaced), Some(place));
             }
             Doubt::Overtaken(_) => {}
-            Doubt::None | Doubt::Refused | Doubt::Unknown => {
+            Doubt::None | Doubt::Refused | Doubt::Unknown(_) => {
                 if tip <= flight.first_block && flight.cancels.hashes().is_empty() {
                     return;
                 }
                 flight.is_due |= flight.is_unwanted;
                 self.has_due |= flight.is_due;
                 let wallet = flight.admitted.wallet;
-                let (attempt, hash) = flight.last_attempt();
-                self.queries.ask(Query::Known(attempt, hash));
+                ask_whether_held(flight, 0, &mut self.queries);
                 self.ask_for_wallet(wallet);
             }
         }
@@ -162,7 +167,7 @@ impl<S: StrategySet> Engine<S> {
         let tip = self.world.tip().number;
         let Some(flight) = self.flights.get_mut(ticket) else { return };
         if !is_unknown {
-            if matches!(flight.doubt, Doubt::Refused | Doubt::Unknown) {
+            if matches!(flight.doubt, Doubt::Refused | Doubt::Unknown(_)) {
                 flight.doubt = Doubt::None;
             }
             if tip >= flight.admitted.plan.last_block && !flight.is_mined {
@@ -172,20 +177,24 @@ impl<S: StrategySet> Engine<S> {
             }
             return;
         }
-        if number > 0 {
-            // An attempt to take it back is not there: is what it should replace?
-            let attempt = Attempt { ticket, number: 0 };
-            self.queries.ask(Query::Known(attempt, flight.hash));
+        if flight.is_mined {
+            // The block that has its logs says more than a pool that no longer does.
+            return;
+        }
+        if ask_whether_held(flight, number.saturating_add(1), &mut self.queries) {
             return;
         }
         let outcome = match flight.doubt {
             Doubt::None => {
-                flight.doubt = Doubt::Unknown;
+                flight.doubt = Doubt::Unknown(tip);
                 return;
             }
+            // Two answers about one block are one answer: a pool that is being put in order after a
+            // reorg misses for a moment what it holds.
+            Doubt::Unknown(since) if tip <= since => return,
             Doubt::Overtaken(_) => return,
             Doubt::Refused => Outcome::Refused,
-            Doubt::Unknown => Outcome::Dropped,
+            Doubt::Unknown(_) => Outcome::Dropped,
         };
         let Admitted { wallet, nonce, .. } = flight.admitted;
         if self.flights.has_later(wallet, nonce) {
@@ -227,13 +236,10 @@ impl<S: StrategySet> Engine<S> {
     /// The node answered a transaction of ours with an error.
     pub(crate) fn on_refused(&mut self, attempt: Attempt) {
         let Some(flight) = self.flights.get_mut(attempt.ticket) else { return };
-        let mut attempts = flight.attempts();
-        let Some((_, hash)) = attempts.find(|(held, _)| *held == attempt) else { return };
-        drop(attempts);
         if attempt.number == 0 && !matches!(flight.doubt, Doubt::Overtaken(_)) {
             flight.doubt = Doubt::Refused;
         }
-        self.queries.ask(Query::Known(attempt, hash));
+        ask_whether_held(flight, 0, &mut self.queries);
     }
 
     /// The node said what a wallet's next nonce is, counting mined transactions.
@@ -252,6 +258,9 @@ impl<S: StrategySet> Engine<S> {
                     flight.doubt = Doubt::Overtaken(self.world.tip().number);
                 }
                 ask_for_receipts(flight, &mut self.queries);
+            } else if matches!(flight.doubt, Doubt::Overtaken(_)) {
+                // The block with what took the nonce was left.
+                flight.doubt = Doubt::None;
             }
         }
     }
@@ -339,6 +348,16 @@ impl<S: StrategySet> Engine<S> {
             }
         }
     }
+}
+
+/// Asks whether the node holds this transaction of a submission; one that it does not hold may have
+/// been replaced by the next. False if there is none with this number.
+fn ask_whether_held(flight: &Flight, number: u8, queries: &mut Queries) -> bool {
+    let found = flight.attempts().nth(usize::from(number));
+    if let Some((attempt, hash)) = found {
+        queries.ask(Query::Known(attempt, hash));
+    }
+    found.is_some()
 }
 
 /// The end of a submission whose nonce a transfer of nothing took.

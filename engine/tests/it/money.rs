@@ -10,9 +10,10 @@ use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::WalletId;
 use gannet_engine::input::{Command, Happening, Reloaded, Source};
 use gannet_engine::note::{Alert, Note};
-use gannet_engine::query::Query;
+use gannet_engine::query::{QUERY_BYTES_MAX, Query};
 use gannet_engine::risk::Reject;
 use gannet_engine::units::{Bps, Wei};
+use gannet_engine::world::Tip;
 
 use crate::pipeline::{airborne, mined};
 use crate::stage::{
@@ -147,6 +148,51 @@ mod taking_back {
         // Whichever it is that is mined in the end, it ends.
         let second = stage.outbox.sent[2].clone();
         stage.receipt(&second, Some(mined(&stage, 0)));
+        assert_eq!(stage.outcomes(), [Outcome::Cancelled]);
+    }
+
+    /// Answers whatever was asked about our transactions: the node holds `held` only.
+    fn tell_what_is_held(stage: &mut Live, held: &Sent) {
+        while let Some(place) = stage.asked.iter().position(|ask| matches!(ask, Query::Known(..))) {
+            let query = stage.asked.remove(place);
+            let is_held = matches!(query, Query::Known(_, hash) if hash == held.hash);
+            let body = Swap::default().body(None);
+            stage.answer(&query, if is_held { &body } else { "null" });
+        }
+    }
+
+    #[test]
+    fn one_that_was_refused_is_followed_while_what_takes_it_back_is_held() {
+        let mut stage = following();
+        let first = stage.only();
+        stage.pending(&replacement());
+        let cancel = stage.outbox.sent[1].clone();
+        stage.refuse(&first);
+        tell_what_is_held(&mut stage, &cancel);
+        assert!(stage.outcomes().is_empty());
+        stage.seal(&[]);
+        stage.receipt(&cancel, Some(mined(&stage, 4)));
+        assert_eq!(stage.outcomes(), [Outcome::Cancelled]);
+    }
+
+    #[test]
+    fn an_attempt_that_is_held_counts_though_a_dearer_one_was_refused() {
+        let mut stage = following();
+        stage.pending(&replacement());
+        let held = stage.outbox.sent[1].clone();
+        for _ in 0..3 {
+            stage.seal(&[]);
+            for sent in stage.outbox.sent.clone() {
+                stage.receipt(&sent, None);
+            }
+            let last = stage.outbox.sent.last().expect("some").clone();
+            if last != held {
+                stage.refuse(&last);
+            }
+            tell_what_is_held(&mut stage, &held);
+        }
+        assert!(stage.outcomes().is_empty());
+        stage.receipt(&held, Some(mined(&stage, 4)));
         assert_eq!(stage.outcomes(), [Outcome::Cancelled]);
     }
 
@@ -287,6 +333,76 @@ mod reorgs {
         assert!(stage.was_asked(&Query::Receipt(sent.attempt, sent.hash)));
         stage.receipt(&sent, Some(Mined { block, ..mined(&stage, 0) }));
         assert_eq!(stage.engine.books.line(TAKER).landed, 1);
+    }
+}
+
+mod doubts {
+    use super::*;
+
+    #[test]
+    fn two_answers_about_one_block_are_one_answer() {
+        let mut stage = airborne();
+        let sent = stage.only();
+        stage.seal(&[]);
+        stage.seal(&[]);
+        stage.receipt(&sent, None);
+        stage.known(&sent, false);
+        stage.known(&sent, false);
+        assert!(stage.outcomes().is_empty());
+        stage.seal(&[]);
+        stage.receipt(&sent, None);
+        stage.known(&sent, false);
+        assert_eq!(stage.outcomes(), [Outcome::Dropped]);
+    }
+
+    #[test]
+    fn a_nonce_that_is_free_again_was_not_taken() {
+        let mut stage = airborne();
+        let sent = stage.only();
+        // A block that we never hear of has it, and is left.
+        stage.nonce(0, NONCE + 1);
+        stage.nonce(0, NONCE);
+        stage.seal(&[]);
+        stage.receipt(&sent, None);
+        assert!(stage.outcomes().is_empty());
+        assert_eq!(stage.engine.flights.count(), 1);
+    }
+
+    #[test]
+    fn one_that_was_displaced_in_a_block_that_is_left_is_followed_anew() {
+        let mut stage = airborne();
+        let sent = stage.only();
+        stage.seal(&[sync(1, EVEN)]);
+        stage.nonce(0, NONCE + 1);
+        let fork = stage.tip();
+        stage.seal(&[]);
+        stage.receipt(&sent, None);
+        assert_eq!(stage.outcomes(), [Outcome::Replaced]);
+        let other = fork.child(202);
+        stage.head(other);
+        stage.list(other, &[]);
+        let flight = stage.flight();
+        assert_eq!((flight.hash, flight.serial), (sent.hash, sent.serial));
+        assert_eq!(stage.engine.books.line(TAKER).lost, 0);
+    }
+
+    #[test]
+    fn what_a_block_has_logs_of_is_neither_dropped_nor_replaced() {
+        let mut stage = airborne();
+        let sent = stage.only();
+        stage.seal(&[Sync { tx: sent.hash, ..sync(1, EVEN) }]);
+        let receipt = mined(&stage, 0);
+        stage.nonce(0, NONCE + 1);
+        for _ in 0..4 {
+            stage.seal(&[]);
+            // The node that answers is behind the one that announced the block.
+            stage.receipt(&sent, None);
+            let query = Query::Known(sent.attempt, sent.hash);
+            stage.answer(&query, "null");
+        }
+        assert!(stage.outcomes().is_empty());
+        stage.receipt(&sent, Some(receipt));
+        assert_eq!(stage.outcomes(), [Outcome::Landed]);
     }
 }
 
