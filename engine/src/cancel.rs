@@ -65,6 +65,7 @@ impl<S: StrategySet> Engine<S> {
         let Some((raw, hash)) = self.signer.sign_cancel(wallet, nonce, fees, chain_id) else {
             return;
         };
+        let before = flight.cancels;
         if !flight.cancels.add(hash, fees) {
             self.notes.add(Note::Alert(Alert::Stuck { wallet, nonce }));
             return;
@@ -75,6 +76,9 @@ impl<S: StrategySet> Engine<S> {
         let tx = SignedTx { raw, hash, attempt };
         if outbox.submit(&tx, flight, stamps).is_ok() {
             self.notes.add(Note::Cancelling { flight: *flight, hash });
+        } else {
+            // It counts as no attempt, or a disk that fails for a while would use all of them up.
+            flight.cancels = before;
         }
     }
 }

@@ -197,6 +197,23 @@ mod taking_back {
     }
 
     #[test]
+    fn an_attempt_that_did_not_leave_is_none() {
+        let mut stage = following();
+        let first = stage.only();
+        stage.outbox.is_down = true;
+        stage.pending(&replacement());
+        for _ in 0..4 {
+            stage.seal(&[]);
+            stage.receipt(&first, None);
+        }
+        assert_eq!(alerts(&stage), []);
+        stage.outbox.is_down = false;
+        stage.seal(&[]);
+        stage.receipt(&first, None);
+        assert_takes_back(&stage.outbox.sent[1], &first);
+    }
+
+    #[test]
     fn what_could_only_revert_from_now_on_is_taken_back() {
         let mut stage = airborne();
         let first = stage.only();
