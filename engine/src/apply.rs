@@ -74,6 +74,7 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Halt(is_halted)) => self.risk.is_halted = is_halted,
             Happening::Command(Command::Reload(reloaded)) => {
                 self.world.reload(&reloaded.anchor, &reloaded.reserves);
+                self.forget_mined();
                 self.review_settled(true);
                 self.queries.ask(Query::LatestHead);
             }
@@ -252,15 +253,24 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
+    /// Blocks were left: what was mined may be pending again, and a nonce that was counted may be
+    /// free.
+    #[cold]
+    fn forget_mined(&mut self) {
+        for flight in self.flights.iter_mut() {
+            flight.is_mined = false;
+            flight.target_place = None;
+        }
+        self.senders.forget();
+        self.ask_for_accounts();
+    }
+
     /// A sealed block: submissions may have ended, waiting swaps may have landed.
     fn on_sealed<O: Outbox>(&mut self) {
         let tip = *self.world.tip();
         if self.world.reorgs().0 != self.reorgs_seen {
-            // What was mined may be pending again: a nonce that was counted may be free.
             self.reorgs_seen = self.world.reorgs().0;
-            self.flights.iter_mut().for_each(|flight| flight.is_mined = false);
-            self.senders.forget();
-            self.ask_for_accounts();
+            self.forget_mined();
         }
         self.forget_landed();
         let touched = u32::try_from(self.world.touched().len()).unwrap_or(u32::MAX);

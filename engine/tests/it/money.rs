@@ -214,6 +214,22 @@ mod taking_back {
     }
 
     #[test]
+    fn a_follower_whose_target_landed_in_a_block_that_was_left_is_watched_again() {
+        let mut stage = following();
+        let fork = stage.tip();
+        stage.seal(&[Sync { tx: Swap::default().hash(), index: 4, ..sync(1, GAP) }]);
+        stage.asked.clear();
+        let other = fork.child(202);
+        stage.head(other);
+        stage.list(other, &[]);
+        let ticket = stage.flight().ticket;
+        let target = Query::Followed { ticket, hash: Swap::default().hash() };
+        assert!(stage.was_asked(&target));
+        stage.answer(&target, "null");
+        assert_takes_back(&stage.outbox.sent[1], &stage.outbox.sent[0]);
+    }
+
+    #[test]
     fn what_could_only_revert_from_now_on_is_taken_back() {
         let mut stage = airborne();
         let first = stage.only();
@@ -420,6 +436,21 @@ mod doubts {
         assert!(stage.outcomes().is_empty());
         stage.receipt(&sent, Some(receipt));
         assert_eq!(stage.outcomes(), [Outcome::Landed]);
+    }
+
+    #[test]
+    fn after_a_reload_nothing_is_taken_to_be_mined() {
+        let mut stage = airborne();
+        let sent = stage.only();
+        stage.seal(&[Sync { tx: sent.hash, ..sync(1, EVEN) }]);
+        assert!(stage.flight().is_mined);
+        stage.asked.clear();
+        let anchor = Tip { hash: hash(303), ..*stage.engine.world.tip() };
+        let reloaded = Reloaded { anchor, reserves: vec![EVEN; 4] };
+        stage.input(Happening::Command(Command::Reload(Box::new(reloaded))));
+        assert!(!stage.flight().is_mined);
+        let address = stage.engine.risk.wallets[0].address;
+        assert!(stage.was_asked(&Query::Nonce(WalletId(0), address)));
     }
 }
 
