@@ -156,7 +156,7 @@ impl<S: StrategySet> Engine<S> {
         let plan = &flight.admitted.plan;
         let rank = self.world.tokens.base_rank(plan.profit_token).map(usize::from);
         self.books.reverse(flight, end, rank);
-        self.risk.guard.on_reversal(plan, end);
+        self.risk.guard.on_reversal(plan, end, *day);
         self.notes.add(Note::Reversed(*flight, *end));
         self.finality.doubtful.push(flight.anew());
     }

@@ -452,6 +452,16 @@ mod doubts {
         let address = stage.engine.risk.wallets[0].address;
         assert!(stage.was_asked(&Query::Nonce(WalletId(0), address)));
     }
+
+    #[test]
+    fn what_never_left_was_not_sent_in_any_books() {
+        let mut stage = live();
+        stage.outbox.is_down = true;
+        stage.seal(&[sync(1, GAP)]);
+        assert_eq!(stage.outcomes()[..1], [Outcome::Unsent]);
+        assert_eq!(stage.engine.books.line(TAKER).sent, 0);
+        assert_eq!(stage.engine.finality.books.line(TAKER).sent, 0);
+    }
 }
 
 mod restarts {
