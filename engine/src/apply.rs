@@ -193,6 +193,10 @@ impl<S: StrategySet> Engine<S> {
                 let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);
                 self.on_nonce(wallet, nonce);
             }
+            Answers::PendingNonce(wallet) => {
+                let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);
+                self.on_pending_nonce(wallet, nonce);
+            }
             Answers::Balance(wallet) => {
                 self.on_balance(wallet, Wei(quantity(result)?));
             }

@@ -54,6 +54,8 @@ pub enum Query {
     },
     /// A wallet's next nonce, counting mined transactions only.
     Nonce(WalletId, Address),
+    /// A wallet's next nonce, counting what waits in the node's pool.
+    PendingNonce(WalletId, Address),
     /// A wallet's balance.
     Balance(WalletId, Address),
     /// The next nonce of a pending swap's sender, counting mined transactions only.
@@ -93,6 +95,8 @@ pub enum Answers {
     Place(u32),
     /// [`Query::Nonce`].
     Nonce(WalletId),
+    /// [`Query::PendingNonce`].
+    PendingNonce(WalletId),
     /// [`Query::Balance`].
     Balance(WalletId),
     /// [`Query::SenderNonce`], with the serial.
@@ -118,6 +122,7 @@ const KIND_SENT: u64 = 9;
 const KIND_FOLLOWED: u64 = 10;
 const KIND_SENDER_NONCE: u64 = 11;
 const KIND_PLACE: u64 = 12;
+const KIND_PENDING_NONCE: u64 = 13;
 
 const fn id(kind: u64, low: u32) -> u64 {
     (kind << KIND_SHIFT) | low as u64
@@ -147,6 +152,7 @@ impl Answers {
             KIND_RECEIPT => Self::Receipt(attempt),
             KIND_KNOWN => Self::Known(attempt),
             KIND_NONCE => Self::Nonce(WalletId(low as u8)),
+            KIND_PENDING_NONCE => Self::PendingNonce(WalletId(low as u8)),
             KIND_BALANCE => Self::Balance(WalletId(low as u8)),
             KIND_HOLDING => Self::Holding(low as u8),
             KIND_SENT => Self::Sent(attempt),
@@ -172,6 +178,7 @@ impl Query {
             Self::Followed { ticket, .. } => id(KIND_FOLLOWED, *ticket),
             Self::Place { ticket, .. } => id(KIND_PLACE, *ticket),
             Self::Nonce(wallet, _) => id(KIND_NONCE, wallet.0 as u32),
+            Self::PendingNonce(wallet, _) => id(KIND_PENDING_NONCE, wallet.0 as u32),
             Self::Balance(wallet, _) => id(KIND_BALANCE, wallet.0 as u32),
             Self::Holding { rank, .. } => id(KIND_HOLDING, *rank as u32),
         }
@@ -206,6 +213,9 @@ impl Query {
             }
             Self::Nonce(_, address) | Self::SenderNonce { sender: address, .. } => {
                 write!(text, r#""eth_getTransactionCount","params":["{address:#x}","latest"]"#)
+            }
+            Self::PendingNonce(_, address) => {
+                write!(text, r#""eth_getTransactionCount","params":["{address:#x}","pending"]"#)
             }
             Self::Balance(_, address) => {
                 write!(text, r#""eth_getBalance","params":["{address:#x}","latest"]"#)
@@ -290,7 +300,7 @@ impl Queries {
 mod tests {
     use super::*;
 
-    fn all() -> [Query; 12] {
+    fn all() -> [Query; 13] {
         let (hash, address) = (B256::repeat_byte(0xab), Address::repeat_byte(0xcd));
         let attempt = Attempt { ticket: u32::MAX, number: 3 };
         [
@@ -306,6 +316,7 @@ mod tests {
             Query::Followed { ticket: 7, hash },
             Query::Place { ticket: 7, hash },
             Query::SenderNonce { serial: u32::MAX, sender: address },
+            Query::PendingNonce(WalletId(3), address),
         ]
     }
 

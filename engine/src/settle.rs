@@ -265,6 +265,14 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
+    /// The node said what a wallet's next nonce is, counting what waits in its pool: what has left
+    /// the pool is waited for no more.
+    pub(crate) fn on_pending_nonce(&mut self, wallet: WalletId, nonce: u64) {
+        if let Some(state) = self.risk.wallets.get_mut(wallet.index()) {
+            state.waits_for = state.waits_for.min(nonce);
+        }
+    }
+
     /// The node said what a wallet can spend.
     pub(crate) fn on_balance(&mut self, wallet: WalletId, balance: Wei) {
         let Some(state) = self.risk.wallets.get_mut(wallet.index()) else { return };
@@ -341,10 +349,13 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn ask_for_waiting_wallets(&mut self) {
         for index in 0..self.risk.wallets.len() {
             let state = self.risk.wallets[index];
-            if let Ok(index) = u8::try_from(index)
-                && (state.lacks.is_some() || state.mined < state.waits_for)
-            {
-                self.ask_for_wallet(WalletId(index));
+            let Ok(wallet) = u8::try_from(index).map(WalletId) else { break };
+            let is_waiting = state.mined < state.waits_for;
+            if is_waiting {
+                self.queries.ask(Query::PendingNonce(wallet, state.address));
+            }
+            if is_waiting || state.lacks.is_some() {
+                self.ask_for_wallet(wallet);
             }
         }
     }

@@ -611,6 +611,25 @@ mod restarts {
         stage.seal(&[]);
         assert_eq!(stage.only().decode().0.nonce, NONCE + 2);
     }
+
+    #[test]
+    fn a_wallet_does_not_wait_for_what_the_node_s_pool_has_dropped() {
+        let mut stage: Live = Setup::default().cold();
+        stage.engine.risk.wallets[0].waits_for = NONCE + 2;
+        stage.raise();
+        stage.seal(&[sync(1, GAP)]);
+        let address = stage.engine.risk.wallets[0].address;
+        let pending = stage.asked.iter().find(|query| {
+            let mut out = [0; QUERY_BYTES_MAX];
+            let length = query.write(&mut out);
+            let text = String::from_utf8_lossy(&out[..length]).into_owned();
+            text.contains("\"pending\"") && text.contains(&format!("{address:#x}"))
+        });
+        let pending = *pending.expect("what the pool holds of the wallet was asked");
+        stage.answer(&pending, &format!("\"{NONCE:#x}\""));
+        stage.seal(&[]);
+        assert_eq!(stage.only().decode().0.nonce, NONCE);
+    }
 }
 
 mod limits {
