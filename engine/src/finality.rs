@@ -152,7 +152,7 @@ impl<S: StrategySet> Engine<S> {
     }
 
     fn reverse(&mut self, settled: &Settled) {
-        let Settled { flight, end, .. } = settled;
+        let Settled { flight, end, day, .. } = settled;
         let plan = &flight.admitted.plan;
         let rank = self.world.tokens.base_rank(plan.profit_token).map(usize::from);
         self.books.reverse(flight, end, rank);

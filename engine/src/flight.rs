@@ -293,6 +293,8 @@ pub struct Settled {
     pub end: Settlement,
     /// Where.
     pub block: BlockRef,
+    /// The day, since 1970, whose losses it was counted among.
+    pub day: u64,
 }
 
 /// What raised doubt that a submission will be mined. Each is checked before it is believed.

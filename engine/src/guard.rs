@@ -144,10 +144,13 @@ impl Guard {
         trips
     }
 
-    /// A reorg took back what a submission did.
-    pub fn on_reversal(&mut self, plan: &Plan, end: &Settlement) {
-        let rest = self.losses.today.less(loss(plan, end));
-        self.losses.today = rest.unwrap_or_default();
+    /// A reorg took back what a submission did, which was counted on `day` (days since 1970). What
+    /// an earlier day lost is not in today's sum.
+    pub fn on_reversal(&mut self, plan: &Plan, end: &Settlement, day: u64) {
+        if day == self.losses.day {
+            let rest = self.losses.today.less(loss(plan, end));
+            self.losses.today = rest.unwrap_or_default();
+        }
         if end.outcome == Outcome::Reverted {
             self.losses.reverts_in_a_row = self.losses.reverts_in_a_row.saturating_sub(1);
         }
@@ -260,5 +263,17 @@ mod tests {
         guard.on_end(&plan(), &revert);
         guard.on_reversal(&plan(), &revert);
         assert_eq!(guard.losses, Losses::default());
+    }
+
+    #[test]
+    fn a_reversal_of_yesterday_s_loss_gives_nothing_of_today_s_budget_back() {
+        let mut guard = Guard::new(LIMITS);
+        guard.on_block(10 * DAY_S);
+        let revert = end(Outcome::Reverted, 0, 70);
+        guard.on_end(&plan(), &revert);
+        guard.on_block(11 * DAY_S);
+        guard.on_end(&plan(), &end(Outcome::Reverted, 0, 50));
+        guard.on_reversal(&plan(), &revert, 10);
+        assert_eq!(guard.losses.today, Wei(50));
     }
 }

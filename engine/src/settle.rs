@@ -305,7 +305,8 @@ impl<S: StrategySet> Engine<S> {
         }
         self.free_nonce(wallet, nonce, end.outcome);
         let block = place.unwrap_or(BlockRef { number: BlockNumber(0), hash: B256::ZERO });
-        let settled = Settled { flight, end: *end, block };
+        let day = self.risk.guard.losses.day;
+        let settled = Settled { flight, end: *end, block, day };
         match place {
             Some(_) => self.finality.add(&settled, &self.world),
             None => self.finality.close(&settled, &self.world),
