@@ -123,9 +123,7 @@ impl Guard {
         self.losses.today = self.losses.today.plus(loss(plan, end));
         match end.outcome {
             Outcome::Landed | Outcome::Won => self.losses.reverts_in_a_row = 0,
-            Outcome::Reverted => {
-                self.losses.reverts_in_a_row = self.losses.reverts_in_a_row.saturating_add(1);
-            }
+            Outcome::Reverted => return self.on_revert(),
             Outcome::Cancelled
             | Outcome::Replaced
             | Outcome::Dropped
@@ -135,6 +133,11 @@ impl Guard {
             | Outcome::Vanished
             | Outcome::TargetMissing => {}
         }
+        false
+    }
+
+    fn on_revert(&mut self) -> bool {
+        self.losses.reverts_in_a_row = self.losses.reverts_in_a_row.saturating_add(1);
         let GuardLimits { reverts_max, reverts_pause_ns, .. } = self.limits;
         let trips = reverts_max > 0 && self.losses.reverts_in_a_row >= reverts_max;
         if trips {
@@ -257,11 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn only_a_revert_pauses_trading() {
+        let mut guard = Guard::new(LIMITS);
+        // What an earlier run without a breaker left behind.
+        guard.losses.reverts_in_a_row = 7;
+        assert!(!guard.on_end(&plan(), &end(Outcome::Dropped, 0, 0)));
+        assert!(guard.on_end(&plan(), &end(Outcome::Reverted, 0, 1)));
+    }
+
+    #[test]
     fn a_reversal_takes_back_what_was_counted() {
         let mut guard = Guard::new(LIMITS);
         let revert = end(Outcome::Reverted, 0, 70);
         guard.on_end(&plan(), &revert);
-        guard.on_reversal(&plan(), &revert);
+        guard.on_reversal(&plan(), &revert, 0);
         assert_eq!(guard.losses, Losses::default());
     }
 
