@@ -170,6 +170,8 @@ impl State {
                 continue;
             }
             *place = record.serial;
+            // Also of one that is not followed: its number would take its place in the file.
+            legacy.newest_serial = legacy.newest_serial.max(record.serial);
             match record.resolve(&self.handles) {
                 Some(flight) => legacy.flights.push(flight),
                 None => tracing::warn!(

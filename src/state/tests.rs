@@ -137,6 +137,7 @@ fn without_its_pools_a_submission_is_followed_and_without_its_wallet_it_is_not()
     let others = Handles { wallets: WALLETS[..1].to_vec(), ..handles() };
     let (_, legacy) = State::open(&folder.0, &owner(), others).expect("it opens");
     assert!(legacy.flights.is_empty());
+    assert_eq!(legacy.newest_serial, 1, "its number is not given to another");
 }
 
 #[test]
