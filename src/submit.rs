@@ -89,9 +89,17 @@ impl Outbox for Live<'_> {
         self.port.state.record(flight).map_err(|_told| Unsent::NotRecorded)?;
         // A broken connection is noticed by the read that follows; nothing was sent either way.
         sender.send(&self.port.request).map_err(|_broken| Unsent::LinkDown)?;
-        self.port.latency.record(stamps, self.port.clock.now());
+        if is_trade(tx) {
+            self.port.latency.record(stamps, self.port.clock.now());
+        }
         Ok(())
     }
+}
+
+/// Whether it is a submission's own transaction: what takes one back was not decided on the path
+/// whose times are kept.
+const fn is_trade(tx: &SignedTx<'_>) -> bool {
+    tx.attempt.number == 0
 }
 
 /// Writes the request into `out`, which never grows past its capacity.
@@ -156,11 +164,13 @@ impl Outbox for &mut Ledger {
 
     fn submit(
         &mut self,
-        _tx: &SignedTx<'_>,
+        tx: &SignedTx<'_>,
         _flight: &Flight,
         stamps: &Stamps,
     ) -> Result<(), Unsent> {
-        self.latency.record(stamps, self.clock.now());
+        if is_trade(tx) {
+            self.latency.record(stamps, self.clock.now());
+        }
         Ok(())
     }
 }
@@ -171,6 +181,13 @@ mod tests {
     use gannet_engine::flight::Attempt;
 
     use super::*;
+
+    #[test]
+    fn taking_back_is_not_timed_as_a_trade() {
+        let tx = SignedTx { raw: &[], hash: B256::ZERO, attempt: Attempt { ticket: 1, number: 0 } };
+        assert!(is_trade(&tx));
+        assert!(!is_trade(&SignedTx { attempt: Attempt { ticket: 1, number: 1 }, ..tx }));
+    }
 
     #[test]
     fn a_request_is_json_with_the_raw_bytes_in_hex() {
