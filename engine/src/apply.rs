@@ -74,6 +74,9 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Halt(is_halted)) => self.risk.is_halted = is_halted,
             Happening::Command(Command::Reload(reloaded)) => {
                 self.world.reload(&reloaded.anchor, &reloaded.reserves);
+                // It took time to read, and heads that came meanwhile are forgotten: whether the
+                // anchor is still the newest block, only a head can say.
+                self.world.set_stale(Stale::Silent, true);
                 self.forget_mined();
                 self.review_settled(true);
                 self.queries.ask(Query::LatestHead);

@@ -8,17 +8,16 @@ use gannet_engine::finality::Legacy;
 use gannet_engine::flight::Outcome;
 use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::WalletId;
-use gannet_engine::input::{Command, Happening, Reloaded, Source};
+use gannet_engine::input::Source;
 use gannet_engine::note::{Alert, Note};
 use gannet_engine::query::{QUERY_BYTES_MAX, Query};
 use gannet_engine::risk::Reject;
 use gannet_engine::units::{Bps, Wei};
-use gannet_engine::world::Tip;
 
 use crate::pipeline::{airborne, mined};
 use crate::stage::{
-    ETHER, EVEN, FOLLOWER, GAP, GWEI, Live, Mined, NONCE, ROUTERS, Sent, Setup, Swap, Sync, TAKER,
-    hash, live, sync,
+    Block, ETHER, EVEN, FOLLOWER, GAP, GWEI, Live, Mined, NONCE, ROUTERS, Sent, Setup, Swap, Sync,
+    TAKER, hash, live, sync,
 };
 
 /// A run with one submission on its way, behind a pending swap.
@@ -358,9 +357,7 @@ mod reorgs {
         stage.receipt(&sent, Some(mined(&stage, 0)));
         let block = stage.tip();
         stage.asked.clear();
-        let anchor = *stage.engine.world.tip();
-        let reloaded = Reloaded { anchor, reserves: vec![EVEN; 4] };
-        stage.input(Happening::Command(Command::Reload(Box::new(reloaded))));
+        stage.reload(block);
         assert_eq!(stage.engine.books.line(TAKER).landed, 0);
         let sent = Sent { attempt: stage.flight().last_attempt().0, ..sent };
         assert!(stage.was_asked(&Query::Receipt(sent.attempt, sent.hash)));
@@ -445,9 +442,7 @@ mod doubts {
         stage.seal(&[Sync { tx: sent.hash, ..sync(1, EVEN) }]);
         assert!(stage.flight().is_mined);
         stage.asked.clear();
-        let anchor = Tip { hash: hash(303), ..*stage.engine.world.tip() };
-        let reloaded = Reloaded { anchor, reserves: vec![EVEN; 4] };
-        stage.input(Happening::Command(Command::Reload(Box::new(reloaded))));
+        stage.reload(Block { hash: hash(303), ..stage.tip() });
         assert!(!stage.flight().is_mined);
         let address = stage.engine.risk.wallets[0].address;
         assert!(stage.was_asked(&Query::Nonce(WalletId(0), address)));

@@ -139,6 +139,20 @@ mod nonces {
     }
 
     #[test]
+    fn a_reload_makes_every_nonce_unknown() {
+        let mut stage = live();
+        let swap = Swap { nonce: 5, ..Swap::default() };
+        stage.announce(&swap);
+        stage.answer_for(&swap, 6);
+        stage.reload(stage.anchor());
+        stage.answer(&Query::LatestHead, &stage.anchor().json(false));
+        let again = Swap { amount: 60 * ETHER, max_fee: 60 * GWEI, ..swap };
+        stage.announce(&again);
+        stage.answer_for(&again, 5);
+        assert_eq!(followed(&stage), Some(again.hash()), "on this branch it is free");
+    }
+
+    #[test]
     fn an_answer_that_never_came_is_asked_for_again_after_the_seal() {
         let mut stage = live();
         let swap = Swap::default();

@@ -5,11 +5,11 @@
 use alloy::primitives::{Address, B256, TxKind, U256};
 use gannet_engine::flight::{Attempt, Outcome};
 use gannet_engine::ids::{PoolId, WalletId};
-use gannet_engine::input::{Command, Happening, Reloaded, Source};
+use gannet_engine::input::{Command, Happening, Source};
 use gannet_engine::query::Query;
 use gannet_engine::risk::Reject;
 use gannet_engine::units::{BlockNumber, Bps, Gas, Wei};
-use gannet_engine::world::{Stale, Tip, Unfit};
+use gannet_engine::world::{Stale, Unfit};
 use proptest::prelude::*;
 
 use crate::stage::{
@@ -298,11 +298,9 @@ mod gates {
             Stale::Lost,
             |stage| stage.input(Happening::Truncated { source: Source::Rpc }),
             |stage| {
-                let anchor =
-                    Tip { number: BlockNumber(200), hash: hash(200), ..*stage.engine.world.tip() };
-                let reserves = vec![EVEN; POOLS.len()];
-                let reloaded = Box::new(Reloaded { anchor, reserves });
-                stage.input(Happening::Command(Command::Reload(reloaded)));
+                let block = Block { number: 200, hash: hash(200), ..stage.anchor() };
+                stage.reload(block);
+                stage.answer(&Query::LatestHead, &block.json(false));
             },
         ),
     ];
@@ -1120,15 +1118,28 @@ mod hostility {
         let first = stage.next();
         stage.head(first);
         let late = *stage.asked.last().expect("its logs were asked for");
-        let anchor = Tip { number: BlockNumber(200), hash: hash(200), ..*stage.engine.world.tip() };
-        let reloaded = Box::new(Reloaded { anchor, reserves: vec![EVEN; POOLS.len()] });
-        stage.input(Happening::Command(Command::Reload(reloaded)));
+        stage.reload(Block { number: 200, hash: hash(200), ..stage.anchor() });
         let second = stage.next();
         stage.head(second);
         stage.answer(&late, "[]");
         assert_eq!(stage.tip().number, 200, "the answer was about another block");
         stage.list(second, &[sync(1, GAP)]);
         assert_eq!(stage.tip().number, 201);
+    }
+
+    #[test]
+    fn a_world_that_was_loaded_anew_trades_once_a_head_says_that_it_is_the_newest() {
+        let mut stage = live();
+        let mut block = Block { number: 200, hash: hash(200), ..stage.anchor() };
+        stage.asked.clear();
+        stage.reload(block);
+        assert!(stage.was_asked(&Query::LatestHead));
+        stage.pending(&Swap::default());
+        assert!(stage.outbox.sent.is_empty(), "blocks may have come while it was read");
+        block = block.child(201);
+        stage.answer(&Query::LatestHead, &block.json(false));
+        stage.list(block, &[]);
+        stage.only();
     }
 
     #[test]

@@ -24,7 +24,7 @@ use gannet_engine::decode::topics::{SYNC, TRANSFER};
 use gannet_engine::flight::{Attempt, Flight, Outcome, Settlement};
 use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::{FactoryId, StrategyId, TokenId, WalletId};
-use gannet_engine::input::{Happening, Input, Source};
+use gannet_engine::input::{Command, Happening, Input, Reloaded, Source};
 use gannet_engine::note::Note;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
@@ -339,7 +339,7 @@ impl Block {
     }
 
     /// Without a bloom it may hold any log; with an empty one it holds none of ours.
-    fn json(&self, is_quiet: bool) -> String {
+    pub(crate) fn json(&self, is_quiet: bool) -> String {
         let Self { number, hash, parent, base_fee } = self;
         let bloom =
             if is_quiet { format!(r#","logsBloom":"0x{:0512}""#, 0) } else { String::new() };
@@ -582,6 +582,14 @@ impl<const DRY: bool> Stage<DRY> {
     pub(crate) fn wait(&mut self, time_ms: u64) {
         self.at += time_ms * 1_000_000;
         self.input(Happening::Tick);
+    }
+
+    /// The world is loaded anew at a block, with even pools.
+    pub(crate) fn reload(&mut self, block: Block) {
+        let Block { number, hash, .. } = block;
+        let anchor = Tip { number: BlockNumber(number), hash, ..*self.engine.world.tip() };
+        let reloaded = Reloaded { anchor, reserves: vec![EVEN; POOLS.len()] };
+        self.input(Happening::Command(Command::Reload(Box::new(reloaded))));
     }
 
     /// The node's answer to a question.
