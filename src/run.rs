@@ -153,12 +153,12 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
-    // Held until nothing more can be sent.
+    hot.port.keep(&mut hot.engine);
+    // Held until nothing more is sent, and the state is what the next run is to find.
     drop(locks);
     if hot.scribe.dropped > 0 {
         tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
     }
-    hot.port.keep(&mut hot.engine);
     match ending {
         Ending::Cut => bail!(CutShort::Draining),
         Ending::Drained => {
