@@ -75,7 +75,10 @@ pub(crate) fn deploy<S>(config: &Config<S>) -> Result<Deployed> {
     let raw = Bytes::from(TxEnvelope::from(tx.into_signed(signature)).encoded_2718());
     let transaction: B256 =
         rpc.call("eth_sendRawTransaction", &json!([raw])).context("sending the deployment")?;
-    let receipt = wait_for(&mut rpc, transaction)?;
+    // Whatever happens from here on, it may be mined.
+    tracing::info!(%transaction, "the deployment was sent");
+    let receipt = wait_for(&mut rpc, transaction)
+        .with_context(|| format!("waiting for the deployment {transaction}: it may still land"))?;
     ensure!(receipt["status"] == "0x1", "the deployment {transaction} reverted");
     let executor = serde_json::from_value(receipt["contractAddress"].clone())
         .context("the receipt names no contract")?;
@@ -92,5 +95,5 @@ fn wait_for(rpc: &mut Rpc, transaction: B256) -> Result<Value> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    bail!("the deployment {transaction} was not mined within {} s", MINED_WITHIN.as_secs())
+    bail!("it was not mined within {} s", MINED_WITHIN.as_secs())
 }
