@@ -62,8 +62,7 @@ pub(crate) fn resume(place: &Place) -> Result<Standing> {
 
 fn standing(place: &Place, is_changed: bool) -> Standing {
     let file = switch::path(place);
-    // The switch is set; whom it concerns is only told.
-    let affected = locks::holders(place).unwrap_or_default();
+    let affected = locks::holders(place);
     Standing {
         chain_id: place.chain_id,
         is_engaged: switch::stands(&file),
