@@ -26,7 +26,7 @@ const AT_ONCE: usize = 4;
 /// Fewer scenarios than these, and some have been lost.
 const SCENARIOS_MIN: usize = 50;
 /// What is in flight at a scenario's end has come to its own by then.
-const REST: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_secs(30);
 
 /// The bot, as the player sees it.
 struct Flight<'a> {

@@ -163,7 +163,7 @@ fn what_happened_while_the_node_was_out_of_reach_is_caught_up_with() {
         chain.swap_for_blocks(3);
         chain.mine(empty_blocks);
         chain.swap_for_blocks(1);
-        assert_eq!(relay.open_count(), 0, "the bot is cut off");
+        wait_for("the bot to be cut off", || (relay.open_count() == 0).then_some(()));
         relay.close(false);
         wait_for_recoveries(&mut bot, "chain-link-down", round + 1);
         let height = chain.height();

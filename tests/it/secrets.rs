@@ -236,6 +236,8 @@ fn no_output_of_a_live_run_holds_a_key() {
         bot.journal().iter().any(|line| line["status"] == "landed")
     });
     bot.signal("USR1");
+    let switch = of_bot.file("state/gannet/31337.kill");
+    wait_for("the kill switch's file", || switch.exists().then_some(()));
     let flown = bot.end("TERM");
     flown.assert_ended();
     // What ends in failure, and what only looks.

@@ -143,6 +143,8 @@ pub(crate) struct Faults {
     /// Nothing is read until then; nobody is let in until then.
     pub(crate) reads_from: Option<Instant>,
     pub(crate) listens_from: Option<Instant>,
+    /// Nobody is let in until that is over.
+    pub(crate) is_closed: bool,
     /// Blocks that are left to take nothing from the pool.
     pub(crate) leave_out: usize,
 }

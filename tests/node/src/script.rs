@@ -62,7 +62,6 @@ pub enum Upset {
     WholeAgain,
     Ping { count: usize, link: Kind },
     ReadNothing(Duration),
-    LetNobodyIn(Duration),
     Hang(Duration),
     Restart { chain: Option<u64>, is_fresh: bool },
     Behind(u64),
@@ -87,6 +86,8 @@ pub enum Setting {
     FlipBehind(u64),
     LateAnswers { method: Option<String>, late: Duration },
     AnswersInTime,
+    AnswersInOrder,
+    LetNobodyIn(bool),
 }
 
 /// What is expected of the bot.
@@ -257,7 +258,8 @@ const SENTENCES: &[(&str, Make)] = &[
         Step::Upset(Upset::Ping { count: s.numbers[0], link: s.links[0] })
     }),
     ("read nothing for <time>", |s| Step::Upset(Upset::ReadNothing(s.times[0]))),
-    ("let nobody in for <time>", |s| Step::Upset(Upset::LetNobodyIn(s.times[0]))),
+    ("let nobody in", |_| Step::Set(Setting::LetNobodyIn(true))),
+    ("let everybody in again", |_| Step::Set(Setting::LetNobodyIn(false))),
     ("hang for <time>", |s| Step::Upset(Upset::Hang(s.times[0]))),
     ("restart the node", |_| Step::Upset(Upset::Restart { chain: None, is_fresh: false })),
     ("restart the node on chain <n>", |s| {
@@ -280,6 +282,7 @@ const SENTENCES: &[(&str, Make)] = &[
         Step::Set(Setting::LateAnswers { method: None, late: s.times[0] })
     }),
     ("answer in time again", |_| Step::Set(Setting::AnswersInTime)),
+    ("answer in order again", |_| Step::Set(Setting::AnswersInOrder)),
     ("wait <time>", |s| Step::Wait(s.times[0])),
     ("expect the state to equal the chain within <time>", |s| {
         Step::Expect(Expected::Equal, s.times[0])

@@ -111,7 +111,10 @@ pub(crate) fn listen(shared: &Arc<Shared>, listener: &TcpListener) {
             sleep(LOOK);
             continue;
         };
-        let is_closed = shared.faults().listens_from.is_some_and(|from| Instant::now() < from);
+        let is_closed = {
+            let faults = shared.faults();
+            faults.is_closed || faults.listens_from.is_some_and(|from| Instant::now() < from)
+        };
         if is_closed {
             continue;
         }

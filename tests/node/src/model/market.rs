@@ -175,7 +175,7 @@ impl Market {
     pub fn config(&self, url: &str, chain_id: u64) -> String {
         let mut text = format!(
             "mode = \"live\"\n[chain]\nid = {chain_id}\nwrapped_native = \"{}\"\n\
-             block_time_ms = 1000\n[node]\nurl = \"{url}\"\nsilent_after_ms = 1500\n\
+             block_time_ms = 1000\n[node]\nurl = \"{url}\"\nsilent_after_ms = 4000\n\
              [executor]\naddress = \"{}\"\n",
             self.weth(),
             self.executor
