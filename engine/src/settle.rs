@@ -43,14 +43,15 @@ fn tickets(flights: &Flights) -> ([u32; FLIGHTS_MAX], usize) {
 impl<S: StrategySet> Engine<S> {
     /// After a block was sealed: which submissions ended in it?
     pub(crate) fn settle_block<O: Outbox>(&mut self) {
-        for landed in self.world.included() {
-            for flight in self.flights.iter_mut() {
+        // The table is large and mostly empty: it is walked once, and not for each transaction.
+        for flight in self.flights.iter_mut() {
+            let followed = flight.admitted.plan.follows().map(|follow| follow.hash);
+            for landed in self.world.included() {
                 if flight.hash == landed.hash {
                     flight.is_mined = true;
                     flight.place = Place::Told;
                 }
-                let follow = flight.admitted.plan.follows();
-                if follow.is_some_and(|follow| follow.hash == landed.hash) {
+                if followed == Some(landed.hash) {
                     flight.target_place = Some((landed.block, landed.index));
                 }
             }
