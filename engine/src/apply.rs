@@ -190,7 +190,7 @@ impl<S: StrategySet> Engine<S> {
         match answers {
             Answers::Receipt(attempt) => self.on_receipt(attempt, result)?,
             Answers::Known(attempt) => self.on_known(attempt, result == Value::Null),
-            Answers::Followed(ticket) => self.on_followed(ticket, result == Value::Null),
+            Answers::Followed(ticket) => self.on_followed(ticket, result)?,
             Answers::Place(ticket) => self.on_place(ticket, result)?,
             Answers::Nonce(wallet) => {
                 let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);

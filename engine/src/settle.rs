@@ -11,6 +11,7 @@ use alloy_primitives::{Address, B256};
 
 use crate::cancel::unwant;
 use crate::decode::DecodeError;
+use crate::decode::fields::{Field, Fields};
 use crate::decode::receipt::{Account, Receipt};
 use crate::finality::ask_for_receipts;
 use crate::flight::{
@@ -209,14 +210,33 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    /// The node said whether it still knows the transaction that a submission follows.
-    pub(crate) fn on_followed(&mut self, ticket: u32, is_unknown: bool) {
-        let Some(flight) = self.flights.get_mut(ticket) else { return };
+    /// The node said what it knows of the transaction that a submission follows. One that was mined
+    /// in a block that we have, and is not among those that moved our pools there, has failed.
+    pub(crate) fn on_followed(
+        &mut self,
+        ticket: u32,
+        result: Value<'_>,
+    ) -> Result<(), DecodeError> {
+        let is_gone = match result {
+            Value::Null => true,
+            Value::Object(span) => {
+                let fields = Fields::parse(span)?;
+                fields.has(Field::BlockHash) && {
+                    let hash = B256::new(fields.bytes(Field::BlockHash)?);
+                    self.world.holds(&BlockRef { number: self.world.tip().number, hash })
+                }
+            }
+            Value::Str(_) | Value::Number(_) | Value::Bool(_) | Value::Array(_) => {
+                return Err(DecodeError::Contradiction);
+            }
+        };
+        let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
         if let Some(follow) = flight.admitted.plan.follows().copied()
-            && is_unknown
+            && is_gone
         {
             self.on_target_gone(&follow.hash);
         }
+        Ok(())
     }
 
     /// The node said where the transaction that a submission follows was mined, if it was.

@@ -83,6 +83,19 @@ mod taking_back {
     }
 
     #[test]
+    fn a_follower_whose_target_was_mined_and_moved_nothing_is_taken_back() {
+        let mut stage = following();
+        stage.seal(&[]);
+        let ticket = stage.flight().ticket;
+        let target = Query::Followed { ticket, hash: Swap::default().hash() };
+        let (tip, ahead) = (stage.tip(), stage.next());
+        stage.answer(&target, &Swap::default().body(Some(&ahead)));
+        assert_eq!(stage.outbox.sent.len(), 1, "the logs of that block will tell");
+        stage.answer(&target, &Swap::default().body(Some(&tip)));
+        assert_takes_back(&stage.outbox.sent[1], &stage.outbox.sent[0]);
+    }
+
+    #[test]
     fn a_follower_whose_target_landed_is_not_taken_back() {
         let mut stage = following();
         stage.seal(&[Sync { tx: Swap::default().hash(), index: 4, ..sync(1, GAP) }]);
