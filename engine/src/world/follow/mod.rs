@@ -88,7 +88,12 @@ impl World {
         }
         self.follower.drop_false_children(head);
         self.follower.waiting.push(*head);
-        Ok(self.advance(at, queries))
+        let progress = self.advance(at, queries);
+        // The parents of the others were asked for when they came, and time repeats it.
+        if self.follower.is_waiting(&head.hash) && !self.follower.knows(&head.parent_hash) {
+            queries.ask(Query::Head(head.parent_hash));
+        }
+        Ok(progress)
     }
 
     /// Whether a head at or below the oldest block that we know tells of a chain that we are not
@@ -284,7 +289,10 @@ impl World {
             self.freshness.set(Stale::Silent, true);
         }
         if self.freshness.has(Stale::Gap) && at.since(follower.gap_asked_at) > RETRY_NS {
-            self.ask_for_parents(at, queries);
+            self.follower.gap_asked_at = at;
+            for parent in self.follower.unknown_parents() {
+                queries.ask(Query::Head(*parent));
+            }
             queries.ask(Query::LatestHead);
         }
     }
@@ -331,7 +339,7 @@ impl World {
             self.seal();
             has_sealed = true;
         }
-        self.ask_for_parents(at, queries);
+        self.note_gap(at);
         if has_sealed { self.progress() } else { Progress::None }
     }
 
@@ -401,16 +409,11 @@ impl World {
         self.freshness.set(Stale::SealLate, false);
     }
 
-    fn ask_for_parents(&mut self, at: Nanos, queries: &mut Queries) {
-        let follower = &mut self.follower;
-        let mut has_gap = false;
-        for head in &follower.waiting {
-            if !follower.knows(&head.parent_hash) {
-                has_gap = true;
-                queries.ask(Query::Head(head.parent_hash));
-            }
+    fn note_gap(&mut self, at: Nanos) {
+        let has_gap = self.follower.unknown_parents().next().is_some();
+        if has_gap && !self.freshness.has(Stale::Gap) {
+            self.follower.gap_asked_at = at;
         }
-        follower.gap_asked_at = at;
         self.freshness.set(Stale::Gap, has_gap);
     }
 

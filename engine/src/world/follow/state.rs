@@ -211,6 +211,12 @@ impl Follower {
         self.is_open_block(hash) || self.is_waiting(hash) || self.depth_of(hash).is_some()
     }
 
+    /// The parents that waiting heads lack.
+    pub(super) fn unknown_parents(&self) -> impl Iterator<Item = &B256> {
+        let parents = self.waiting.iter().map(|head| &head.parent_hash);
+        parents.filter(|parent| !self.knows(parent))
+    }
+
     /// Whether a log with this index was applied to the block that was opened last.
     pub(super) fn has_applied(&self, log_index: u32) -> bool {
         let (word, bit) = (log_index as usize / 64, log_index % 64);

@@ -259,6 +259,23 @@ fn a_head_that_comes_again_changes_nothing() {
 }
 
 #[test]
+fn a_parent_is_asked_for_once_however_many_heads_wait_and_again_when_time_passes() {
+    let mut story = story();
+    for name in 200..230 {
+        story.quiet(Block(120, name, name + 100));
+        assert_eq!(story.asked(), [Query::Head(hash(name + 100))]);
+    }
+    // An answer asks for the next one down, and not for all the others anew.
+    story.quiet(Block(119, 300, 400));
+    assert_eq!(story.asked(), [Query::Head(hash(400))]);
+    story.clock += 2 * RETRY_NS;
+    story.world.on_tick(Nanos(story.clock), u64::MAX, &mut story.queries);
+    let asked = story.asked();
+    assert!(asked.contains(&Query::Head(hash(400))) && asked.contains(&Query::Head(hash(329))));
+    assert_eq!(asked.len(), 31, "thirty parents, and the newest head");
+}
+
+#[test]
 fn a_head_from_below_the_oldest_block_is_a_lagging_nodes_word() {
     let mut story = story();
     story.quiet(Block(101, 101, 100));
