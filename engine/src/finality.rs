@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 
 use crate::books::Books;
-use crate::flight::{Flight, Outcome, Settled};
+use crate::flight::{Admitted, Flight, Outcome, Settled};
 use crate::guard::{Guard, GuardLimits, Losses};
 use crate::limits::{FLIGHTS_MAX, SETTLED_MAX};
 use crate::note::Note;
@@ -168,6 +168,11 @@ impl<S: StrategySet> Engine<S> {
             self.finality.doubtful.pop();
             let flight = Flight { ticket, ..flight };
             self.flights.launch(flight);
+            // Its nonce is its own until it ends, also once it is mined again.
+            let Admitted { wallet, nonce, .. } = flight.admitted;
+            if let Some(wallet) = self.risk.wallets.get_mut(wallet.index()) {
+                wallet.nonce = wallet.nonce.max(nonce.saturating_add(1));
+            }
             ask_for_receipts(&flight, &mut self.queries);
         }
         self.risk.is_resuming = self.finality.has_doubtful();

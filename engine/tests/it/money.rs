@@ -331,6 +331,24 @@ mod reorgs {
     }
 
     #[test]
+    fn a_nonce_that_is_followed_anew_is_given_to_nobody_else() {
+        let mut stage = airborne();
+        let sent = stage.only();
+        let fork = stage.tip();
+        stage.seal(&[Sync { tx: sent.hash, ..sync(1, EVEN) }]);
+        stage.receipt(&sent, Some(mined(&stage, 0)));
+        // The node is on the other branch already when it is asked.
+        stage.nonce(0, NONCE);
+        let other = fork.child(202);
+        stage.head(other);
+        stage.list(other, &[]);
+        // Mined again, before the node was heard about the nonce again.
+        stage.seal(&[Sync { tx: sent.hash, ..sync(1, EVEN) }, sync(3, GAP)]);
+        let [_, next] = &stage.outbox.sent[..] else { panic!("the other gap is taken") };
+        assert_eq!(next.decode().0.nonce, NONCE + 1);
+    }
+
+    #[test]
     fn an_end_is_final_once_its_block_is_deep_enough() {
         let mut stage = Setup { finality_blocks: 3, ..Setup::default() }.live();
         stage.seal(&[sync(1, GAP)]);
