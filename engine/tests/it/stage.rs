@@ -169,7 +169,7 @@ fn wallet_key(number: u8) -> WalletKey {
     WalletKey::new(&[number; 32]).expect("a key")
 }
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     let mut tokens = TokenTable::new(3);
     let [weth, dai, tkn] = [WETH, DAI, TKN].map(|at| tokens.insert(at, 18).expect("room"));
     tokens.set_bases(&[weth]);
@@ -375,7 +375,7 @@ fn notification(result: &str) -> String {
     )
 }
 
-fn log_json(
+pub(crate) fn log_json(
     address: Address,
     topics: &[B256],
     words: &[u128],

@@ -9,7 +9,12 @@ use gannet_engine::decode::log::Log;
 use gannet_engine::decode::message::{self, Item, Message};
 use gannet_engine::decode::pending::PendingTx;
 use gannet_engine::wire::json::{self, Value};
-use libfuzzer_sys::fuzz_target;
+use gannet_fuzz::json::mutate;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed)
+});
 
 fuzz_target!(|data: &[u8]| {
     match message::parse(data) {
