@@ -1143,6 +1143,24 @@ mod hostility {
     }
 
     #[test]
+    fn a_node_that_stands_still_is_silent_until_a_block_comes() {
+        let mut stage = live();
+        for _ in 0..3 {
+            stage.asked.clear();
+            stage.wait(60_001);
+            assert!(stage.was_asked(&Query::LatestHead), "its heads may be what is silent");
+            stage.answer(&Query::LatestHead, &stage.anchor().json(false));
+            assert!(stage.engine.world.freshness().has(Stale::Silent));
+        }
+        stage.link(Source::Rpc, false);
+        stage.link(Source::Rpc, true);
+        stage.answer(&Query::LatestHead, &stage.anchor().json(false));
+        assert!(!stage.engine.world.freshness().is_fresh(), "it stands still all the same");
+        stage.seal(&[sync(1, GAP)]);
+        stage.only();
+    }
+
+    #[test]
     fn a_flood_of_forks_asks_a_bounded_number_of_questions() {
         let mut stage = live();
         for fork in 0..500 {

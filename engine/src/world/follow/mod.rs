@@ -74,11 +74,15 @@ impl World {
         if is_below && !self.is_branch(head) {
             return Ok(Progress::None);
         }
-        self.follower.last_head_at = at;
-        self.freshness.set(Stale::Silent, false);
         if is_known {
+            // It says where the chain stands; but a node that stands still says so for ever, and
+            // ends no silence.
+            self.freshness.set(Stale::Silent, self.follower.is_silent);
             return Ok(Progress::None);
         }
+        self.follower.last_head_at = at;
+        self.follower.is_silent = false;
+        self.freshness.set(Stale::Silent, false);
         let newest = self.tip.number.plus(REORG_BLOCKS_MAX as u64).0;
         let is_full = self.follower.waiting.len() == REORG_BLOCKS_MAX;
         if is_below || head.number > newest || is_full {
@@ -282,10 +286,11 @@ impl World {
             queries.ask(Query::BlockLogs { block, open: follower.opened });
             self.freshness.set(Stale::SealLate, true);
         }
-        if at.since(follower.last_head_at) > silent_after_ns {
-            if !self.freshness.has(Stale::Silent) {
-                queries.ask(Query::LatestHead);
-            }
+        if at.since(follower.last_head_at.max(follower.silent_at)) > silent_after_ns {
+            // Asked again as long as it lasts: the subscription may be what is silent.
+            queries.ask(Query::LatestHead);
+            follower.silent_at = at;
+            follower.is_silent = true;
             self.freshness.set(Stale::Silent, true);
         }
         if self.freshness.has(Stale::Gap) && at.since(follower.gap_asked_at) > RETRY_NS {

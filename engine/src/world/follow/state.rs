@@ -104,7 +104,11 @@ pub struct Follower {
     pub(super) included: Vec<Included>,
     /// Blocks opened since the start: tells a late reply from a current one.
     pub(super) opened: u32,
+    /// When the last head came that was not known.
     pub(super) last_head_at: Nanos,
+    /// Whether none has come for too long, and when that was noticed last.
+    pub(super) is_silent: bool,
+    pub(super) silent_at: Nanos,
     pub(super) gap_asked_at: Nanos,
     /// Reorgs played backwards, since the start.
     pub(super) reorgs: u64,
@@ -134,6 +138,8 @@ impl Follower {
             included: Vec::with_capacity(INCLUDED_MAX),
             opened: 0,
             last_head_at: Nanos(0),
+            is_silent: false,
+            silent_at: Nanos(0),
             gap_asked_at: Nanos(0),
             reorgs: 0,
             reorg_depth_max: 0,
