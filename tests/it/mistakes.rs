@@ -92,9 +92,9 @@ const MISTAKES: &[Mistake] = &[
     ("risk.gas_price_max=500 ether", "risk.gas_price_max", &["500 ether", "at most 100000 gwei"]),
     ("risk.gas_price_max=0 wei", "risk.gas_price_max", &["found 0", "wanted more"]),
     (
-        "risk.loss_per_block_max=1 ether",
+        "risk.loss_per_block_max=2 ether",
         "risk.loss_per_block_max",
-        &["found 1 ether", "risk.loss_per_day_max (0.2 ether)"],
+        &["found 2 ether", "risk.loss_per_day_max (1 ether)"],
     ),
     ("risk.loss_per_day_max=0 ether", "risk.loss_per_day_max", &["found 0", "wanted more"]),
     ("risk.reverts_max=100000", "risk.reverts_max", &["found 100000", "wanted 0 to 1000"]),
