@@ -136,7 +136,7 @@ impl Guard {
         false
     }
 
-    fn on_revert(&mut self) -> bool {
+    const fn on_revert(&mut self) -> bool {
         self.losses.reverts_in_a_row = self.losses.reverts_in_a_row.saturating_add(1);
         let GuardLimits { reverts_max, reverts_pause_ns, .. } = self.limits;
         let trips = reverts_max > 0 && self.losses.reverts_in_a_row >= reverts_max;
