@@ -238,7 +238,12 @@ fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
     let world = bootstrap::load(&config, &mut rpc)?;
     let mut wallets = Vec::new();
     for Wallet { address, .. } in &config.wallets {
-        let (mined, pending) = (rpc.nonce(*address)?, rpc.pending_nonce(*address)?);
+        let mined = rpc.nonce(*address)?;
+        let pending = match config.mode {
+            Mode::Live => rpc.pending_nonce(*address)?,
+            // Another bot may fly with this wallet meanwhile.
+            Mode::DryRun => mined,
+        };
         let balance = Wei(rpc.balance(*address)?);
         wallets.push(WalletState::new(*address, mined, pending, balance));
     }

@@ -92,11 +92,12 @@ pub(crate) struct Crew {
     pub(crate) switch: Switch,
 }
 
-/// SIGINT and SIGTERM.
+/// SIGINT, SIGTERM and SIGHUP.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -108,13 +109,16 @@ impl Signals {
         drop(signal(too_long).context("listening to SIGXFSZ")?);
         let interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
         let terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
-        Ok(Self { interrupt, terminate })
+        let hangup = signal(SignalKind::hangup()).context("listening to SIGHUP")?;
+        Ok(Self { interrupt, terminate, hangup })
     }
 
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            // The terminal was closed.
+            _ = self.hangup.recv() => {}
         }
     }
 }
@@ -321,9 +325,6 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             }
         }
         self.engine.queries.clear();
-        if !self.engine.finality.closed.is_empty() {
-            self.port.keep(&mut self.engine);
-        }
         for note in self.engine.notes.iter() {
             self.scribe.take(note);
         }
@@ -353,6 +354,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             }
         }
         self.feed(None, |_| Happening::Tick);
+        // Not after each input: it is a long write, and a disk that fails is tried again.
+        if !self.engine.finality.closed.is_empty() {
+            self.port.keep(&mut self.engine);
+        }
     }
 
     fn keep_alive(&mut self, source: Source) -> Result<(), Lost> {

@@ -101,7 +101,8 @@ impl Scribe {
         let (ring, notes) = RingBuffer::new(RING);
         let journal = journal
             .map(|path| {
-                let file = File::create(path);
+                // What an earlier run wrote is what explains how it ended.
+                let file = File::options().append(true).create(true).open(path);
                 file.with_context(|| format!("writing the journal {}", path.display()))
             })
             .transpose()?

@@ -12,7 +12,7 @@ use alloy_primitives::B256;
 use crate::flight::{Fees, Flight};
 use crate::limits::FLIGHTS_MAX;
 use crate::note::{Alert, Note};
-use crate::outbox::{Outbox, SignedTx, Stamps};
+use crate::outbox::{Outbox, Settles, SignedTx, Stamps};
 use crate::pipeline::Engine;
 use crate::strategy::StrategySet;
 use crate::units::{Gas, Wei};
@@ -36,9 +36,10 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    /// Sends what is due to be taken back. Nothing is sent while the world is stale.
+    /// Sends what is due to be taken back. Nothing is sent while the world is stale, and what never
+    /// left needs no taking back.
     pub(crate) fn cancel_due<O: Outbox>(&mut self, stamps: &Stamps, outbox: &mut O) {
-        if !self.world.freshness().is_fresh() {
+        if !self.world.freshness().is_fresh() || O::SETTLES == Settles::ByReplay {
             return;
         }
         self.has_due = false;
@@ -61,15 +62,19 @@ impl<S: StrategySet> Engine<S> {
         let base_fee = self.world.tip().next_base_fee;
         let Some(flight) = self.flights.get_mut(ticket) else { return };
         let (wallet, nonce) = (flight.admitted.wallet, flight.admitted.nonce);
+        if !flight.cancels.has_room() {
+            if !flight.is_stuck {
+                flight.is_stuck = true;
+                self.notes.add(Note::Alert(Alert::Stuck { wallet, nonce }));
+            }
+            return;
+        }
         let fees = dearer(flight.cancels.offered().unwrap_or(flight.admitted.fees), base_fee);
         let Some((raw, hash)) = self.signer.sign_cancel(wallet, nonce, fees, chain_id) else {
             return;
         };
         let before = flight.cancels;
-        if !flight.cancels.add(hash, fees) {
-            self.notes.add(Note::Alert(Alert::Stuck { wallet, nonce }));
-            return;
-        }
+        flight.cancels.add(hash, fees);
         flight.missing = 0;
         let (attempt, _) = flight.last_attempt();
         // What did not leave is repeated after the next block, like what was not mined.

@@ -99,6 +99,8 @@ pub struct Legacy {
     /// Losses of what was final.
     pub losses: Losses,
     /// The highest serial number that was given when the books were written.
+    pub booked_serial: u64,
+    /// The highest serial number that was given.
     pub newest_serial: u64,
     /// What was not final: on its way, or mined in a block that could still be left.
     pub flights: Vec<Flight>,
@@ -113,13 +115,12 @@ impl<S: StrategySet> Engine<S> {
         self.finality.books = legacy.books;
         self.finality.guard.losses = legacy.losses;
         self.risk.guard.losses = legacy.losses;
-        let serials = legacy.flights.iter().map(|flight| flight.serial);
-        self.flights.number_from(serials.fold(legacy.newest_serial, u64::max));
+        self.flights.number_from(legacy.newest_serial);
         for flight in &legacy.flights {
             let line = self.books.line_mut(flight.admitted.plan.strategy);
             line.sent += 1;
             // One that was made after its books were written is counted in none of them.
-            line.opportunities += u64::from(flight.serial > legacy.newest_serial);
+            line.opportunities += u64::from(flight.serial > legacy.booked_serial);
             self.finality.doubtful.push(flight.anew());
             let Some(wallet) = self.risk.wallets.get_mut(flight.admitted.wallet.index()) else {
                 continue;

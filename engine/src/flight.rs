@@ -170,13 +170,13 @@ impl Cancels {
         Self { hashes, count: u8::try_from(count).unwrap_or(0), offered }
     }
 
-    /// Adds an attempt. False if there were too many.
-    pub fn add(&mut self, hash: B256, fees: Fees) -> bool {
-        let Some(place) = self.hashes.get_mut(usize::from(self.count)) else { return false };
-        *place = hash;
-        self.count += 1;
-        self.offered = Some(fees);
-        true
+    /// Adds an attempt, if there is room for one more.
+    pub fn add(&mut self, hash: B256, fees: Fees) {
+        if let Some(place) = self.hashes.get_mut(usize::from(self.count)) {
+            *place = hash;
+            self.count += 1;
+            self.offered = Some(fees);
+        }
     }
 
     /// Their hashes.
@@ -226,6 +226,8 @@ pub struct Flight {
     pub is_unwanted: bool,
     /// Whether an attempt to take it back is due.
     pub is_due: bool,
+    /// Whether it was told that no attempt to take it back is left.
+    pub is_stuck: bool,
     /// The attempts to take it back.
     pub cancels: Cancels,
     /// Which of its transactions had no receipt since the last seal, by number.
@@ -249,6 +251,7 @@ impl Flight {
             is_mined: false,
             is_unwanted: false,
             is_due: false,
+            is_stuck: false,
             cancels: Cancels::none(),
             missing: 0,
         }
@@ -474,7 +477,7 @@ pub(crate) mod tests {
     fn a_submission_is_missing_when_none_of_its_transactions_has_a_receipt() {
         let mut flight = flight();
         assert!(flight.misses(0));
-        assert!(flight.cancels.add(B256::repeat_byte(2), flight.admitted.fees));
+        flight.cancels.add(B256::repeat_byte(2), flight.admitted.fees);
         flight.missing = 0;
         assert!(!flight.misses(1));
         assert!(flight.misses(0));
@@ -484,9 +487,11 @@ pub(crate) mod tests {
     fn attempts_to_take_back_are_bounded_and_keep_their_order() {
         let mut flight = flight();
         for byte in 2..5 {
-            assert!(flight.cancels.add(B256::repeat_byte(byte), flight.admitted.fees));
+            assert!(flight.cancels.has_room());
+            flight.cancels.add(B256::repeat_byte(byte), flight.admitted.fees);
         }
-        assert!(!flight.cancels.add(B256::repeat_byte(9), flight.admitted.fees));
+        assert!(!flight.cancels.has_room());
+        flight.cancels.add(B256::repeat_byte(9), flight.admitted.fees);
         assert_eq!(flight.last_attempt(), (Attempt { ticket: 0, number: 3 }, B256::repeat_byte(4)));
         assert_eq!(flight.attempts().count(), 4);
         let again = flight.anew();

@@ -222,8 +222,12 @@ impl<S: StrategySet> Engine<S> {
                 wallet.ours_until = wallet.ours_until.max(wallet.nonce);
                 self.books.line_mut(flight.admitted.plan.strategy).sent += 1;
             }
-            Err(Unsent::LinkDown | Unsent::NotRecorded) => {
+            Err(unsent) => {
                 self.settle(flight.ticket, &Settlement::empty(Outcome::Unsent), None);
+                if unsent == Unsent::NotRecorded {
+                    // There is no record to be freed.
+                    self.finality.closed.pop_if(|serial| *serial == flight.serial);
+                }
             }
         }
     }

@@ -268,6 +268,10 @@ impl<S: StrategySet> Engine<S> {
         let Some(state) = self.risk.wallets.get_mut(wallet.index()) else { return };
         state.nonce = nonce;
         state.mined = nonce;
+        if !self.risk.needs_balance {
+            // Nothing is sent: whoever uses the wallet does so rightly.
+            return;
+        }
         if nonce > state.ours_until {
             state.ours_until = nonce;
             self.notes.add(Note::Alert(Alert::WalletShared { wallet, nonce }));

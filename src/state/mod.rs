@@ -22,9 +22,10 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gannet_engine::finality::Legacy;
 use gannet_engine::flight::Flight;
+use gannet_engine::guard::Losses;
 use gannet_engine::ids::{PoolId, StrategyId, TokenId, WalletId};
 use gannet_engine::limits::{FLIGHTS_MAX, SETTLED_MAX};
 use gannet_engine::pipeline::Engine;
@@ -37,6 +38,7 @@ const RECORDS: usize = SETTLED_MAX + FLIGHTS_MAX;
 const HEADER_BYTES: usize = 1 << 12;
 const CHECKPOINT_BYTES: usize = 1 << 14;
 const RECORD_BYTES: usize = 1 << 10;
+const VERSION: &str = "gannet state 1\n";
 const FILE_BYTES: usize = HEADER_BYTES + 2 * CHECKPOINT_BYTES + RECORDS * RECORD_BYTES;
 
 /// Whose state it is.
@@ -55,14 +57,19 @@ pub(crate) struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn file_name(&self) -> String {
-        let Self { chain_id, executor, wallet, .. } = self;
-        format!("{chain_id}-{executor:#x}-{wallet:#x}.state")
+    fn file_name(&self, wallet: Address) -> String {
+        format!("{}-{wallet:#x}.state", self.chain_id)
     }
 
     fn header(&self) -> String {
-        let Self { genesis, strategies, .. } = self;
-        format!("gannet state 1\ngenesis {genesis}\nstrategies {}\n", strategies.join(","))
+        let Self { genesis, executor, strategies, .. } = self;
+        let strategies = strategies.join(",");
+        format!("{VERSION}genesis {genesis}\nexecutor {executor}\nstrategies {strategies}\n")
+    }
+
+    /// What the headers of this chain have in common, whatever its executor and strategies.
+    fn chain_header(&self) -> String {
+        format!("{VERSION}genesis {}\n", self.genesis)
     }
 }
 
@@ -111,7 +118,8 @@ impl State {
             .mode(0o700)
             .create(folder)
             .with_context(|| format!("making the folder {}", folder.display()))?;
-        let path = folder.join(owner.file_name());
+        refuse_other_order(folder, owner, &handles.wallets)?;
+        let path = folder.join(owner.file_name(owner.wallet));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -129,7 +137,7 @@ impl State {
             buffer: vec![0; CHECKPOINT_BYTES],
             is_failing: false,
         };
-        let legacy = state.read(&owner.header())?;
+        let legacy = state.read(owner)?;
         Ok((state, legacy))
     }
 
@@ -138,29 +146,34 @@ impl State {
         self.file.try_clone().context("opening the state a second time")
     }
 
-    fn read(&mut self, header: &str) -> Result<Legacy> {
+    fn read(&mut self, owner: &Owner<'_>) -> Result<Legacy> {
         let mut bytes = vec![0; FILE_BYTES];
         let length = self.file.metadata().context("reading the state")?.len();
-        let is_whole = length == FILE_BYTES as u64
-            && self.file.read_exact_at(&mut bytes, 0).is_ok()
-            && bytes[..HEADER_BYTES].starts_with(header.as_bytes());
-        if !is_whole {
-            if length > 0 {
-                self.set_aside()?;
-            }
-            self.begin(header)?;
-            return Ok(Legacy::default());
-        }
-        let (checkpoints, records) = bytes[HEADER_BYTES..].split_at(2 * CHECKPOINT_BYTES);
+        let is_whole =
+            length == FILE_BYTES as u64 && self.file.read_exact_at(&mut bytes, 0).is_ok();
+        let header = owner.header();
+        let (head, rest) = bytes.split_at(HEADER_BYTES);
+        let (checkpoints, records) = rest.split_at(2 * CHECKPOINT_BYTES);
         let newest = checkpoints
             .chunks_exact(CHECKPOINT_BYTES)
             .filter_map(Checkpoint::read)
             .max_by_key(|checkpoint| checkpoint.sequence);
         let checkpoint = newest.unwrap_or_default();
+        if !is_whole || !head.starts_with(header.as_bytes()) {
+            if length > 0 {
+                self.set_aside()?;
+            }
+            self.begin(&header)?;
+            // A new executor or another strategy brings back nothing that was lost today.
+            let is_same_chain = is_whole && head.starts_with(owner.chain_header().as_bytes());
+            let losses = if is_same_chain { checkpoint.losses } else { Losses::default() };
+            return Ok(Legacy { losses, ..Legacy::default() });
+        }
         self.sequence = checkpoint.sequence;
         let mut legacy = Legacy {
             books: checkpoint.books,
             losses: checkpoint.losses,
+            booked_serial: checkpoint.newest_serial,
             newest_serial: checkpoint.newest_serial,
             flights: Vec::new(),
         };
@@ -192,7 +205,7 @@ impl State {
             .with_context(|| format!("setting the old state aside as {}", aside.display()))?;
         tracing::warn!(
             old = %aside.display(),
-            "the state is of another chain, version or set of strategies: beginning anew"
+            "the state is of another chain, executor or set of strategies: beginning anew"
         );
         Ok(())
     }
@@ -274,6 +287,25 @@ impl State {
             tracing::error!(%error, %path, "the state cannot be written: nothing is sent");
         }
     }
+}
+
+/// The state is the first wallet's: with another one first, what was sent and lost would be
+/// forgotten.
+fn refuse_other_order(folder: &Path, owner: &Owner<'_>, wallets: &[Address]) -> Result<()> {
+    if folder.join(owner.file_name(owner.wallet)).exists() {
+        return Ok(());
+    }
+    for wallet in wallets {
+        let path = folder.join(owner.file_name(*wallet));
+        if path.exists() {
+            let path = path.display();
+            bail!(
+                "the state of earlier runs, {path}, has {wallet} as its first wallet: put it first \
+                 in the configuration again, or move that file away"
+            );
+        }
+    }
+    Ok(())
 }
 
 impl Handles {

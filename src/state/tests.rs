@@ -46,7 +46,7 @@ impl Folder {
     }
 
     fn file(&self) -> PathBuf {
-        self.0.join(owner().file_name())
+        self.0.join(owner().file_name(WALLETS[0]))
     }
 }
 
@@ -183,7 +183,7 @@ fn the_newest_whole_checkpoint_counts() {
     assert_eq!((serials, state.sequence), (vec![2, 3], 5));
     let line = *legacy.books.line(StrategyId(1));
     assert_eq!((line.landed, line.gained[3], line.gas_paid), (5, -5, Wei(u128::MAX)));
-    assert_eq!((legacy.losses.today, legacy.newest_serial), (Wei(12), 2));
+    assert_eq!((legacy.losses.today, legacy.booked_serial, legacy.newest_serial), (Wei(12), 2, 3));
     // Torn while it was written: the one before it counts.
     let mut bytes = std::fs::read(folder.file()).expect("it is there");
     bytes[HEADER_BYTES + 9] ^= 1;
@@ -202,6 +202,28 @@ fn the_state_of_another_chain_is_set_aside_and_kept() {
     assert!(legacy.flights.is_empty());
     let aside = std::fs::read(folder.file().with_extension("state.old")).expect("it is kept");
     assert_eq!(aside, before);
+}
+
+#[test]
+fn a_new_executor_begins_anew_and_brings_back_nothing_that_was_lost_today() {
+    let folder = Folder::new("executor");
+    folder.open().0.record(&flight(1, false)).expect("it is written");
+    write(&folder, &checkpoint(5, &[]), 0);
+    let other = Owner { executor: Address::repeat_byte(0xef), ..owner() };
+    let (_, legacy) = State::open(&folder.0, &other, handles()).expect("it opens");
+    assert!(legacy.flights.is_empty());
+    assert_eq!(legacy.losses.today, Wei(12));
+}
+
+#[test]
+fn wallets_in_another_order_are_refused_while_there_is_a_state_to_lose() {
+    let folder = Folder::new("reordered");
+    drop(folder.open());
+    let other = Owner { wallet: WALLETS[1], ..owner() };
+    let error = State::open(&folder.0, &other, handles()).expect_err("it would be forgotten");
+    assert!(error.to_string().contains("put it first"), "{error}");
+    let alone = Handles { wallets: WALLETS[1..].to_vec(), ..handles() };
+    assert!(State::open(&folder.0, &other, alone).is_ok(), "it is somebody else's");
 }
 
 #[test]

@@ -500,6 +500,7 @@ mod restarts {
         Legacy {
             books: stage.engine.finality.books,
             losses: stage.engine.finality.guard.losses,
+            booked_serial: stage.engine.flights.newest_serial(),
             newest_serial: stage.engine.flights.newest_serial(),
             flights: on_their_way.chain(settled).collect(),
         }
@@ -591,8 +592,8 @@ mod restarts {
     #[test]
     fn what_was_found_after_the_books_were_written_is_an_opportunity_all_the_same() {
         let first = airborne();
-        for (newest_serial, opportunities) in [(0, 1), (1, 0)] {
-            let stage = resumed(&Legacy { newest_serial, ..left_by(&first) });
+        for (booked_serial, opportunities) in [(0, 1), (1, 0)] {
+            let stage = resumed(&Legacy { booked_serial, ..left_by(&first) });
             let line = stage.engine.books.line(TAKER);
             assert_eq!((line.sent, line.opportunities), (1, opportunities));
         }
