@@ -107,8 +107,8 @@ pub struct Legacy {
 }
 
 impl<S: StrategySet> Engine<S> {
-    /// Takes up what an earlier run left behind. Nothing is traded until its submissions have been
-    /// looked at.
+    /// Takes up what an earlier run left behind. Until its submissions have ended, they keep their
+    /// wallets and pools; nothing is traded while some of them have no place in the table.
     #[cold]
     pub fn take_up(&mut self, legacy: &Legacy) {
         self.books = legacy.books;

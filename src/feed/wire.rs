@@ -58,6 +58,8 @@ pub(crate) struct Sender {
     is_websocket: bool,
     pending: Vec<u8>,
     mask: u32,
+    /// A write has failed: what was waiting may be half sent, and must not be sent again.
+    is_broken: bool,
 }
 
 /// A connection.
@@ -71,7 +73,8 @@ impl Wire {
     pub(crate) fn new(socket: Socket, framing: Framing, mask_seed: u32) -> Self {
         let is_websocket = matches!(framing, Framing::WebSocket(_));
         let pending = Vec::with_capacity(OUT_BYTES_MAX);
-        let sender = Sender { socket, is_websocket, pending, mask: mask_seed | 1 };
+        let sender =
+            Sender { socket, is_websocket, pending, mask: mask_seed | 1, is_broken: false };
         Self { framing, sender }
     }
 
@@ -116,6 +119,9 @@ impl Sender {
     }
 
     fn send_as(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let room = OUT_BYTES_MAX - self.pending.len();
         if payload.len() + HEADER_BYTES_MAX > room {
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the node takes no more bytes"));
@@ -137,6 +143,15 @@ impl Sender {
 
     /// Sends what is waiting, as far as the socket takes it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let flushed = self.write_pending();
+        self.is_broken = flushed.is_err();
+        flushed
+    }
+
+    fn write_pending(&mut self) -> io::Result<()> {
         let mut sent = 0;
         while sent < self.pending.len() {
             match self.socket.write(&self.pending[sent..]) {
@@ -158,5 +173,26 @@ impl Sender {
         self.mask ^= self.mask >> 17;
         self.mask ^= self.mask << 5;
         self.mask.to_be_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use gannet_engine::wire::newline;
+
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_sent_is_not_sent_later() {
+        let (near, far) = UnixStream::pair().expect("a pair of sockets");
+        let framing = Framing::Newline(newline::Reader::new(64));
+        let mut wire = Wire::new(Socket::Unix(near), framing, 1);
+        drop(far);
+        assert!(wire.sender.send(b"one").is_err());
+        let again = wire.sender.flush().expect_err("it stays broken");
+        assert_eq!(again.kind(), io::ErrorKind::BrokenPipe);
+        assert!(wire.sender.send(b"two").is_err());
     }
 }
