@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,7 +99,8 @@ pub(crate) struct Scribe {
 impl Scribe {
     /// Starts the thread. `state` is written out to the disk every second.
     pub(crate) fn start(names: Names, journal: Option<&Path>, state: Option<File>) -> Result<Self> {
-        let (ring, notes) = RingBuffer::new(RING);
+        let (mut ring, notes) = RingBuffer::new(RING);
+        touch(&mut ring);
         let journal = journal
             .map(|path| {
                 // What an earlier run wrote is what explains how it ended.
@@ -132,6 +134,15 @@ impl Scribe {
 
     pub(crate) fn take(&mut self, note: &Note) {
         self.dropped += u64::from(self.ring.push(*note).is_err());
+    }
+}
+
+/// Has the system hand over the ring's memory now, and not one page after the other while it flies.
+fn touch(ring: &mut Producer<Note>) {
+    if let Ok(mut all) = ring.write_chunk_uninit(RING) {
+        let (first, second) = all.as_mut_slices();
+        first.fill_with(MaybeUninit::zeroed);
+        second.fill_with(MaybeUninit::zeroed);
     }
 }
 

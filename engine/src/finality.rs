@@ -17,6 +17,7 @@ use crate::limits::{FLIGHTS_MAX, SETTLED_MAX};
 use crate::note::Note;
 use crate::pipeline::Engine;
 use crate::query::{Queries, Query};
+use crate::reserve;
 use crate::strategy::StrategySet;
 use crate::world::World;
 
@@ -47,9 +48,9 @@ impl Finality {
             depth,
             books: Books::default(),
             guard: Guard::new(GuardLimits::NONE),
-            closed: Vec::with_capacity(unfinal),
-            settled: Vec::with_capacity(SETTLED_MAX),
-            doubtful: Vec::with_capacity(unfinal),
+            closed: reserve::list(unfinal),
+            settled: reserve::list(SETTLED_MAX),
+            doubtful: reserve::list(unfinal),
         }
     }
 

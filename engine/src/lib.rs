@@ -71,6 +71,7 @@ pub mod pipeline;
 
 mod apply;
 mod cancel;
+mod reserve;
 mod senders;
 mod settle;
 mod taken;

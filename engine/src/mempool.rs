@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use crate::ids::{Direction, PoolId};
 use crate::limits::{PENDING_MAX, TARGET_HOPS_MAX};
 use crate::plan::Follow;
+use crate::reserve;
 use crate::units::Wei;
 use crate::world::hash::FixedState;
 
@@ -105,13 +106,12 @@ pub struct Mempool {
 
 impl Default for Mempool {
     fn default() -> Self {
-        // Twice the entries, so that tombstones are cleared in place and never by growing.
-        let table = PENDING_MAX * 2;
+        let hash = |number: u64| B256::left_padding_from(&number.to_be_bytes());
         Self {
-            ring: Vec::with_capacity(PENDING_MAX),
+            ring: reserve::list(PENDING_MAX),
             next: 0,
-            by_hash: HashMap::with_capacity_and_hasher(table, FixedState),
-            by_sender: HashMap::with_capacity_and_hasher(table, FixedState),
+            by_hash: reserve::table(PENDING_MAX, hash),
+            by_sender: reserve::table(PENDING_MAX, |nonce| (Address::ZERO, nonce)),
         }
     }
 }

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use crate::limits::{SENDERS_ASKED_MAX, SENDERS_MAX};
 use crate::query::Query;
+use crate::reserve;
 use crate::units::BlockNumber;
 use crate::world::hash::FixedState;
 
@@ -42,8 +43,8 @@ pub(crate) struct Senders {
 
 impl Default for Senders {
     fn default() -> Self {
-        // Twice the entries, so that tombstones are cleared in place and never by growing.
-        let by_address = HashMap::with_capacity_and_hasher(SENDERS_MAX * 2, FixedState);
+        let address = |number: u64| Address::left_padding_from(&number.to_be_bytes());
+        let by_address = reserve::table(SENDERS_MAX, address);
         Self { ring: alloc::vec![NOBODY; SENDERS_MAX], by_address, next_serial: 0, asked_count: 0 }
     }
 }

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use crate::limits::TAKEN_MAX;
 use crate::plan::Plan;
+use crate::reserve;
 use crate::world::World;
 use crate::world::hash::FixedState;
 
@@ -32,10 +33,8 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        // Twice the entries, so that tombstones are cleared in place and never by growing.
-        let fingerprints =
-            HashMap::with_capacity_and_hasher(TAKEN_MAX.saturating_mul(2), FixedState);
-        Self { fingerprints, ring: Vec::with_capacity(TAKEN_MAX), next: 0 }
+        let fingerprints = reserve::table(TAKEN_MAX, |number| number);
+        Self { fingerprints, ring: reserve::list(TAKEN_MAX), next: 0 }
     }
 
     /// Notes that it was seen; true the first time.

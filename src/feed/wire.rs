@@ -9,6 +9,9 @@ use gannet_engine::wire::{Message, WireError, newline};
 
 use super::socket::Socket;
 
+/// Most that is read at once, in bytes: a backlog stays with the kernel, and what is read stays
+/// where memory is warm, at the front of the buffer.
+const READ_BYTES_MAX: usize = 64 << 10;
 /// Room for what the socket did not take at once, in bytes.
 const OUT_BYTES_MAX: usize = 1 << 20;
 
@@ -88,7 +91,8 @@ impl Wire {
         if spare.is_empty() {
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the frame buffer is full"));
         }
-        let count = self.sender.socket.read(spare)?;
+        let most = spare.len().min(READ_BYTES_MAX);
+        let count = self.sender.socket.read(&mut spare[..most])?;
         self.framing.filled(count);
         self.sender.socket.acknowledge_quickly();
         Ok(count)

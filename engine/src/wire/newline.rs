@@ -67,9 +67,10 @@ impl Reader {
         let room = self.buffer.len() - self.end;
         if self.is_over || live == 0 {
             (self.start, self.scanned, self.end) = (0, 0, 0);
-        } else if room == 0 || (room < HEADROOM_BYTES && live <= self.start) {
-            // Cheap: no more is moved than was read since the last time. Or else there is no room,
-            // and then a value of nearly the whole buffer is moved once.
+        } else if room == 0 || (room.min(live) < HEADROOM_BYTES && live <= self.start) {
+            // Cheap: no more is moved than was read since the last time. What is little is always
+            // moved, which keeps the data where memory is warm. Or else there is no room, and then
+            // a value of nearly the whole buffer is moved once.
             self.buffer.copy_within(self.start..self.end, 0);
             self.scanned -= self.start;
             self.end = live;

@@ -23,7 +23,8 @@ pub const HEADER_BYTES_MAX: usize = 14;
 pub const CONTROL_BYTES_MAX: usize = 125;
 /// Room beyond the longest message: a control frame may stand between its last two fragments.
 const HEADROOM_BYTES: usize = 2 + CONTROL_BYTES_MAX;
-/// When at most this much room is left after the data, it is moved if that is cheap.
+/// So few bytes are moved before every read, which keeps the data where memory is warm. When at
+/// most this much room is left after the data, more is moved too, if that is cheap.
 const SPARE_BYTES_MIN: usize = 4_096;
 
 const FIN: u8 = 0x80;
@@ -342,9 +343,10 @@ impl Reader {
         }
     }
 
-    /// Whether the data must be moved to the front before more is read: because the frame at hand
-    /// would not fit, or because little room is left and no more is moved than was read since the
-    /// last time. Either way a byte is moved a bounded number of times on average.
+    /// Whether the data must be moved to the front before more is read: because it is little,
+    /// because the frame at hand would not fit, or because little room is left and no more is moved
+    /// than was read since the last time. What is much is moved a bounded number of times on
+    /// average.
     #[inline]
     fn must_move(&self) -> bool {
         let room = self.buffer.len() - self.end;
@@ -360,7 +362,7 @@ impl Reader {
                 .saturating_sub(unread),
             Ok(None) | Err(_) => HEADER_BYTES_MAX,
         };
-        room < wanted || (room < SPARE_BYTES_MIN && live <= freed)
+        live <= SPARE_BYTES_MIN || room < wanted || (room < SPARE_BYTES_MIN && live <= freed)
     }
 
     fn move_to_front(&mut self) {

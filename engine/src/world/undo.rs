@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::pools::{PoolEntry, PoolTable};
 use crate::amm::Pool;
 use crate::ids::PoolId;
+use crate::reserve;
 
 /// A place in the log to which the world can be taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +47,7 @@ impl UndoLog {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         assert!(capacity > 0, "an empty log could undo nothing");
-        Self { ring: Vec::with_capacity(capacity), capacity, written: 0, oldest: 0 }
+        Self { ring: reserve::list(capacity), capacity, written: 0, oldest: 0 }
     }
 
     /// Here.
