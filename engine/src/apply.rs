@@ -34,7 +34,7 @@ impl<S: StrategySet> Engine<S> {
             }
             Message::ReplyError { id, code, .. } => {
                 let answers = id.map_or(Answers::Other, Answers::from_id);
-                self.apply_reply_error(answers, *code);
+                self.apply_reply_error(answers, *code, at);
                 Ok(Change::None)
             }
             // The engine asks one question at a time; a batch answers nothing of its own.
@@ -151,7 +151,7 @@ impl<S: StrategySet> Engine<S> {
         at: Nanos,
     ) -> Result<Change, DecodeError> {
         match (answers, result) {
-            (Answers::Head, Value::Object(span)) => {
+            (Answers::Head(_), Value::Object(span)) => {
                 return self.apply_head::<O>(&Head::parse(span)?, at);
             }
             (Answers::BlockLogs(opened), Value::Array(span)) => {
@@ -172,8 +172,11 @@ impl<S: StrategySet> Engine<S> {
                 self.on_sender_nonce(serial, nonce, at);
             }
             // The node does not know it (yet, or any more); what is still needed is asked again.
-            (Answers::Head | Answers::Transaction, Value::Null) => {}
-            (Answers::Head | Answers::Transaction | Answers::BlockLogs(_), _) => {
+            (Answers::Head(block), Value::Null) => {
+                self.world.on_head_unknown(block, at, &mut self.queries);
+            }
+            (Answers::Transaction, Value::Null) => {}
+            (Answers::Head(_) | Answers::Transaction | Answers::BlockLogs(_), _) => {
                 return Err(DecodeError::Contradiction);
             }
             (answers, result) => self.apply_account_reply(answers, result)?,
@@ -210,7 +213,7 @@ impl<S: StrategySet> Engine<S> {
                 }
             }
             Answers::Sent(_) => {}
-            Answers::Head
+            Answers::Head(_)
             | Answers::BlockLogs(_)
             | Answers::Transaction
             | Answers::SenderNonce(_)
@@ -238,11 +241,27 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    fn apply_reply_error(&mut self, answers: Answers, code: i64) {
+    fn apply_reply_error(&mut self, answers: Answers, code: i64, at: Nanos) {
         self.tally.reply_errors += 1;
-        if let Answers::Sent(attempt) = answers {
-            self.notes.add(Note::Refused { attempt, code });
-            self.on_refused(attempt);
+        match answers {
+            Answers::Sent(attempt) => {
+                self.notes.add(Note::Refused { attempt, code });
+                self.on_refused(attempt);
+            }
+            Answers::BlockLogs(opened) => self.world.on_block_logs_refused(opened, at),
+            // What is still needed is asked again.
+            Answers::Head(_)
+            | Answers::Transaction
+            | Answers::Receipt(_)
+            | Answers::Known(_)
+            | Answers::Followed(_)
+            | Answers::Place(_)
+            | Answers::Nonce(_)
+            | Answers::PendingNonce(_)
+            | Answers::Balance(_)
+            | Answers::SenderNonce(_)
+            | Answers::Holding(_)
+            | Answers::Other => {}
         }
     }
 

@@ -79,8 +79,8 @@ pub enum Query {
 /// What a reply answers, read back from its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
-    /// [`Query::LatestHead`] or [`Query::Head`].
-    Head,
+    /// [`Query::Head`] with the [`short`] of its hash, or [`Query::LatestHead`] with 0.
+    Head(u32),
     /// [`Query::BlockLogs`], with the count of opened blocks.
     BlockLogs(u32),
     /// [`Query::Transaction`].
@@ -132,6 +132,13 @@ const fn attempt_id(kind: u64, Attempt { ticket, number }: Attempt) -> u64 {
     id(kind, ticket) | ((number as u64) << 32)
 }
 
+/// What an id has room for of a block's hash.
+#[must_use]
+pub const fn short(hash: &B256) -> u32 {
+    let [.., a, b, c, d] = hash.0;
+    u32::from_be_bytes([a, b, c, d])
+}
+
 /// The id under which a transaction of ours is sent.
 #[must_use]
 pub const fn sent_id(attempt: Attempt) -> u64 {
@@ -146,7 +153,7 @@ impl Answers {
         let low = id as u32;
         let attempt = Attempt { ticket: low, number: (id >> 32) as u8 };
         match id >> KIND_SHIFT {
-            KIND_HEAD => Self::Head,
+            KIND_HEAD => Self::Head(low),
             KIND_BLOCK_LOGS => Self::BlockLogs(low),
             KIND_TRANSACTION => Self::Transaction,
             KIND_RECEIPT => Self::Receipt(attempt),
@@ -169,7 +176,8 @@ impl Query {
     #[must_use]
     pub const fn id(&self) -> u64 {
         match self {
-            Self::LatestHead | Self::Head(_) => id(KIND_HEAD, 0),
+            Self::LatestHead => id(KIND_HEAD, 0),
+            Self::Head(hash) => id(KIND_HEAD, short(hash)),
             Self::BlockLogs { open, .. } => id(KIND_BLOCK_LOGS, *open),
             Self::Transaction(_) => id(KIND_TRANSACTION, 0),
             Self::SenderNonce { serial, .. } => id(KIND_SENDER_NONCE, *serial),

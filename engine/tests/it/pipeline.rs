@@ -362,6 +362,32 @@ mod gates {
     }
 
     #[test]
+    fn a_refused_list_of_logs_stops_trading_at_once_and_is_asked_for_again_soon() {
+        let mut stage = live();
+        let block = stage.next();
+        stage.head(block);
+        let question = *stage.asked.last().expect("its logs were asked for");
+        stage.asked.clear();
+        stage.fail(&question);
+        assert!(stage.engine.world.freshness().has(Stale::SealLate));
+        stage.wait(90);
+        assert!(stage.asked.is_empty(), "a node that is in trouble is given some time");
+        stage.wait(20);
+        assert_eq!(stage.asked, [question]);
+        for _ in 0..100 {
+            stage.fail(&question);
+            stage.wait(10);
+        }
+        assert_eq!(stage.asked.len(), 1, "each error puts it off");
+        stage.wait(110);
+        stage.list(block, &[sync(1, GAP)]);
+        assert!(stage.engine.world.freshness().is_fresh());
+        stage.only();
+        stage.fail(&question);
+        assert!(stage.engine.world.freshness().is_fresh(), "the block is sealed");
+    }
+
+    #[test]
     fn nothing_is_sent_after_drain() {
         let mut stage = live();
         stage.input(Happening::Command(Command::Drain));
@@ -1110,6 +1136,38 @@ mod hostility {
             stage.seal(&[]);
         }
         assert!(stage.engine.world.freshness().is_fresh());
+    }
+
+    #[test]
+    fn a_head_whose_parent_the_node_denies_three_times_is_dropped() {
+        let mut stage = live();
+        let parent = Query::Head(hash(0xdead));
+        let orphan = Block { parent: hash(0xdead), ..stage.next().child(0xbeef) };
+        stage.quiet(orphan);
+        stage.quiet(orphan.child(0xbeee));
+        for _ in 0..10 {
+            stage.answer(&parent, "null");
+        }
+        stage.wait(1_010);
+        stage.answer(&Query::LatestHead, "null");
+        stage.answer(&Query::Head(hash(0xdeaf)), "null");
+        stage.answer(&parent, "null");
+        assert!(stage.engine.world.freshness().has(Stale::Gap), "it may be late");
+        stage.wait(1_010);
+        stage.asked.clear();
+        stage.answer(&parent, "null");
+        assert!(stage.was_asked(&Query::LatestHead));
+        assert!(stage.was_asked(&Query::Head(orphan.hash)), "its child is told of it too");
+        for _ in 0..3 {
+            stage.answer(&Query::Head(orphan.hash), "null");
+            stage.wait(1_010);
+        }
+        assert!(!stage.engine.world.freshness().has(Stale::Gap));
+        assert!(!stage.engine.world.freshness().is_fresh(), "where does the chain stand?");
+        stage.answer(&Query::LatestHead, &stage.tip().json(false));
+        assert!(stage.engine.world.freshness().is_fresh());
+        stage.seal(&[sync(1, GAP)]);
+        stage.only();
     }
 
     #[test]

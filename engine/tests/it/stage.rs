@@ -598,13 +598,19 @@ impl<const DRY: bool> Stage<DRY> {
         self.frame(Source::Rpc, &text);
     }
 
+    /// The node answers a question with an error.
+    pub(crate) fn fail(&mut self, query: &Query) {
+        self.fail_id(query.id());
+    }
+
     /// The node answers a submission with an error.
     pub(crate) fn refuse(&mut self, sent: &Sent) {
-        let text = format!(
-            r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32000,"message":"no"}}}}"#,
-            sent_id(sent.attempt)
-        );
-        self.frame(Source::Rpc, &text);
+        self.fail_id(sent_id(sent.attempt));
+    }
+
+    fn fail_id(&mut self, id: u64) {
+        let error = r#"{"code":-32000,"message":"no"}"#;
+        self.frame(Source::Rpc, &format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#));
     }
 
     pub(crate) fn anchor(&self) -> Block {

@@ -13,7 +13,7 @@ mod state;
 use alloy_primitives::Bloom;
 
 pub use self::state::{BlockRef, Follower, Included, LogFate, Progress};
-use self::state::{INCLUDED_MAX, Sealed};
+use self::state::{INCLUDED_MAX, Orphan, RETRY_NS, Sealed};
 use super::{Stale, Tip, World};
 use crate::decode::DecodeError;
 use crate::decode::head::Head;
@@ -25,8 +25,8 @@ use crate::query::{Queries, Query};
 use crate::units::{BlockNumber, Nanos};
 use crate::wire::json;
 
-/// A question about a block is repeated after this long.
-const RETRY_NS: u64 = 1_000_000_000;
+/// A question that was answered with an error is repeated after this long.
+const REFUSED_RETRY_NS: u64 = 100_000_000;
 
 impl World {
     /// The transactions that touched our pools, in block order, of the blocks sealed since
@@ -91,7 +91,7 @@ impl World {
             return Ok(Progress::None);
         }
         self.follower.drop_false_children(head);
-        self.follower.waiting.push(*head);
+        self.follower.waiting.push(Orphan { head: *head, denials: 0, denied_at: at });
         let progress = self.advance(at, queries);
         // The parents of the others were asked for when they came, and time repeats it.
         if self.follower.is_waiting(&head.hash) && !self.follower.knows(&head.parent_hash) {
@@ -104,7 +104,8 @@ impl World {
     /// on: a fork that we follow descends from it, the chain has begun anew far below, or nothing
     /// else says where it stands. Otherwise a node that lags behind says what is true, and over.
     fn is_branch(&self, head: &Head) -> bool {
-        let is_parent = self.follower.waiting.iter().any(|child| child.parent_hash == head.hash);
+        let is_parent =
+            self.follower.waiting.iter().any(|child| child.head.parent_hash == head.hash);
         let is_far = BlockNumber(head.number).plus(REORG_BLOCKS_MAX as u64) < self.tip.number;
         is_parent || is_far || self.freshness.has(Stale::Silent)
     }
@@ -191,6 +192,29 @@ impl World {
             return Ok(Progress::None);
         }
         Ok(self.progress())
+    }
+
+    /// The node gave an error for the logs of the block that was opened as number `opened`: trading
+    /// waits, and they are asked for again soon.
+    pub const fn on_block_logs_refused(&mut self, opened: u32, at: Nanos) {
+        let follower = &mut self.follower;
+        if follower.is_open && opened == follower.opened {
+            follower.open.ask_at = at.plus(REFUSED_RETRY_NS);
+            self.freshness.set(Stale::SealLate, true);
+        }
+    }
+
+    /// The node does not know the block that a question was about, by the [`short`] of its hash.
+    /// A head whose parent it never knows is dropped, and the chain's own is asked for.
+    ///
+    /// [`short`]: crate::query::short
+    pub fn on_head_unknown(&mut self, block: u32, at: Nanos, queries: &mut Queries) {
+        if self.follower.deny(block, at) {
+            self.note_gap(at);
+            // Until a head says so, nobody knows where the chain stands.
+            self.freshness.set(Stale::Silent, true);
+            queries.ask(Query::LatestHead);
+        }
     }
 
     /// Every log must be of the open block, and in order; otherwise nothing of it is believed.
@@ -280,8 +304,8 @@ impl World {
     /// What time brings: repeated questions, silence.
     pub fn on_tick(&mut self, at: Nanos, silent_after_ns: u64, queries: &mut Queries) {
         let follower = &mut self.follower;
-        if follower.is_open && at.since(follower.open.asked_at) > RETRY_NS {
-            follower.open.asked_at = at;
+        if follower.is_open && at > follower.open.ask_at {
+            follower.open.ask_at = at.plus(RETRY_NS);
             let block = follower.open.head.hash;
             queries.ask(Query::BlockLogs { block, open: follower.opened });
             self.freshness.set(Stale::SealLate, true);
@@ -330,7 +354,7 @@ impl World {
         // Each round takes one head off the list.
         for _ in 0..=REORG_BLOCKS_MAX {
             let Some((place, depth)) = self.next_waiting() else { break };
-            let head = self.follower.waiting.swap_remove(place);
+            let Orphan { head, .. } = self.follower.waiting.swap_remove(place);
             if self.fork_at(depth).is_err() {
                 self.lose();
                 return Progress::None;
@@ -357,7 +381,7 @@ impl World {
             .iter()
             .enumerate()
             .rev()
-            .find_map(|(place, head)| Some((place, follower.depth_of(&head.parent_hash)?)))
+            .find_map(|(place, child)| Some((place, follower.depth_of(&child.head.parent_hash)?)))
     }
 
     /// Takes the world back to the sealed block `depth` blocks below the tip.
@@ -388,7 +412,7 @@ impl World {
         follower.forget_applied();
         follower.open.head = *head;
         follower.open.mark = self.undo.mark();
-        follower.open.asked_at = at;
+        follower.open.ask_at = at.plus(RETRY_NS);
         follower.open.is_doubted = false;
         follower.is_open = true;
         follower.opened = follower.opened.wrapping_add(1);

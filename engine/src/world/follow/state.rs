@@ -9,15 +9,24 @@ use alloy_primitives::B256;
 use crate::decode::head::Head;
 use crate::decode::log::Log;
 use crate::limits::{LOGS_PER_BLOCK_MAX, REORG_BLOCKS_MAX};
+use crate::query::short;
 use crate::units::{BlockNumber, Nanos};
 use crate::world::Tip;
 use crate::world::undo::Mark;
+
+/// A question about a block is repeated after this long.
+pub(super) const RETRY_NS: u64 = 1_000_000_000;
 
 /// Transactions of one block that are told apart for having touched our pools.
 pub(super) const INCLUDED_MAX: usize = 4_096;
 
 /// A head that still waits for its parent is given up when the tip is so many blocks higher.
 const LEFT_BEHIND_BLOCKS: u64 = 8;
+/// It is also given up when the node has said so often that it does not know the parent. A node
+/// that is one of many behind one address may be late, so the answers are spread over time.
+const DENIALS_MAX: u8 = 3;
+/// A denial counts that comes so long after the one before.
+const DENIED_AGAIN_NS: u64 = RETRY_NS / 2;
 
 /// A block, by height and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +97,19 @@ pub(super) struct Open {
     pub(super) applied: Vec<u64>,
     pub(super) applied_count: u32,
     pub(super) highest: Option<u32>,
-    pub(super) asked_at: Nanos,
+    /// When its logs are asked for again.
+    pub(super) ask_at: Nanos,
     /// Whether an empty list of its logs was not believed.
     pub(super) is_doubted: bool,
+}
+
+/// A head whose parent is not sealed yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Orphan {
+    pub(super) head: Head,
+    /// How often the node said that it does not know the parent, and when it said so last.
+    pub(super) denials: u8,
+    pub(super) denied_at: Nanos,
 }
 
 /// The state of following.
@@ -100,7 +119,7 @@ pub struct Follower {
     pub(super) is_open: bool,
     pub(super) open: Open,
     /// Heads whose parent is not sealed yet.
-    pub(super) waiting: Vec<Head>,
+    pub(super) waiting: Vec<Orphan>,
     pub(super) included: Vec<Included>,
     /// Blocks opened since the start: tells a late reply from a current one.
     pub(super) opened: u32,
@@ -127,7 +146,7 @@ impl Follower {
             applied,
             applied_count: 0,
             highest: None,
-            asked_at: Nanos(0),
+            ask_at: Nanos(0),
             is_doubted: false,
         };
         Self {
@@ -182,7 +201,7 @@ impl Follower {
     pub(super) fn denies(&self, head: &Head) -> bool {
         let sealed = self.sealed.iter().map(|sealed| (sealed.tip.hash, sealed.tip.number.0));
         let open = self.is_open.then_some((self.open.head.hash, self.open.head.number));
-        let waiting = self.waiting.iter().map(|head| (head.hash, head.number));
+        let waiting = self.waiting.iter().map(|child| (child.head.hash, child.head.number));
         sealed.chain(open).chain(waiting).any(|(hash, number)| {
             hash == head.parent_hash && number.checked_add(1) != Some(head.number)
         })
@@ -190,7 +209,7 @@ impl Follower {
 
     /// Drops the waiting children of `head` that are not one block higher.
     pub(super) fn drop_false_children(&mut self, head: &Head) {
-        self.waiting.retain(|child| {
+        self.waiting.retain(|Orphan { head: child, .. }| {
             child.parent_hash != head.hash || head.number.checked_add(1) == Some(child.number)
         });
     }
@@ -198,7 +217,23 @@ impl Follower {
     /// Drops the heads that wait on a branch which the chain has left: their parents may never
     /// come, and trading would be gated for ever.
     pub(super) fn drop_left_behind(&mut self, tip: BlockNumber) {
-        self.waiting.retain(|head| BlockNumber(head.number).plus(LEFT_BEHIND_BLOCKS) > tip);
+        let is_near = |head: &Head| BlockNumber(head.number).plus(LEFT_BEHIND_BLOCKS) > tip;
+        self.waiting.retain(|child| is_near(&child.head));
+    }
+
+    /// The node does not know a parent: heads that wait for it in vain for too long are dropped.
+    /// Whether there was one.
+    pub(super) fn deny(&mut self, parent: u32, at: Nanos) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain_mut(|Orphan { head, denials, denied_at }| {
+            let is_meant = short(&head.parent_hash) == parent;
+            if is_meant && (*denials == 0 || at.since(*denied_at) > DENIED_AGAIN_NS) {
+                *denials += 1;
+                *denied_at = at;
+            }
+            *denials < DENIALS_MAX
+        });
+        self.waiting.len() < before
     }
 
     pub(super) fn depth_of(&self, hash: &B256) -> Option<usize> {
@@ -206,7 +241,7 @@ impl Follower {
     }
 
     pub(super) fn is_waiting(&self, hash: &B256) -> bool {
-        self.waiting.iter().any(|head| head.hash == *hash)
+        self.waiting.iter().any(|child| child.head.hash == *hash)
     }
 
     pub(super) fn is_open_block(&self, hash: &B256) -> bool {
@@ -219,7 +254,7 @@ impl Follower {
 
     /// The parents that waiting heads lack.
     pub(super) fn unknown_parents(&self) -> impl Iterator<Item = &B256> {
-        let parents = self.waiting.iter().map(|head| &head.parent_hash);
+        let parents = self.waiting.iter().map(|Orphan { head, .. }| &head.parent_hash);
         parents.filter(|parent| !self.knows(parent))
     }
 
