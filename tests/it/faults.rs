@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use gannet_scripted_node::{Bot as Subject, Node, Player, Script, Setup};
+use gannet_scripted_node::{Bot as Subject, Node, Player, Script, Setup, is_equal};
 use serde_json::{Value, json};
 
 use crate::bot::{Bot, Flown, is_fresh};
@@ -155,22 +155,6 @@ fn keep(row: &Row, flown: &Flown, node: &Node) {
     );
     let path = out().join(format!("fault-{}.txt", row.name));
     std::fs::write(path, text).expect("the build's own folder can be written");
-}
-
-/// Whether a snapshot is the chain at its tip, to the wei.
-fn is_equal(node: &Node, snapshot: &Value) -> bool {
-    let chain = node.chain();
-    let tip = chain.tip();
-    let pools = snapshot["pools"].as_object();
-    snapshot["hash"] == json!(tip.hash)
-        && pools.is_some_and(|pools| {
-            pools.len() == chain.market.pairs.len()
-                && pools.iter().all(|(address, held)| {
-                    let pair = address.parse().ok().and_then(|at| chain.market.pair_at(&at));
-                    let reserves = pair.map(|pair| tip.state.reserves[pair]);
-                    *held == json!(reserves.map(|held| held.map(|amount| amount.to_string())))
-                })
-        })
 }
 
 /// How long the world was stale after it was fresh for the first time, until it was fresh for the

@@ -11,7 +11,9 @@
 
 mod answer;
 mod faults;
+mod flood;
 mod json;
+mod judge;
 pub mod model;
 mod node;
 mod play;
@@ -21,6 +23,8 @@ mod server;
 mod wire;
 
 pub use self::faults::{Shape, Style};
+pub use self::flood::Flood;
+pub use self::judge::{Account, is_equal};
 pub use self::node::{FalseHead, Flaw, Node, Setup};
 pub use self::play::{Bot, Failed, Player};
 pub use self::record::{Record, Sent};

@@ -20,7 +20,7 @@ use crate::json;
 use crate::model::chain::{Terms, Trade};
 use crate::model::execution::Sync;
 use crate::model::{Block, Chain, Log, Market, Tx};
-use crate::record::Record;
+use crate::record::{Record, in_us};
 use crate::server::{Shared, listen};
 use crate::wire::{Kind, PING, TEXT, Topic, frame};
 
@@ -208,10 +208,13 @@ impl Node {
             return;
         }
         let head = json::head(block);
-        self.shared.record().written.insert(block.hash, Instant::now());
+        let start = Instant::now();
+        self.shared.record().written.insert(block.hash, start);
         for _ in 0..=usize::from(is_doubled) {
             self.shared.notify(&head, |topic| matches!(topic, Topic::Heads));
         }
+        let took = start.elapsed();
+        self.shared.record().writes_us.push(in_us(took));
     }
 
     fn announce_log(&self, block: &Block, log: &Log, is_removed: bool) {
@@ -287,7 +290,7 @@ impl Node {
             }
             tx
         };
-        self.shared.announce_pending(&tx);
+        self.shared.announce_pending(&tx.hash, &json::tx(&tx, None));
         tx
     }
 
@@ -316,6 +319,19 @@ impl Node {
         tx
     }
 
+    /// Mines and announces a block of nothing but a transfer, after which a swap's nonce is next.
+    pub fn land_predecessor(&self, swap: &Tx) {
+        let body = TxEip1559 {
+            nonce: swap.body.nonce.saturating_sub(1),
+            gas_limit: 21_000,
+            to: TxKind::Call(swap.from),
+            input: Bytes::new(),
+            ..swap.body.clone()
+        };
+        let block = self.chain().mine_alone(Tx::made_up(body, swap.from));
+        self.announce(&block);
+    }
+
     /// Takes a transaction of somebody into the pool and announces it; what the pool refuses is
     /// not announced.
     fn pass_on(&self, tx: &Tx) {
@@ -325,7 +341,7 @@ impl Node {
             chain.pool.add(tx.clone(), &tip.state, id).is_ok()
         };
         if is_taken {
-            self.shared.announce_pending(tx);
+            self.shared.announce_pending(&tx.hash, &json::tx(tx, None));
         }
     }
 
@@ -358,35 +374,12 @@ impl Node {
         Ok(())
     }
 
-    /// Announces `per_second` swaps a second, of random sizes and by ever new senders, for a time.
-    /// None is mined. Returns how many were announced.
-    pub fn flood(&self, per_second: u64, time: Duration) -> u64 {
-        let start = Instant::now();
-        let mut announced = 0;
-        while start.elapsed() < time && !self.shared.is_over() {
-            let due = start.elapsed().as_millis() * u128::from(per_second) / 1_000;
-            while u128::from(announced) < due {
-                self.announce_idle();
-                announced += 1;
-            }
-            sleep(Duration::from_millis(1));
-        }
-        announced
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.is_over()
     }
 
-    fn announce_idle(&self) {
-        let tx = {
-            let mut chain = self.chain();
-            let (tip, sender) = (chain.tip(), chain.stranger());
-            let trade = Trade {
-                share_bps: 1 + u128::from(chain.chance.draw() % 100),
-                ..chain.small_trade()
-            };
-            let tx = chain.swap(&trade, &tip.state, sender, Terms::default());
-            chain.pool.remember(tx.clone());
-            tx
-        };
-        self.shared.announce_pending(&tx);
+    pub(crate) fn announce_text(&self, hash: &B256, text: &str) {
+        self.shared.announce_pending(hash, &text);
     }
 
     /// Sends a head that is not what it should be.

@@ -63,7 +63,7 @@ pub struct Player<'a, B> {
     /// The newest block that was announced, or whose announcement was lost on purpose.
     announced: u64,
     swap: Option<Tx>,
-    flood: Option<JoinHandle<u64>>,
+    flood: Option<JoinHandle<Duration>>,
 }
 
 impl<'a, B: Bot> Player<'a, B> {
@@ -132,7 +132,10 @@ impl<'a, B: Bot> Player<'a, B> {
             Step::Flood { per_second, time } => {
                 self.end_flood();
                 let (node, per_second, time) = (self.here()?, *per_second, *time);
-                self.flood = Some(std::thread::spawn(move || node.flood(per_second, time)));
+                let count = u128::from(per_second) * time.as_millis() / 1_000;
+                let flood = node.prepare_flood(usize::try_from(count).unwrap_or_default());
+                let announce = move || node.announce_flood(flood, per_second);
+                self.flood = Some(std::thread::spawn(announce));
             }
             Step::EndFlood => self.end_flood(),
             Step::Do(deed) => return self.act(deed),
@@ -177,6 +180,7 @@ impl<'a, B: Bot> Player<'a, B> {
             }
             Deed::ReplaceByTransfer => node.replace_by_transfer(&self.last_swap()?),
             Deed::ReplaceByBetter => self.swap = Some(node.replace_by_better(&self.last_swap()?)),
+            Deed::LandPredecessor => node.land_predecessor(&self.last_swap()?),
             Deed::UseWallet { wallet, takes_all } => {
                 node.use_wallet(wallet.saturating_sub(1), *takes_all)?;
             }

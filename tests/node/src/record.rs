@@ -3,7 +3,7 @@
 //! Temperature: cold.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256, Bytes};
 use serde_json::{Value, json};
@@ -39,6 +39,11 @@ impl Sent {
     }
 }
 
+/// A time in whole microseconds.
+pub(crate) fn in_us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The record.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -47,14 +52,18 @@ pub struct Record {
     pub sent: Vec<Sent>,
     /// Questions, by method.
     pub questions: BTreeMap<String, u64>,
-    /// Microseconds from having written a head to being asked for its logs.
+    /// Microseconds from beginning to write a head to having read the question for its logs.
     pub reactions_us: Vec<u64>,
+    /// Of these, what the node itself took to write: a machine with too little time for it shows.
+    pub writes_us: Vec<u64>,
     /// Heads that were written and have not been asked about.
     pub(crate) written: HashMap<B256, Instant>,
     /// The block whose logs were asked for last.
     pub asked_last: Option<B256>,
     /// Pending transactions that were announced.
     pub announced: u64,
+    /// Pings that were answered.
+    pub pongs: u64,
     /// Connections that were let in.
     pub connections: u64,
 }
@@ -66,9 +75,11 @@ impl Default for Record {
             sent: Vec::new(),
             questions: BTreeMap::new(),
             reactions_us: Vec::new(),
+            writes_us: Vec::new(),
             written: HashMap::new(),
             asked_last: None,
             announced: 0,
+            pongs: 0,
             connections: 0,
         }
     }
@@ -81,11 +92,16 @@ impl Record {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    pub(crate) fn asks_for_logs_of(&mut self, block: &B256) {
+    /// Heads that were announced and whose logs nobody has asked for.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.written.len()
+    }
+
+    pub(crate) fn asks_for_logs_of(&mut self, block: &B256, heard_at: Instant) {
         self.asked_last = Some(*block);
         if let Some(written) = self.written.remove(block) {
-            let took = u64::try_from(written.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.reactions_us.push(took);
+            self.reactions_us.push(in_us(heard_at.saturating_duration_since(written)));
         }
     }
 

@@ -44,6 +44,7 @@ pub enum Deed {
     Swap { pool: usize, flaw: Option<Flaw> },
     ReplaceByTransfer,
     ReplaceByBetter,
+    LandPredecessor,
     UseWallet { wallet: usize, takes_all: bool },
 }
 
@@ -194,6 +195,7 @@ const SENTENCES: &[(&str, Make)] = &[
     }),
     ("the trader replaces it by a transfer", |_| Step::Do(Deed::ReplaceByTransfer)),
     ("the trader replaces it by a better paid swap", |_| Step::Do(Deed::ReplaceByBetter)),
+    ("the trader lands what comes before it", |_| Step::Do(Deed::LandPredecessor)),
     ("flood <n> swaps a second for <time>", |s| Step::Flood {
         per_second: s.numbers[0] as u64,
         time: s.times[0],

@@ -2,13 +2,14 @@
 //!
 //! Temperature: cold.
 
+use std::fmt::Display;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{B256, Bytes};
 use serde_json::{Value, json};
 
 use crate::answer::{Refusal, View, read};
@@ -81,7 +82,7 @@ impl Shared {
     }
 
     /// Brings something to all who have subscribed to what `picks` it.
-    pub(crate) fn notify(&self, item: &Value, picks: impl Fn(&Topic) -> bool) {
+    pub(crate) fn notify(&self, item: &impl Display, picks: impl Fn(&Topic) -> bool) {
         let style = self.faults().style;
         for link in self.links(None) {
             let subscriptions = held(&link.subscriptions).clone();
@@ -91,15 +92,15 @@ impl Shared {
         }
     }
 
-    /// Announces a pending transaction.
-    pub(crate) fn announce_pending(&self, tx: &Tx) {
+    /// Announces a pending transaction; `body` is its JSON.
+    pub(crate) fn announce_pending(&self, hash: &B256, body: &impl Display) {
         self.record().announced += 1;
-        self.notify(&json::tx(tx, None), |topic| matches!(topic, Topic::Pending { is_full: true }));
-        self.notify(&json!(tx.hash), |topic| matches!(topic, Topic::Pending { is_full: false }));
+        self.notify(body, |topic| matches!(topic, Topic::Pending { is_full: true }));
+        self.notify(&json!(hash), |topic| matches!(topic, Topic::Pending { is_full: false }));
     }
 }
 
-fn notification(id: &str, item: &Value) -> String {
+fn notification(id: &str, item: &impl Display) -> String {
     let params = format!(r#"{{"subscription":"{id}","result":{item}}}"#);
     format!(r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{params}}}"#)
 }
@@ -134,12 +135,14 @@ fn serve(shared: &Arc<Shared>, socket: TcpStream) {
     shared.record().connections += 1;
     while link.is_open() && !shared.is_over() {
         let frame = read_frame(&mut socket);
+        *held(&link.heard_at) = Instant::now();
         while shared.faults().reads_from.is_some_and(|from| Instant::now() < from) {
             sleep(LOOK);
         }
         match frame {
             Ok((TEXT, text)) => hear(shared, &link, &text),
             Ok((PING, payload)) => link.write(&frame_of(PONG, &payload), None),
+            Ok((PONG, _)) => shared.record().pongs += 1,
             Ok((CLOSE, payload)) => {
                 link.write(&frame_of(CLOSE, &payload), None);
                 break;
@@ -186,7 +189,7 @@ fn answer(shared: &Arc<Shared>, link: &Arc<Link>, question: &Value, style: Style
     };
     let result = match shape.and_then(Shape::error) {
         Some(error) => {
-            note(shared, method, params);
+            note(shared, link, (method, params));
             Err(error)
         }
         None => result_of(shared, link, method, params),
@@ -254,13 +257,13 @@ fn reply(id: &Value, result: &Result<Value, Refusal>) -> String {
     }
 }
 
-fn note(shared: &Shared, method: &str, params: &Value) {
+fn note(shared: &Shared, link: &Link, (method, params): (&str, &Value)) {
     let mut record = shared.record();
     *record.questions.entry(method.to_owned()).or_default() += 1;
     if method == "eth_getLogs"
         && let Ok(block) = read(&params[0]["blockHash"])
     {
-        record.asks_for_logs_of(&block);
+        record.asks_for_logs_of(&block, *held(&link.heard_at));
     }
 }
 
@@ -270,7 +273,7 @@ fn result_of(
     method: &str,
     params: &Value,
 ) -> Result<Value, Refusal> {
-    note(shared, method, params);
+    note(shared, link, (method, params));
     match method {
         "eth_subscribe" => subscribe(shared, link, params),
         "eth_unsubscribe" => {
@@ -327,7 +330,7 @@ fn take(shared: &Shared, raw: Bytes) -> Result<Value, Refusal> {
     }
     match (read, taken) {
         (Ok(tx), Ok(())) => {
-            shared.announce_pending(&tx);
+            shared.announce_pending(&tx.hash, &json::tx(&tx, None));
             Ok(json!(tx.hash))
         }
         (_, Err(words)) | (Err(words), _) => Err(json!({ "code": -32_000, "message": words })),

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -56,13 +56,19 @@ impl Kind {
 pub(crate) struct Link {
     writer: Mutex<TcpStream>,
     pub(crate) subscriptions: Mutex<Vec<(String, Topic)>>,
+    /// When the client's last frame was read.
+    pub(crate) heard_at: Mutex<Instant>,
     is_open: AtomicBool,
 }
 
 impl Link {
     pub(crate) fn new(socket: TcpStream) -> Self {
-        let subscriptions = Mutex::default();
-        Self { writer: Mutex::new(socket), subscriptions, is_open: AtomicBool::new(true) }
+        Self {
+            writer: Mutex::new(socket),
+            subscriptions: Mutex::default(),
+            heard_at: Mutex::new(Instant::now()),
+            is_open: AtomicBool::new(true),
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -200,12 +200,27 @@ impl Chain {
         block
     }
 
-    fn build(&mut self, parent: &Block, trades: &[Trade], leave_out: bool) -> Block {
-        let place = Place {
+    /// Mines a block of this transaction alone.
+    pub fn mine_alone(&mut self, tx: Tx) -> Arc<Block> {
+        let parent = self.tip();
+        let mut draft = Draft::on(&parent, Self::place_after(&parent));
+        draft.include(tx, &self.market);
+        self.salt += 1;
+        let block = self.append(draft.finish(parent.hash, self.salt));
+        self.pool.forget_used(&block.state);
+        block
+    }
+
+    fn place_after(parent: &Block) -> Place {
+        Place {
             number: parent.header.number + 1,
             timestamp: parent.header.timestamp + 1,
             base_fee: u128::from(Self::next_base_fee(parent)),
-        };
+        }
+    }
+
+    fn build(&mut self, parent: &Block, trades: &[Trade], leave_out: bool) -> Block {
+        let place = Self::place_after(parent);
         let mut draft = Draft::on(parent, place);
         let mut has_room = !leave_out;
         while has_room && let Some(tx) = self.pool.best(&draft.state, place.base_fee) {
