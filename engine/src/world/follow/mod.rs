@@ -211,6 +211,8 @@ impl World {
     pub fn on_head_unknown(&mut self, block: u32, at: Nanos, queries: &mut Queries) {
         if self.follower.deny(block, at) {
             self.note_gap(at);
+            // What waits on the one that was dropped has no parent either now.
+            self.ask_for_parents(queries);
             // Until a head says so, nobody knows where the chain stands.
             self.freshness.set(Stale::Silent, true);
             queries.ask(Query::LatestHead);
@@ -319,9 +321,7 @@ impl World {
         }
         if self.freshness.has(Stale::Gap) && at.since(follower.gap_asked_at) > RETRY_NS {
             self.follower.gap_asked_at = at;
-            for parent in self.follower.unknown_parents() {
-                queries.ask(Query::Head(*parent));
-            }
+            self.ask_for_parents(queries);
             queries.ask(Query::LatestHead);
         }
     }
@@ -436,6 +436,12 @@ impl World {
         follower.is_open = false;
         follower.drop_left_behind(tip.number);
         self.freshness.set(Stale::SealLate, false);
+    }
+
+    fn ask_for_parents(&self, queries: &mut Queries) {
+        for parent in self.follower.unknown_parents() {
+            queries.ask(Query::Head(*parent));
+        }
     }
 
     fn note_gap(&mut self, at: Nanos) {
