@@ -89,12 +89,6 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether the breaker has tripped.
-    #[must_use]
-    pub const fn is_paused(&self) -> bool {
-        self.paused_until.is_some()
-    }
-
     /// Time passed: a pause may be over. True if it just ended.
     pub fn on_time(&mut self, at: Nanos) -> bool {
         self.now = at;

@@ -354,7 +354,8 @@ impl Checkpoint {
     }
 }
 
-/// A line's counts, in the order in which they are written.
+/// A line's counts, in the order in which they are written. Taken apart field by field, so that a
+/// new one cannot be left out of the file unnoticed.
 const fn counts(line: &mut Line) -> [&mut u64; 10] {
     let Line {
         opportunities,
