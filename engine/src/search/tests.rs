@@ -24,7 +24,7 @@ const DECIMALS: [u32; 6] = [18, 6, 18, 8, 18, 9];
 type Sketch = ([u32; 2], [u128; 2]);
 
 fn market(pools: &[Sketch]) -> PoolTable {
-    let mut table = PoolTable::new(pools.len());
+    let mut table = PoolTable::new(pools.len(), 0);
     for (place, (tokens, reserves)) in (1_u64..).zip(pools) {
         let mut address = Address::ZERO;
         address[..8].copy_from_slice(&place.to_be_bytes());
@@ -262,7 +262,7 @@ fn a_cycle_is_evaluated_once_however_many_of_its_pools_moved() {
 
 #[test]
 fn a_pool_that_came_after_the_index_is_ignored() {
-    let mut pools = PoolTable::new(3);
+    let mut pools = PoolTable::new(3, 0);
     for id in market(&TWO_POOLS).ids() {
         pools.insert(*market(&TWO_POOLS).get(*id)).unwrap();
     }

@@ -81,6 +81,7 @@ impl<'a> Program<'a> {
                     text.put(entry.address.as_slice())?;
                     text.put(&pool.fee_pips().to_be_bytes()[1..])?;
                 }
+                Pool::Concentrated(_) | Pool::Solidly(_) => return None,
             }
             text.put(&[match leg.direction {
                 Direction::ZeroForOne => 1,
