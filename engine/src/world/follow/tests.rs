@@ -8,10 +8,10 @@ use std::vec::Vec;
 
 use alloy_primitives::{Address, B256, Bloom};
 
-use crate::decode::topics::SYNC;
 use super::*;
 use crate::amm::{ConstantProduct, Pool};
 use crate::chain::ChainSpec;
+use crate::decode::topics::SYNC;
 use crate::ids::{Direction, FactoryId, TokenId};
 use crate::plan::Leg;
 use crate::world::Universe;
