@@ -279,7 +279,7 @@ fn a_fee_below_the_pairs_own_is_refused() {
 fn malformed_programs_are_refused() {
     const FLAGS: usize = 4;
     const FIRST_LEG: usize = 81;
-    const SECOND_LEG: usize = FIRST_LEG + 25;
+    const SECOND_LEG: usize = FIRST_LEG + 45;
     let mut scene = Scene::new();
     let whole = scene.market.calldata(&scene.trade(2));
     let with = |at: usize, byte: u8| {
@@ -291,7 +291,7 @@ fn malformed_programs_are_refused() {
     for (data, error) in [
         (with(FLAGS, 2), "BadProgram"),
         (with(FLAGS, 3), "BadProgram"),
-        (with(FIRST_LEG, 1), "UnknownLeg"),
+        (with(FIRST_LEG, 3), "UnknownLeg"),
         (with(SECOND_LEG, 255), "UnknownLeg"),
         (with(SECOND_LEG + 24, 2), "BadProgram"),
         (cut(FIRST_LEG), "BadProgram"),
