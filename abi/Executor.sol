@@ -271,6 +271,8 @@ contract Executor {
             data = 4 + _word(isV3 ? V3_DATA_AT : V2_DATA_AT) + 32;
             length = _word(data - 32);
         }
+        // A length that cannot be is not worth the gas of its memory.
+        if (length > msg.data.length) revert ForbiddenCallback();
         if (_mark(_hash(data, length), isV3) != expected) revert ForbiddenCallback();
         if (_word(data) >> 96 != uint160(msg.sender)) revert ForbiddenCallback();
         awaited = 0;

@@ -1,0 +1,3 @@
+//! x
+//!
+//! Temperature: cold.
