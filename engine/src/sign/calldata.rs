@@ -82,7 +82,7 @@ impl<'a> Program<'a> {
 
     fn write_leg(&self, leg: &Leg, text: &mut Packer<'_>) -> Option<()> {
         let entry = self.world.pools.get(leg.pool);
-        let token_in = self.world.tokens.get(entry.tokens[leg.direction.index_in()]).address;
+        let _token_in = self.world.tokens.get(entry.tokens[leg.direction.index_in()]).address;
         let (kind, fee_pips, token) = match entry.state {
             Pool::ConstantProduct(pool) => (KIND_CONSTANT_PRODUCT, pool.fee_pips(), Address::ZERO),
         };

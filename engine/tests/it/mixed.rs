@@ -518,3 +518,53 @@ fn a_hostile_v3_pool_cannot_reach_what_else_the_executor_holds() {
         scene.assert_gained(flow[3] - flow[0]);
     }
 }
+
+// --- Gas ---------------------------------------------------------------------------------------
+
+#[test]
+fn gas_measure() {
+    for kinds in all_mixes() {
+        for is_flash in FUNDINGS {
+            let mut scene = Scene::new(&kinds);
+            for token in scene.tokens.clone().into_iter().skip(1) {
+                scene.hold(token, 0);
+            }
+            let trade = scene.trade().flash(is_flash);
+            let gas = scene.market.peek(&trade).lands().gas;
+            let gain = scene.market.gain(&trade).expect("pays");
+            let revert = scene.market.peek(&trade.clone().least(gain + 1)).gas;
+            println!("GAS {kinds:?} {is_flash} {gas} {revert}");
+        }
+    }
+}
+
+#[test]
+fn gas_crossing() {
+    let mut scene = Scene::new(&[Pair, V3]);
+    let pool = scene.pools[1];
+    for token in scene.tokens.clone().into_iter().skip(1) {
+        scene.hold(token, 0);
+    }
+    let direction = scene.market.direction(pool, scene.tokens[1]);
+    let mut reserves = [300_000 * ETHER, 200 * ETHER];
+    if direction.index_in() == 1 {
+        reserves.swap(0, 1);
+    }
+    let price = sqrt_price_of(reserves);
+    for count in [0, 1, 2, 3, 4, 5, 6, 7, 8] {
+        let tick = scene.market.set_v3_flat(pool, reserves).expect("a price");
+        let whole = scene.market.whole_range(pool, liquidity_of(reserves));
+        let mut ranges = vec![whole];
+        let sign = if direction.index_in() == 0 { -1 } else { 1 };
+        for step in 0..count {
+            let step = if sign < 0 { -step } else { step + 1 };
+            let at = scene.market.usable_tick(pool, tick, step);
+            let range = if sign < 0 { Range { low: at, high: whole.high, liquidity: 1_000_000 } } else { Range { low: whole.low, high: at, liquidity: 1_000_000 } };
+            ranges.push(range);
+        }
+        scene.market.set_v3(pool, price, &ranges).expect("price");
+        let trade = Trade { amount: ETHER * 12 / 10, ..scene.trade() };
+        let gas = scene.market.peek(&trade).lands().gas;
+        println!("CROSS {count} tick {tick} {gas}");
+    }
+}
