@@ -22,12 +22,15 @@ use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
 use gannet_engine::world::{Tip, Universe, World};
 use revm::context::result::{ExecutionResult, Output};
+use revm::bytecode::Bytecode;
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
 use revm::database::{DbAccount, InMemoryDB};
+use revm::database_interface::Database as _;
 use revm::handler::{
     ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetContext, MainnetEvm,
 };
 use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
 use serde_json::Value;
 
 use crate::mixed_pools::Other;
@@ -77,6 +80,8 @@ pub(crate) mod abi {
         interface V3Pool {
             event Initialize(uint160 sqrtPriceX96, int24 tick);
             function initialize(uint160 sqrtPriceX96) external;
+            function token0() external view returns (address);
+            function token1() external view returns (address);
         }
         interface Quoter {
             function quoteExactInputSingle(
@@ -272,6 +277,20 @@ impl Chain {
         code.extend_from_slice(arguments);
         let receipt = self.run(OWNER, TxKind::Create, (0, code), true).lands();
         Address::from_slice(&receipt.answer.expect("it landed"))
+    }
+
+    /// Puts this code at an address.
+    pub(crate) fn set_code(&mut self, address: Address, code: Vec<u8>) {
+        let code = Bytecode::new_raw(code.into());
+        let info = AccountInfo::default().with_code_and_hash(code.clone(), code.hash_slow());
+        self.evm.ctx.journaled_state.database.insert_account_info(address, info);
+    }
+
+    /// The code at an address.
+    pub(crate) fn code(&mut self, address: Address) -> Vec<u8> {
+        let hash = self.account(address).info.code_hash;
+        let Ok(code) = self.evm.ctx.journaled_state.database.code_by_hash(hash);
+        code.original_bytes().to_vec()
     }
 
     fn account(&mut self, address: Address) -> &mut DbAccount {
