@@ -157,7 +157,16 @@ impl Record {
     pub(super) fn write(&self, room: &mut [u8]) -> Option<()> {
         let Self { serial, hash, wallet, token, pools, flight } = self;
         let Admitted {
-            plan, nonce, fees, least_profit, net_wei, gas_price, stake, is_flash, shape, ..
+            plan,
+            nonce,
+            fees,
+            least_profit,
+            net_wei,
+            gas_price,
+            stake,
+            is_flash,
+            shape,
+            ..
         } = &flight.admitted;
         let mut pen = Pen { room, at: 0 };
         pen.u64(*serial)?;
@@ -201,12 +210,8 @@ impl Record {
         }
         let has_offered = eye.bool()?;
         let offered = read_fees(&mut eye)?;
-        let shape = Shape {
-            legs: eye.array()?,
-            neighbours: eye.byte()?,
-            crossings: eye.byte()?,
-            is_flash,
-        };
+        let shape =
+            Shape { legs: eye.array()?, neighbours: eye.byte()?, crossings: eye.byte()?, is_flash };
         let admitted = Admitted {
             plan,
             wallet: WalletId(u8::MAX),

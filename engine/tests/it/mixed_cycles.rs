@@ -193,7 +193,7 @@ impl Bench {
         }
         // Dust buys nothing in most pools: one in eight is enough.
         let magnitudes = if self.random.below(8) == 0 { 60 } else { 12 };
-        let share = first_reserve / 10 >> self.random.below(magnitudes);
+        let share = (first_reserve / 10) >> self.random.below(magnitudes);
         let amount = (share / 2 + self.random.share(share / 2)).max(1);
         let is_flash = self.random.below(2) == 0;
         let trade = Trade::new(self.tokens[path[0]], &pools, amount).flash(is_flash);

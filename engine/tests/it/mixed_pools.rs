@@ -99,7 +99,9 @@ impl Market {
             let call = V3Factory::enableFeeAmountCall { fee, tickSpacing: tick_spacing };
             drop(self.chain.send(OWNER, factory, call.abi_encode()));
         }
-        self.chain.send(OWNER, factory, V3Factory::createPoolCall { a, b, fee }.abi_encode()).lands();
+        self.chain
+            .send(OWNER, factory, V3Factory::createPoolCall { a, b, fee }.abi_encode())
+            .lands();
         let pool = self.chain.read(factory, &V3Factory::getPoolCall { a, b, fee }).expect("a view");
         for token in [a, b] {
             self.fund(token, pool, V3_FUNDS);
@@ -119,7 +121,8 @@ impl Market {
         let sqrt_price = U160::checked_from_limbs_slice(sqrt_price.as_limbs())?;
         let call = V3Pool::initializeCall { sqrtPriceX96: sqrt_price };
         let receipt: Receipt = self.chain.send(OWNER, pool, call.abi_encode());
-        let event = receipt.logs.first().and_then(|log| V3Pool::Initialize::decode_log(log).ok())?;
+        let event =
+            receipt.logs.first().and_then(|log| V3Pool::Initialize::decode_log(log).ok())?;
         let tick: i32 = event.tick.try_into().expect("24 bits");
         let traded = U256::from(LAST_TRADE) | (U256::ONE << 248);
         self.chain.set_slot(pool, OBSERVATIONS_SLOT, traded);
