@@ -39,6 +39,8 @@ const MIXES: usize = (HOPS_MAX + 1).pow(KINDS as u32);
 const fn leg(kind: PoolKind) -> u64 {
     match kind {
         PoolKind::ConstantProduct => 52_500,
+        PoolKind::Concentrated => 95_000,
+        PoolKind::Solidly => 70_000,
     }
 }
 
@@ -47,13 +49,16 @@ const fn leg(kind: PoolKind) -> u64 {
 const fn revert_leg(kind: PoolKind) -> u64 {
     match kind {
         PoolKind::ConstantProduct => 8_000,
+        PoolKind::Concentrated => 95_000,
+        PoolKind::Solidly => 20_000,
     }
 }
 
 /// Whether a pool of this kind pays before it asks, and so cannot be quoted by the executor.
 const fn pays_first(kind: PoolKind) -> bool {
     match kind {
-        PoolKind::ConstantProduct => false,
+        PoolKind::ConstantProduct | PoolKind::Solidly => false,
+        PoolKind::Concentrated => true,
     }
 }
 
