@@ -10,12 +10,8 @@
 //! Temperature: cold.
 
 use gannet_engine::amm::{ConstantProduct, Pool};
-use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::{FactoryId, PoolId, TokenId};
-use gannet_engine::units::BlockNumber;
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
-use gannet_engine::world::tokens::TokenTable;
-use gannet_engine::world::{Tip, Universe, World};
 
 /// The tokens that others trade against: decimals, and what one is worth in WETH.
 const HUBS: [(u8, f64); 5] =
@@ -28,6 +24,9 @@ pub(crate) const NATIVE: TokenId = BASES[0];
 const POPULAR: usize = 300;
 /// Pools in a thousand that are dust.
 const DUST_PER_MILLE: u64 = 30;
+
+/// What correcting a pool of dust gains at most, in WETH: less than the gas of two swaps.
+const DUST_GAIN_MAX: f64 = 0.0002;
 
 /// A made-up universe.
 #[derive(Debug)]
@@ -159,7 +158,10 @@ impl Sketch {
         let is_dust = hub_count < 2 && chance.below(1_000) < DUST_PER_MILLE;
         let fee = f64::from(fee_pips) / 1e6;
         let (depth, skew) = if is_dust {
-            ((chance.normal() - 6.0).exp().max(5e-4), chance.normal() * 0.3)
+            // What correcting it would gain, about a quarter of the skew's square, is below the gas.
+            let skew = chance.normal().clamp(-3.0, 3.0) * 0.3;
+            let gain = DUST_GAIN_MAX * chance.share();
+            ((4.0 * gain / (skew * skew)).clamp(5e-4, 0.1), skew)
         } else {
             let scale = if hub_count == 2 { 6.0 } else { 1.0 };
             // Arbitrageurs leave it anywhere within its fee, nearly.
@@ -205,15 +207,9 @@ impl Sketch {
     pub(crate) fn next_state(&mut self, id: PoolId) -> Pool {
         let pool = self.pools[id.index()];
         let fee = f64::from(pool.fee_pips) / 1e6;
-        let skew = if pool.skew.abs() < fee { (self.chance.share() - 0.5) * 0.9 * fee } else { pool.skew };
+        let skew =
+            if pool.skew.abs() < fee { (self.chance.share() - 0.5) * 0.9 * fee } else { pool.skew };
         self.state(&pool, skew)
-    }
-
-    /// The state that a swap leaves a pool in which moves its price by `moved` in parts of itself.
-    #[must_use]
-    pub(crate) fn moved_state(&self, id: PoolId, moved: f64) -> Pool {
-        let pool = self.pools[id.index()];
-        self.state(&pool, pool.skew + moved)
     }
 
     /// The pools of two tokens.
@@ -221,31 +217,9 @@ impl Sketch {
     pub(crate) fn pools_of(&self, first: TokenId, second: TokenId) -> Vec<PoolId> {
         let pair = [first.index(), second.index()];
         let places = (0..).zip(&self.pools);
-        let of_pair = places.filter(|(_, pool)| {
-            pool.tokens == pair || pool.tokens == [pair[1], pair[0]]
-        });
+        let of_pair =
+            places.filter(|(_, pool)| pool.tokens == pair || pool.tokens == [pair[1], pair[0]]);
         of_pair.map(|(place, _)| PoolId(place)).collect()
-    }
-
-    /// The world at its first block.
-    #[must_use]
-    pub(crate) fn world(&self) -> World {
-        let mut tokens = TokenTable::new(self.tokens.len());
-        for (place, (decimals, _)) in (1_u64..).zip(&self.tokens) {
-            let mut address = [1; 20];
-            address[..8].copy_from_slice(&place.to_be_bytes());
-            tokens.insert(address.into(), *decimals).expect("there is room");
-        }
-        tokens.set_bases(&BASES);
-        World::new(Universe {
-            chain: ChainSpec::ethereum(1, [1; 20].into()),
-            tokens,
-            pools: self.table(),
-            factories: Vec::new(),
-            native: NATIVE,
-            bases: BASES.into(),
-            anchor: Tip { number: BlockNumber(100), ..Tip::default() },
-        })
     }
 
     /// How many pools there are.

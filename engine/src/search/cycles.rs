@@ -254,9 +254,12 @@ impl CycleIndex {
 #[cold]
 fn group(graph: &Graph) -> (Vec<[TokenId; 2]>, Vec<Slot>, Vec<u32>) {
     let mut order: Vec<([TokenId; 2], PoolId)> = Vec::with_capacity(graph.tokens.len());
-    order.extend((0..).map(PoolId).zip(&graph.tokens).map(|(pool, [first, second])| {
-        ([*first.min(second), *first.max(second)], pool)
-    }));
+    order.extend(
+        (0..)
+            .map(PoolId)
+            .zip(&graph.tokens)
+            .map(|(pool, [first, second])| ([*first.min(second), *first.max(second)], pool)),
+    );
     order.sort_unstable();
     let mut groups: Vec<&[([TokenId; 2], PoolId)]> = Vec::with_capacity(order.len());
     groups.extend(order.chunk_by(|left, right| left.0 == right.0));

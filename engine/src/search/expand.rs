@@ -113,7 +113,8 @@ impl<'e, 's> Expansion<'e, 's> {
             let hops = &slots[..usize::from(cycle.hop_count).min(HOPS_MAX)];
             let is_whole = hops.iter().all(|slot| self.screen.prices.is_whole(*slot as usize));
             let (hop_count, base_rank) = (cycle.hop_count, cycle.base_rank);
-            let chosen = Candidate { slots, sides, hop_count, base_rank, profit, ..Candidate::NONE };
+            let chosen =
+                Candidate { slots, sides, hop_count, base_rank, profit, ..Candidate::NONE };
             self.keep(&Candidate { is_whole, ..chosen });
         }
     }

@@ -62,10 +62,9 @@ impl Map {
         for (node, token) in (0..).zip(&hubs) {
             node_of[token.index()] = node;
         }
-        let mut next = count(hubs.len());
-        for node in node_of.iter_mut().filter(|node| **node == Node::MAX) {
+        let tails = node_of.iter_mut().filter(|node| **node == Node::MAX);
+        for (next, node) in (count(hubs.len())..).zip(tails) {
             *node = next;
-            next += 1;
         }
         let ends: Vec<_> = pairs.iter().map(|pair| pair.map(|t| node_of[t.index()])).collect();
         let base_ranks = hubs.iter().map(|hub| {

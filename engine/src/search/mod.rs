@@ -318,8 +318,7 @@ impl Searcher {
     /// the native one cannot be valued, so nothing may go in.
     #[must_use]
     pub fn limits_worth(&self, worth: Wei) -> SearchLimits {
-        let mut limits =
-            SearchLimits { amount_in_max: [0; BASE_TOKENS_MAX], ..SearchLimits::NONE };
+        let mut limits = SearchLimits { amount_in_max: [0; BASE_TOKENS_MAX], ..SearchLimits::NONE };
         for (amount, way) in limits.amount_in_max.iter_mut().zip(&self.tables.to_native) {
             *amount = match way {
                 ToNative::Same => worth.0,
@@ -361,12 +360,7 @@ impl Searcher {
     }
 
     /// Sizes the candidates, and reports the best of each token cycle.
-    fn report(
-        &mut self,
-        pools: &PoolTable,
-        limits: &SearchLimits,
-        found: &mut impl FnMut(&Found),
-    ) {
+    fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
         let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
         let candidates = self.shortlist.as_slice();
         let count = candidates.len();

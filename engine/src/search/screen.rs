@@ -105,16 +105,7 @@ impl<'s> Screen<'s> {
         (limits, native_prices): (&'s SearchLimits, &'s [f64]),
         shortlist: &'s mut Shortlist,
     ) -> Self {
-        Self {
-            index,
-            prices,
-            marks,
-            limits,
-            native_prices,
-            shortlist,
-            weighings: 0,
-            expansions: 0,
-        }
+        Self { index, prices, marks, limits, native_prices, shortlist, weighings: 0, expansions: 0 }
     }
 
     /// Looks at every token cycle through a pair, in both directions. The pair is marked as
@@ -301,7 +292,7 @@ impl<'s> Screen<'s> {
         if walk.price <= PRICE_LEAST {
             return;
         }
-        let Some(cycle) = self.from_base(&walk) else { return };
+        let Some(cycle) = self.cycle_of(&walk) else { return };
         let counts = &mut self.shortlist.counts;
         if self.weighings == 0 {
             counts.skipped += 1;
@@ -322,7 +313,7 @@ impl<'s> Screen<'s> {
     }
 
     /// The cycle from its most preferred base; `None` if there is no base on it.
-    fn from_base(&self, walk: &Walk) -> Option<TokenCycle> {
+    fn cycle_of(&self, walk: &Walk) -> Option<TokenCycle> {
         let map = &self.index.map;
         let mut first: Option<(u8, usize)> = None;
         let hop_count = walk.hop_count.min(HOPS_MAX);

@@ -57,7 +57,7 @@ impl Shortlist {
 
     /// What a cycle must be worth to get on the list, in native.
     #[inline]
-    pub(super) fn worth_least(&self) -> f64 {
+    pub(super) const fn worth_least(&self) -> f64 {
         if self.count == FOUND_MAX {
             f64::max(self.floor, self.candidates[FOUND_MAX - 1].worth)
         } else {
