@@ -11,6 +11,8 @@ pub const POOLS_MAX: usize = 65_536;
 pub const TOKENS_MAX: usize = 32_768;
 /// Factories that pools come from.
 pub const FACTORIES_MAX: usize = 32;
+/// Routers that have a table of their own.
+pub const ROUTERS_MAX: usize = 32;
 /// Base tokens: what profit is kept in.
 pub const BASE_TOKENS_MAX: usize = 8;
 /// Wallets that may sign.

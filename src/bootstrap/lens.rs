@@ -188,7 +188,9 @@ fn again<Q: Question>(
         let contract = item.question.contract();
         let Some(left_out) = left_out else {
             return Err(refusal).with_context(|| {
-                format!("the node reads no pools: it refuses a call with creation code, for {contract}")
+                format!(
+                    "the node reads no pools: it refuses a call with creation code, for {contract}"
+                )
             });
         };
         left_out.push(contract);

@@ -15,21 +15,23 @@ mod pool;
 mod questions;
 mod ranges;
 mod read;
-mod universe;
-mod warm;
 #[cfg(test)]
 mod tests;
+mod universe;
+mod warm;
 
 use alloy_primitives::Address;
 use anyhow::{Context, Result, ensure};
+use gannet_engine::amm::Tick;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
-use gannet_engine::input::Reloaded;
+use gannet_engine::input::{self, Reloaded};
 use gannet_engine::units::BlockNumber;
-use gannet_engine::world::{Tip, World};
+use gannet_engine::world::pools::PoolEntry;
+use gannet_engine::world::{Factory, Tip, World};
 use serde_json::{Value, json};
 
-use self::pool::{Known, Read};
+use self::pool::{Kind, Known, Read, Reading};
 use self::read::Reader;
 pub(crate) use self::warm::Shelf;
 use crate::config::{Config, Node};
@@ -61,8 +63,10 @@ pub(crate) struct Roster {
     pools: Vec<Known>,
     /// What each had of its tokens when it was read.
     held: Vec<[u128; 2]>,
+    /// The decimals of both of its tokens.
+    decimals: Vec<[u8; 2]>,
     /// The factories, by their places.
-    factories: Vec<Address>,
+    factories: Vec<Factory>,
 }
 
 /// The universe as it was loaded.
@@ -132,8 +136,12 @@ fn finish<S>(
     for base in bases_without_pools(&world) {
         tracing::warn!(%base, "no pool holds this token of universe.base_tokens");
     }
+    let entries = world.pools.ids().iter().map(|id| world.pools.get(*id));
+    let of = |entry: &PoolEntry| entry.tokens.map(|token| world.tokens.get(token).decimals);
+    let decimals = entries.map(of).collect();
     let (pools, held) = chosen.into_iter().map(|pool| (pool.known, pool.held)).unzip();
-    Ok(Loaded { world, roster: Roster { pools, held, factories: addresses(config) } })
+    let factories = world.factories.clone();
+    Ok(Loaded { world, roster: Roster { pools, held, decimals, factories } })
 }
 
 fn addresses<S>(config: &Config<S>) -> Vec<Address> {
@@ -200,14 +208,42 @@ pub fn load_from<S>(config: &Config<S>, answers: &[u8]) -> Result<World> {
 pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, roster: &Roster) -> Result<Reloaded> {
     let anchor = latest(rpc, chain)?;
     let mut reader = Reader::new(rpc, anchor)?;
-    let states = reader.readings(&roster.pools, &roster.factories).context("reading pools")?;
+    let factories: Vec<Address> = roster.factories.iter().map(|factory| factory.address).collect();
+    let states = reader.readings(&roster.pools, &factories).context("reading pools")?;
+    let ranged = |(place, state): (usize, &Option<read::State>)| match state {
+        Some((Reading::Concentrated { tick_spacing, .. }, _)) => {
+            Some((place, (roster.pools[place].address, *tick_spacing)))
+        }
+        Some((Reading::Pair { .. } | Reading::Solidly { .. }, _)) | None => None,
+    };
+    let (places, asked): (Vec<usize>, Vec<_>) =
+        states.iter().enumerate().filter_map(ranged).unzip();
+    let mut ticks = vec![None; states.len()];
+    for (place, read) in places.into_iter().zip(reader.ticks(&asked)?) {
+        ticks[place] = read;
+    }
     reader.finish()?;
-    let reserves = states
-        .into_iter()
-        .map(|state| match state {
-            Some((pool::Reading::Pair { reserves }, _)) => reserves,
-            _ => [0, 0],
-        })
-        .collect();
-    Ok(Reloaded { anchor, reserves })
+    let pools = states.into_iter().zip(ticks).enumerate();
+    let pools = pools.map(|(place, (state, ticks))| loaded(roster, place, state, ticks)).collect();
+    Ok(Reloaded { anchor, pools })
+}
+
+/// A pool as it was read again; empty where it does not answer, so that it is not traded with.
+fn loaded(
+    roster: &Roster,
+    place: usize,
+    state: Option<read::State>,
+    ticks: Option<Vec<Tick>>,
+) -> input::Loaded {
+    let known = &roster.pools[place];
+    let factory = roster.factories.get(usize::from(known.factory)).copied().unwrap_or_default();
+    let is_whole = ticks.is_some() || !matches!(known.kind, Kind::Concentrated { .. });
+    let state = state.filter(|_| is_whole).and_then(|(reading, _)| {
+        universe::state(known, &reading, roster.decimals[place], factory.fee_pips)
+    });
+    let ticks = state.is_some().then_some(ticks).flatten().unwrap_or_default();
+    input::Loaded {
+        state: state.unwrap_or_else(|| universe::empty(known, roster.decimals[place])),
+        ticks,
+    }
 }

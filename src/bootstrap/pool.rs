@@ -3,6 +3,7 @@
 //! Temperature: cold.
 
 use alloy_primitives::{Address, U256};
+use gannet_engine::amm::Tick;
 use serde::{Deserialize, Serialize};
 
 /// What a pool is.
@@ -33,17 +34,6 @@ pub(crate) struct Known {
     pub(crate) factory: u8,
     /// What it is.
     pub(crate) kind: Kind,
-}
-
-/// A tick that is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tick {
-    /// Its index: a multiple of the pool's spacing.
-    pub(crate) index: i32,
-    /// Liquidity that begins here going up; negative where more ends.
-    pub(crate) net: i128,
-    /// Liquidity that begins or ends here.
-    pub(crate) gross: u128,
 }
 
 /// What the chain says of a pool at a block.

@@ -5,7 +5,8 @@
 use alloy_primitives::{Address, U256, aliases::I24};
 
 use super::lens::Question;
-use super::pool::{Reading, Tick};
+use super::pool::Reading;
+use gannet_engine::amm::Tick;
 
 /// Takes the first `N` bytes off.
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {

@@ -5,11 +5,12 @@
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, Bytes, U256};
 use anyhow::{Context, Result, ensure};
+use gannet_engine::amm::Tick;
 use gannet_engine::world::Tip;
 use serde_json::{Value, json};
 
 use super::lens::{self, Question};
-use super::pool::{Kind, Known, Reading, Tick};
+use super::pool::{Kind, Known, Reading};
 use super::questions::{Concentrated, Decimals, Listed, Pair, Solidly, TickAnswer, TickSlice};
 use crate::contracts::UniswapV2Factory;
 use crate::feed::rpc::{NodeError, Rpc};
@@ -129,8 +130,7 @@ impl<'a> Reader<'a> {
         let slice = |(place, pool): (usize, &(Address, i32))| {
             TickSlice::whole(pool.0, pool.1).map(|slice| (place, slice))
         };
-        let slices: Vec<(usize, TickSlice)> =
-            pools.iter().enumerate().filter_map(slice).collect();
+        let slices: Vec<(usize, TickSlice)> = pools.iter().enumerate().filter_map(slice).collect();
         let asked = slices.iter().map(|(_, slice)| *slice);
         lens::ask(self.rpc, &self.block, "ticks", asked, |place, answer| {
             let (ticks, is_whole) = &mut found[slices[place].0];

@@ -23,8 +23,9 @@ use revm::state::{AccountInfo, Bytecode};
 use serde_json::Value;
 
 use super::lens::{self, Question};
-use super::pool::{Reading, Tick};
+use super::pool::Reading;
 use super::questions::{Concentrated, Decimals, Listed, Pair, Solidly, TickAnswer, TickSlice};
+use gannet_engine::amm::Tick;
 
 sol! {
     function createPair(address a, address b) external returns (address pair);
@@ -157,9 +158,9 @@ fn deployed(selectors: &[[u8; 4]]) -> Option<Vec<u8>> {
     flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
     let codes: std::collections::BTreeMap<String, Bytes> = serde_json::from_str(&text).unwrap();
     let knows = |code: &Bytes| {
-        selectors.iter().all(|wanted| {
-            code.windows(5).any(|part| part[0] == 0x63 && part[1..] == *wanted)
-        })
+        selectors
+            .iter()
+            .all(|wanted| code.windows(5).any(|part| part[0] == 0x63 && part[1..] == *wanted))
     };
     Some(codes.into_values().find(knows).expect("such a contract is among them").to_vec())
 }
@@ -221,8 +222,7 @@ fn a_factorys_list_is_read_with_the_pairs_tokens() {
 fn concentrated_is_as_it_says(chain: &mut Chain, pool: Address) -> Reading {
     let found = chain.look(&[Concentrated { pool, tokens: TOKENS }], GAS);
     let [Some((reading, held))] = found[..] else { panic!("{found:?}") };
-    let (said, spacing) =
-        (chain.view(pool, &slot0Call {}), chain.view(pool, &tickSpacingCall {}));
+    let (said, spacing) = (chain.view(pool, &slot0Call {}), chain.view(pool, &tickSpacingCall {}));
     let expected = Reading::Concentrated {
         sqrt_price: said.price,
         tick: said.tick.as_i32(),
@@ -400,11 +400,14 @@ fn what_a_contract_does_to_a_call_is_its_own_trouble() {
     let code = artifact("v2-core/build/UniswapV2Pair");
     let good = chain.deploy(&code, &[]);
     chain.set(good, U256::from(8), noise(3));
-    let hostile: Vec<Address> = (1..).zip(HOSTILE).map(|(id, code)| {
-        let address = Address::repeat_byte(0xe0 + id);
-        chain.place(address, code);
-        address
-    }).collect();
+    let hostile: Vec<Address> = (1..)
+        .zip(HOSTILE)
+        .map(|(id, code)| {
+            let address = Address::repeat_byte(0xe0 + id);
+            chain.place(address, code);
+            address
+        })
+        .collect();
 
     let mut asked = vec![Pair(good)];
     asked.extend(hostile.iter().flat_map(|address| [Pair(*address), Pair(good)]));

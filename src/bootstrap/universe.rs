@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use anyhow::{Context, Result, ensure};
-use gannet_engine::amm::ConstantProduct;
-use gannet_engine::amm::Pool;
+use gannet_engine::amm::ticks::TickArena;
+use gannet_engine::amm::{
+    Concentrated, ConcentratedState, ConstantProduct, Pool, Solidly, SolidlyState, Tick,
+};
 use gannet_engine::ids::FactoryId;
 use gannet_engine::limits::TOKENS_MAX;
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
@@ -15,7 +17,7 @@ use gannet_engine::world::tokens::TokenTable;
 use gannet_engine::world::{Factory, Tip, Universe, World};
 
 use super::Roster;
-use super::pool::{Read, Reading};
+use super::pool::{Kind, Known, Read, Reading};
 use crate::config::Config;
 
 /// Rounds in which prices spread from the native token: one per hop of a longest route.
@@ -120,40 +122,119 @@ pub(super) fn build<S>(
 
     let factories: Vec<Factory> = config.factories.iter().map(|named| named.factory).collect();
     let before = chosen.len();
-    chosen.retain(|pool| state(pool, &factories, &tokens).is_some());
+    let decimals_of = |known: &Known| {
+        known.tokens.map(|token| {
+            let id = tokens.id_of(&token);
+            id.map_or(18, |id| tokens.get(id).decimals)
+        })
+    };
+    let state = |pool: &Read| {
+        let fee_pips = factories.get(usize::from(pool.known.factory))?.fee_pips;
+        state(&pool.known, &pool.reading, decimals_of(&pool.known), fee_pips)
+    };
+    chosen.retain(|pool| state(pool).is_some());
     if chosen.len() < before {
         let left_out = before - chosen.len();
         tracing::warn!(left_out, "pools in a state that their kind cannot have");
     }
-    let mut pools = PoolTable::new(chosen.len());
+    let room: usize = chosen.iter().map(|pool| TickArena::room_for(ticks_of(pool).len())).sum();
+    // What is minted while it flies needs room too: twice as much, and some for each pool.
+    let room = room.saturating_mul(2).saturating_add(TICKS_SPARE);
+    let mut pools = PoolTable::new(chosen.len(), if has_ticks(chosen) { room } else { 0 });
     for pool in chosen.iter() {
         let known = pool.known;
         let ids = [id_of(&known.tokens[0])?, id_of(&known.tokens[1])?];
-        let Some(state) = state(pool, &factories, &tokens) else { continue };
+        let Some(state) = state(pool) else { continue };
         let entry = PoolEntry::new(known.address, FactoryId(known.factory), ids, state);
-        pools.insert(entry).map_err(refused)?;
+        pools.insert_with_ticks(entry, ticks_of(pool)).map_err(refused)?;
     }
     pools.index_pairs();
     tokens.set_bases(&bases);
     let chain = config.chain;
-    Ok(World::new(Universe { chain, tokens, pools, factories, bases, native, anchor }))
+    let routers = config.routers.clone();
+    Ok(World::new(Universe { chain, tokens, pools, factories, routers, bases, native, anchor }))
+}
+
+/// Ticks that pools may gain while it flies, at least.
+const TICKS_SPARE: usize = 16_384;
+
+fn ticks_of(pool: &Read) -> &[Tick] {
+    pool.ticks.as_deref().unwrap_or_default()
+}
+
+fn has_ticks(pools: &[Read]) -> bool {
+    pools.iter().any(|pool| matches!(pool.reading, Reading::Concentrated { .. }))
 }
 
 /// What the engine quotes on; `None` where the chain says what the kind cannot have.
-pub(super) fn state(pool: &Read, factories: &[Factory], _tokens: &TokenTable) -> Option<Pool> {
-    match pool.reading {
-        Reading::Pair { reserves } => {
-            let factory = factories.get(usize::from(pool.known.factory))?;
-            ConstantProduct::new(reserves, factory.fee_pips).map(Into::into)
+pub(super) fn state(
+    known: &Known,
+    reading: &Reading,
+    decimals: [u8; 2],
+    fee_pips: u32,
+) -> Option<Pool> {
+    match (*reading, known.kind) {
+        (Reading::Pair { reserves }, _) => ConstantProduct::new(reserves, fee_pips).map(Pool::from),
+        (Reading::Concentrated { sqrt_price, tick, liquidity, fee_pips, tick_spacing }, _) => {
+            let state = ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing };
+            Concentrated::new(&state).map(Pool::from)
         }
-        _ => None,
+        (Reading::Solidly { reserves, fee_pips }, Kind::Solidly { is_stable }) => {
+            let state = SolidlyState { reserves, decimals, fee_pips, is_stable };
+            Solidly::new(&state).map(Pool::from)
+        }
+        (Reading::Solidly { .. }, Kind::Pair | Kind::Concentrated { .. }) => None,
     }
 }
 
+/// A pool that cannot be traded with.
+pub(super) fn empty(known: &Known, decimals: [u8; 2]) -> Pool {
+    let reading = match known.kind {
+        Kind::Pair => Reading::Pair { reserves: [0; 2] },
+        Kind::Solidly { .. } => Reading::Solidly { reserves: [0; 2], fee_pips: 0 },
+        Kind::Concentrated { tick_spacing } => Reading::Concentrated {
+            sqrt_price: U256::ZERO,
+            tick: 0,
+            liquidity: 0,
+            fee_pips: 0,
+            tick_spacing: tick_spacing.clamp(1, 16_383),
+        },
+    };
+    state(known, &reading, decimals, 0).unwrap_or_else(|| ConstantProduct::EMPTY.into())
+}
+
 /// The pools of a world as they are to be kept: as the chain has them, without the trades of a
-/// dry-run.
-pub(super) fn kept(_world: &World, _roster: &Roster) -> Vec<Read> {
-    Vec::new()
+/// dry-run. One that is quarantined is read again at the next start.
+pub(super) fn kept(world: &World, roster: &Roster) -> Vec<Read> {
+    let pools = world.pools.ids().iter().zip(roster.pools.iter().zip(&roster.held));
+    let kept = pools.filter(|(id, _)| !world.pools.get(**id).is_quarantined);
+    kept.map(|(id, (known, held))| {
+        let chain = world.pools.get(*id).chain;
+        let ticks = world.pools.tick_list(*id).collect();
+        let is_ranged = matches!(chain, Pool::Concentrated(_));
+        Read {
+            known: *known,
+            reading: reading_of(&chain),
+            held: *held,
+            ticks: is_ranged.then_some(ticks),
+        }
+    })
+    .collect()
+}
+
+fn reading_of(pool: &Pool) -> Reading {
+    match pool {
+        Pool::ConstantProduct(pool) => Reading::Pair { reserves: pool.reserves() },
+        Pool::Solidly(pool) => {
+            let SolidlyState { reserves, fee_pips, .. } = pool.state();
+            Reading::Solidly { reserves, fee_pips }
+        }
+        Pool::Concentrated(pool) => {
+            let ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing } =
+                pool.state();
+            Reading::Concentrated { sqrt_price, tick, liquidity, fee_pips, tick_spacing }
+        }
+    }
 }
 
 fn refused(reason: gannet_engine::world::pools::Refused) -> anyhow::Error {

@@ -55,10 +55,8 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     pub(crate) fn of<S>(config: &Config<S>) -> Self {
-        let place = Place {
-            chain_id: config.chain.id,
-            state_dir: config.runtime.state_dir.to_owned(),
-        };
+        let place =
+            Place { chain_id: config.chain.id, state_dir: config.runtime.state_dir.to_owned() };
         let fingerprint = fingerprint(config);
         // Bots with other universes do not push each other's file off the shelf.
         let short: String = fingerprint.to_string().chars().skip(2).take(8).collect();
@@ -156,7 +154,7 @@ fn follow<S>(kept: Kept, config: &Config<S>, reader: &mut Reader<'_>) -> Result<
 
     let since = block + 1..=anchor;
     let fresh = discover::announced(reader, &config.factories, since.clone())?;
-    let touched = discover::touched(reader, &TOPICS, since)?;
+    let touched = discover::touched(reader, &topics::MOVES, since)?;
     let (moved, calm): (Vec<_>, Vec<_>) =
         pools.drain(..).partition(|pool| touched.contains(&pool.known.address));
     let sample = compare(reader, &calm, &addresses(config))?;
@@ -178,9 +176,6 @@ fn follow<S>(kept: Kept, config: &Config<S>, reader: &mut Reader<'_>) -> Result<
     pools.extend(states(reader, &known, &addresses(config))?);
     Ok((pools, decimals))
 }
-
-/// What changes a pool's state.
-const TOPICS: [B256; 1] = [topics::SYNC];
 
 /// Reads some of the pools again, which nothing has touched; gives how many.
 fn compare(reader: &mut Reader<'_>, pools: &[Read], factories: &[Address]) -> Result<usize> {

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::Address;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::guard::GuardLimits;
-use gannet_engine::limits::{
-    BASE_TOKENS_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX,
-};
+use gannet_engine::limits::{BASE_TOKENS_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX};
 use gannet_engine::risk::{Funding, Limits};
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Wei;

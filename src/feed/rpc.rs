@@ -201,7 +201,10 @@ impl Rpc {
                     let other: Reply<serde::de::IgnoredAny> =
                         serde_json::from_slice(text).unwrap_or_default();
                     let told = json!(format!("something else: {error}"));
-                    other.id.map(|id| Reply { id: Some(id), result: None, error: Some(told) }).ok_or(error)
+                    other
+                        .id
+                        .map(|id| Reply { id: Some(id), result: None, error: Some(told) })
+                        .ok_or(error)
                 })
             })?;
             match read.unwrap_or_default() {

@@ -38,6 +38,9 @@ impl ConstantProduct {
     /// Its name in files, tables and reports.
     pub const NAME: &'static str = "constant_product";
 
+    /// A pool with nothing in it.
+    pub const EMPTY: Self = Self { reserves: [0; 2], fee_pips: 0 };
+
     /// A pool with these reserves and this fee (3,000 pips is 0.3 %); `None` if a reserve has
     /// more than 112 bits or the fee is more than all of it.
     #[must_use]

@@ -22,6 +22,7 @@ pub const TICK_MAX: i32 = 887_272;
 
 /// One initialised tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tick {
     /// Which: the price there is 1.0001 to this power.
     pub index: i32,

@@ -174,9 +174,8 @@ fn slice(pool: Option<&Concentrated>, item: &[u8], answer: &mut Answer) -> bool 
     let mut word = first;
     let mut count = 0_u16;
     while word <= last {
-        let is_here = |tick: &&(i32, u128, i128)| {
-            (tick.0.div_euclid(pool.spacing) >> 8) == i32::from(word)
-        };
+        let is_here =
+            |tick: &&(i32, u128, i128)| (tick.0.div_euclid(pool.spacing) >> 8) == i32::from(word);
         // Bitmap words without a tick are most of them.
         let here: Vec<_> = pool.ticks.iter().filter(is_here).collect();
         if !answer.affords(2_900 + 11_000 * here.len() as u64, 35 * here.len()) {
