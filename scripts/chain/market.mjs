@@ -13,7 +13,8 @@ import { signed } from './lib/batch.mjs';
 import { Random } from './lib/random.mjs';
 import { hex } from './lib/rpc.mjs';
 import { amountIn, amountOut, readReserves } from './lib/v2.mjs';
-import { ROUTER, TOKEN, UNLIMITED, WETH9, worth } from './lib/world.mjs';
+import { UNLIMITED, worth } from './lib/tokens.mjs';
+import { ROUTER, TOKEN, WETH9 } from './lib/world.mjs';
 
 const GWEI = 10n ** 9n;
 
