@@ -61,19 +61,38 @@ export class Quotes {
     return amount;
   }
 
-  /** What a path asks for `amount`; null when it does not have that much. No Solidly pool is asked that. */
+  /** What a path asks for `amount`; null when it does not have that much. */
   async in(path, amount) {
     if (path.venue === 'v3') return this.#quoter('quoteExactOutput', path, amount).catch(() => null);
-    return path.hops.reduceRight((wanted, { pool, tokenIn, tokenOut }) => {
-      const reserves = this.#depths.get(pool.address);
-      return wanted === null ? null : amountIn(wanted, reserves[tokenIn], reserves[tokenOut], pool.fee_pips);
-    }, amount);
+    for (const hop of path.hops.toReversed()) {
+      amount = await this.#hopIn(hop, amount);
+      if (amount === null) return null;
+    }
+    return amount;
   }
 
   async #hopOut({ pool, tokenIn, tokenOut }, amount) {
     if (pool.venue === 'solidly') return this.#rpc.read(pool.address, SOLIDLY_POOL, 'getAmountOut', [amount, tokenIn], this.#block);
     const reserves = this.#depths.get(pool.address);
     return amountOut(amount, reserves[tokenIn], reserves[tokenOut], pool.fee_pips);
+  }
+
+  async #hopIn({ pool, tokenIn, tokenOut }, amount) {
+    const reserves = this.#depths.get(pool.address);
+    if (pool.venue === 'solidly') return this.#leastIn({ pool, tokenIn }, amount, reserves[tokenIn] * 100n);
+    return amountIn(amount, reserves[tokenIn], reserves[tokenOut], pool.fee_pips);
+  }
+
+  /** Solidly's pools say only what they pay, so the least that pays `amount` is searched for, up to `most`. */
+  async #leastIn(hop, amount, most) {
+    let [low, high] = [0n, most];
+    if ((await this.#hopOut(hop, most)) < amount) return null;
+    while (high - low > 1n) {
+      const middle = (low + high) / 2n;
+      if ((await this.#hopOut(hop, middle)) >= amount) high = middle;
+      else low = middle;
+    }
+    return high;
   }
 
   async #quoter(name, path, amount) {
