@@ -13,9 +13,9 @@ export async function compareSnapshot(rpc, book, { block, hash, pools }) {
   const told = new Map(Object.entries(pools).map(([address, state]) => [address.toLowerCase(), state]));
   const problems = [];
   for (const [address, state] of await readPools(rpc, book, hex(block))) {
-    const [ours, theirs] = [told.get(address.toLowerCase()), JSON.stringify(state)];
-    if (ours === undefined) problems.push(`the snapshot lacks the pool ${address}`);
-    else if (JSON.stringify(ours) !== theirs) problems.push(`${address} at block ${block}: ${difference(ours, state)}`);
+    const ours = told.get(address.toLowerCase());
+    const differs = ours === undefined ? 'the snapshot lacks it' : difference(ours, state);
+    if (differs) problems.push(`pool ${address} at block ${block}: ${differs}`);
   }
   return problems;
 }
@@ -40,13 +40,20 @@ async function readPools(rpc, book, block) {
   ];
 }
 
-/** The first thing that differs, so that a hundred ticks are not printed. */
+/** The first thing that differs, if any does: a hundred ticks are not printed. */
 function difference(ours, theirs) {
-  if (Array.isArray(theirs) || typeof ours !== 'object') return `the bot says ${JSON.stringify(ours)}, the chain ${JSON.stringify(theirs)}`;
-  const field = Object.keys(theirs).find((name) => JSON.stringify(ours[name]) !== JSON.stringify(theirs[name]));
-  if (field !== 'ticks') return `${field}: the bot says ${ours[field]}, the chain ${theirs[field]}`;
+  if (Array.isArray(theirs)) return said('reserves', ours, theirs);
+  const { ticks, ...rest } = theirs;
+  const field = Object.keys(rest).find((name) => said(name, ours[name], rest[name]));
+  if (field) return said(field, ours[field], rest[field]);
   const text = ({ index, net, gross }) => `${index} net ${net} gross ${gross}`;
-  const [told, read] = [ours.ticks ?? [], theirs.ticks].map((ticks) => ticks.map(text));
-  const only = (some, others) => some.find((tick) => !others.includes(tick)) ?? 'nothing more';
-  return `ticks: the bot says ${only(told, read)}, the chain ${only(read, told)}`;
+  const [told, read] = [ours.ticks ?? [], ticks].map((list) => list.map(text));
+  const only = (some, others) => some.filter((tick) => !others.includes(tick))[0];
+  return said('a tick', only(told, read), only(read, told));
+}
+
+/** What was said of something, unless it is so. */
+function said(what, ours, theirs) {
+  const [bot, chain] = [ours, theirs].map((value) => JSON.stringify(value) ?? 'nothing');
+  return bot === chain ? null : `${what}: the bot says ${bot}, the chain ${chain}`;
 }
