@@ -28,6 +28,9 @@ const SIZE = [0.002, 0.015];
 const SLIPPAGE = [0.005, 0.03];
 const DEADLINE_S = [60, 600];
 const MULTI_HOP_SHARE = 0.2;
+/** Of the trades through two pools, those that change from V2 to V3 or back between them, where a router can. */
+const MIXED_SHARE = 0.4;
+const UNIVERSAL_VENUES = new Map([['v3', 'uniswap'], ['uniswap', 'v3']]);
 const LEGACY_SHARE = 0.1;
 /** At 1 % off the fair price a trader is this much likelier to push back than away. */
 const LEAN_PER_PERCENT = 0.15;
@@ -189,18 +192,20 @@ export class Market {
     }
   }
 
-  /** One pool, or two of the same factory: { venue, hops }. */
+  /** One pool, or two of the same factory, or of the two factories that the Universal Router knows: { venue, hops }. */
   #choosePath(random) {
     const first = random.pick(this.#pools);
     const hops = [hop(first, random.chance(this.#sellChance(first)) ? first.token0 : first.token1)];
     const { venue } = first;
     if (!random.chance(MULTI_HOP_SHARE)) return { venue, hops };
 
+    const next = random.chance(MIXED_SHARE) ? (UNIVERSAL_VENUES.get(venue) ?? venue) : venue;
     const { tokenIn, tokenOut } = hops[0];
     const onward = this.#pools.filter(
-      (pool) => pool.venue === venue && pool !== first && has(pool, tokenOut) && !has(pool, tokenIn),
+      (pool) => pool.venue === next && pool !== first && has(pool, tokenOut) && !has(pool, tokenIn),
     );
-    return { venue, hops: onward.length === 0 ? hops : [...hops, hop(random.pick(onward), tokenOut)] };
+    if (onward.length === 0) return { venue, hops };
+    return { venue: next === venue ? venue : 'universal', hops: [...hops, hop(random.pick(onward), tokenOut)] };
   }
 
   /** How likely a trader sells token0 to this pool: more than half when the pool pays more than the fair price. */

@@ -1,5 +1,6 @@
 // What the pools of the devnet hold and what they pay, asked of the pools themselves. A path is { venue, hops }, and a hop
-// { pool, tokenIn, tokenOut }; a venue is one factory: 'uniswap', 'sushi', 'v3' or 'solidly'.
+// { pool, tokenIn, tokenOut }; a venue is one factory, 'uniswap', 'sushi', 'v3' or 'solidly',
+// or 'universal': from a pool of 'v3' to one of 'uniswap', or the other way.
 
 import { SOLIDLY_POOL, readSolidly } from './solidly.mjs';
 import { QUOTER, encodePath, readV3 } from './v3.mjs';
@@ -72,6 +73,7 @@ export class Quotes {
   }
 
   async #hopOut({ pool, tokenIn, tokenOut }, amount) {
+    if (pool.venue === 'v3') return this.#quoter('quoteExactInput', { hops: [{ pool, tokenIn, tokenOut }] }, amount);
     if (pool.venue === 'solidly') return this.#rpc.read(pool.address, SOLIDLY_POOL, 'getAmountOut', [amount, tokenIn], this.#block);
     const reserves = this.#depths.get(pool.address);
     return amountOut(amount, reserves[tokenIn], reserves[tokenOut], pool.fee_pips);

@@ -13,6 +13,8 @@ import { ROUTER } from './world.mjs';
 /** Who SwapRouter, SwapRouter02 and the Universal Router take for themselves, and the latter two for the sender. */
 const ITSELF = { 'swap-router': `0x${'0'.repeat(40)}`, 'swap-router-02': `0x${'0'.repeat(39)}2`, universal: `0x${'0'.repeat(39)}2` };
 const SENDER = `0x${'0'.repeat(39)}1`;
+/** Instead of an amount: all that the Universal Router has of the token. */
+const ALL = 2n ** 255n;
 const COMMAND = { v3In: '00', v3Out: '01', v2In: '08', v2Out: '09', wrap: '0b', unwrap: '0c' };
 
 /** The ways to swap along a path, in lists: one for each router that can. */
@@ -26,13 +28,14 @@ export function waysToSwap(book, path) {
       universalWays(book.v3.universal_router, 'v3', ends),
     ];
   }
+  if (path.venue === 'universal') return [[mixedWay(book.v3.universal_router)]];
   if (path.venue === 'solidly') return [[solidlyWay(book.solidly.router)]];
   const ways = [v2Ways(book.factories.find(({ name }) => name === path.venue).router, ends)];
   if (path.venue === 'uniswap') ways.push(v2WaysOf02(book.v3.swap_router_02), universalWays(book.v3.universal_router, 'v2', ends));
   return ways;
 }
 
-/** Whom a trader allows to take tokens: { spender } of each router, and Permit2 for the Universal Router. */
+/** Whom a trader allows to take tokens: every router, but Permit2 for the Universal Router. */
 export function spendersOf({ factories, v3, solidly }) {
   return [...factories.map(({ router }) => router), v3.swap_router, v3.swap_router_02, v3.permit2, solidly.router];
 }
@@ -133,6 +136,23 @@ function universalWays(router, kind, { fromWeth, toWeth }) {
       return { to: router, data: execute(steps, deadline), value };
     },
   }));
+}
+
+/** From a V3 pool to a V2 pair or the other way, one command each; the router holds what is in between. */
+function mixedWay(router) {
+  return {
+    name: 'universal mixed',
+    isExactOut: false,
+    encode: ({ path, trader, deadline, wanted, least }) => {
+      const steps = path.hops.map((hop, i) => {
+        const amounts = i === 0 ? [ITSELF.universal, wanted, 0n] : [trader, ALL, least];
+        const one = { hops: [hop] };
+        const [kind, pathType, route] = hop.pool.venue === 'v3' ? ['v3', 'bytes', encodeV3(one)] : ['v2', 'address[]', tokensOf(one)];
+        return [COMMAND[`${kind}In`], ['address', 'uint256', 'uint256', pathType, 'bool'], [...amounts, route, i === 0]];
+      });
+      return { to: router, data: execute(steps, deadline), value: 0n };
+    },
+  };
 }
 
 function execute(steps, deadline) {
