@@ -13,7 +13,7 @@ import { signed } from './lib/batch.mjs';
 import { Provider } from './lib/provider.mjs';
 import { Quotes, allPools, readDepths } from './lib/quotes.mjs';
 import { Random } from './lib/random.mjs';
-import { spendersOf, waysToSwap } from './lib/routers.mjs';
+import { signPermit, spendersOf, waysToSwap } from './lib/routers.mjs';
 import { hex } from './lib/rpc.mjs';
 import { FOREVER, UNLIMITED, worth } from './lib/tokens.mjs';
 import { PERMIT2 } from './lib/v3.mjs';
@@ -30,6 +30,8 @@ const DEADLINE_S = [60, 600];
 const MULTI_HOP_SHARE = 0.2;
 /** Of the trades through two pools, those that change from V2 to V3 or back between them, where a router can. */
 const MIXED_SHARE = 0.4;
+/** Of the trades that pay the Universal Router through Permit2, those that bring a signed permit along. */
+const PERMIT_SHARE = 0.3;
 const UNIVERSAL_VENUES = new Map([['v3', 'uniswap'], ['uniswap', 'v3']]);
 const LEGACY_SHARE = 0.1;
 /** At 1 % off the fair price a trader is this much likelier to push back than away. */
@@ -175,8 +177,11 @@ export class Market {
   async #trade(random) {
     const path = this.#choosePath(random);
     const swap = await this.#chooseSwap(random, path);
-    if (!this.#running) return;
     const seat = this.#chooseSeat(random);
+    if (swap.takesPermit && random.chance(PERMIT_SHARE)) {
+      swap.permit = await signPermit(this.#rpc, this.#book, seat.wallet, path.hops[0].tokenIn, swap.deadline);
+    }
+    if (!this.#running) return;
     const { raw, hash, price } = this.#sign(random, seat, swap);
 
     // Taken before the await, so that a head that arrives meanwhile finds the books right.
@@ -185,7 +190,8 @@ export class Market {
     try {
       await this.#rpc.call('eth_sendRawTransaction', [raw]);
       this.stats.sent += 1;
-      this.stats.byKind[swap.name] = (this.stats.byKind[swap.name] ?? 0) + 1;
+      const name = `${swap.name}${swap.permit ? ' with a permit' : ''}`;
+      this.stats.byKind[name] = (this.stats.byKind[name] ?? 0) + 1;
     } catch (error) {
       await this.#sit(seat);
       throw error;
@@ -219,9 +225,9 @@ export class Market {
     return Math.min(0.95, Math.max(0.05, 0.5 + LEAN_PER_PERCENT * percentTooDear));
   }
 
-  /** Any of the routers that has the path, and any of its functions: { name, encode }, of the trader's address. */
+  /** Any of the routers that has the path, and any of its functions: a way to swap, with what its `encode` wants but the trader. */
   async #chooseSwap(random, path) {
-    const { name, isExactOut, encode } = random.pick(random.pick(waysToSwap(this.#book, path)));
+    const way = random.pick(random.pick(waysToSwap(this.#book, path)));
     const depth = this.#depths.get(path.hops[0].pool.address)[path.hops[0].tokenIn];
     const wanted = (depth * BigInt(Math.round(1e6 * random.logBetween(...SIZE)))) / 1_000_000n;
     const slip = BigInt(Math.round(1e6 * random.between(...SLIPPAGE)));
@@ -230,9 +236,9 @@ export class Market {
     const quotes = new Quotes(this.#rpc, this.#book, this.#depths);
     const out = await quotes.out(path, wanted);
     const least = (out * (1_000_000n - slip)) / 1_000_000n;
-    const needed = isExactOut ? await quotes.in(path, out) : 0n;
+    const needed = way.isExactOut ? await quotes.in(path, out) : 0n;
     const most = (needed * (1_000_000n + slip)) / 1_000_000n;
-    return { name, encode: (trader) => encode({ path, trader, deadline, wanted, least, out, most }) };
+    return { ...way, path, deadline, wanted, least, out, most };
   }
 
   /** The trader with the least in flight, so that trades rarely queue behind one another. */
@@ -241,9 +247,9 @@ export class Market {
     return random.pick(this.#seats.filter(({ pending }) => pending.length === least));
   }
 
-  #sign(random, seat, { encode }) {
+  #sign(random, seat, swap) {
     const fees = this.#chooseFees(random, seat);
-    const fields = { nonce: seat.nonce, ...encode(seat.wallet.address), gasLimit: SWAP_GAS, ...fees };
+    const fields = { nonce: seat.nonce, ...swap.encode({ ...swap, trader: seat.wallet.address }), gasLimit: SWAP_GAS, ...fees };
     return { ...signed(seat.wallet, fields), price: fees.maxFeePerGas ?? fees.gasPrice };
   }
 

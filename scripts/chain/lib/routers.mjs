@@ -1,21 +1,40 @@
 // The routers of the devnet, and how each of their functions says that a trader wants to swap along a path.
 //
-// A way to swap is { name, isExactOut, encode }: `encode` makes { to, data, value } of { path, trader, deadline, wanted, least,
-// out, most }: so much in for at least so much, or so much out for at most so much.
+// A way to swap is { name, isExactOut, takesPermit, encode }: `encode` makes { to, data, value } of { path, trader, deadline,
+// wanted, least, out, most, permit }: so much in for at least so much, or so much out for at most so much.
 
-import { AbiCoder } from 'ethers';
+import { AbiCoder, TypedDataEncoder } from 'ethers';
 
+import { CHAIN_ID } from './accounts.mjs';
 import { encodeV3, tokensOf } from './quotes.mjs';
 import { SOLIDLY_ROUTER } from './solidly.mjs';
-import { SWAP_ROUTER, SWAP_ROUTER_02, UNIVERSAL } from './v3.mjs';
+import { FOREVER } from './tokens.mjs';
+import { PERMIT2, SWAP_ROUTER, SWAP_ROUTER_02, UNIVERSAL } from './v3.mjs';
 import { ROUTER } from './world.mjs';
+
+/** What is signed, and said to the Universal Router, to let it take a token through Permit2. */
+const PERMIT = {
+  PermitSingle: [
+    { name: 'details', type: 'PermitDetails' },
+    { name: 'spender', type: 'address' },
+    { name: 'sigDeadline', type: 'uint256' },
+  ],
+  PermitDetails: [
+    { name: 'token', type: 'address' },
+    { name: 'amount', type: 'uint160' },
+    { name: 'expiration', type: 'uint48' },
+    { name: 'nonce', type: 'uint48' },
+  ],
+};
+const DETAILS_TYPE = 'tuple(address token, uint160 amount, uint48 expiration, uint48 nonce)';
+const PERMIT_TYPE = `tuple(${DETAILS_TYPE} details, address spender, uint256 sigDeadline)`;
 
 /** Who SwapRouter, SwapRouter02 and the Universal Router take for themselves, and the latter two for the sender. */
 const ITSELF = { 'swap-router': `0x${'0'.repeat(40)}`, 'swap-router-02': `0x${'0'.repeat(39)}2`, universal: `0x${'0'.repeat(39)}2` };
 const SENDER = `0x${'0'.repeat(39)}1`;
 /** Instead of an amount: all that the Universal Router has of the token. */
 const ALL = 2n ** 255n;
-const COMMAND = { v3In: '00', v3Out: '01', v2In: '08', v2Out: '09', wrap: '0b', unwrap: '0c' };
+const COMMAND = { v3In: '00', v3Out: '01', v2In: '08', v2Out: '09', wrap: '0b', unwrap: '0c', permit: '0a' };
 
 /** The ways to swap along a path, in lists: one for each router that can. */
 export function waysToSwap(book, path) {
@@ -33,6 +52,15 @@ export function waysToSwap(book, path) {
   const ways = [v2Ways(book.factories.find(({ name }) => name === path.venue).router, ends)];
   if (path.venue === 'uniswap') ways.push(v2WaysOf02(book.v3.swap_router_02), universalWays(book.v3.universal_router, 'v2', ends));
   return ways;
+}
+
+/** A trader's signed leave for the Universal Router to take `token`, as its permit command wants it. */
+export async function signPermit(rpc, { v3 }, wallet, token, deadline) {
+  const { nonce } = await rpc.read(v3.permit2, PERMIT2, 'allowance', [wallet.address, token, v3.universal_router]);
+  const details = { token, amount: 2n ** 160n - 1n, expiration: FOREVER, nonce };
+  const permit = { details, spender: v3.universal_router, sigDeadline: deadline };
+  const domain = { name: 'Permit2', chainId: CHAIN_ID, verifyingContract: v3.permit2 };
+  return [permit, wallet.signingKey.sign(TypedDataEncoder.hash(domain, PERMIT, permit)).serialized];
 }
 
 /** Whom a trader allows to take tokens: every router, but Permit2 for the Universal Router. */
@@ -121,7 +149,8 @@ function universalWays(router, kind, { fromWeth, toWeth }) {
   return all.map(({ side, isEtherIn, isEtherOut }) => ({
     name: `universal ${kind} exact ${side.toLowerCase()}${isEtherIn ? ' from ether' : ''}${isEtherOut ? ' to ether' : ''}`,
     isExactOut: side === 'Out',
-    encode: ({ path, trader, deadline, wanted, least, out, most }) => {
+    takesPermit: !isEtherIn,
+    encode: ({ path, trader, deadline, wanted, least, out, most, permit }) => {
       const isExactOut = side === 'Out';
       const value = isEtherIn ? (isExactOut ? most : wanted) : 0n;
       const receiver = isEtherOut ? ITSELF.universal : trader;
@@ -130,6 +159,7 @@ function universalWays(router, kind, { fromWeth, toWeth }) {
       const swap = [receiver, ...(isExactOut ? [out, most] : [wanted, least]), route, !isEtherIn];
       const steps = [[COMMAND[`${kind}${side}`], ['address', 'uint256', 'uint256', pathType, 'bool'], swap]];
       if (isEtherIn) steps.unshift([COMMAND.wrap, ['address', 'uint256'], [ITSELF.universal, value]]);
+      if (permit) steps.unshift([COMMAND.permit, [PERMIT_TYPE, 'bytes'], permit]);
       // What an exact output did not need comes back as ether.
       if (isEtherIn && isExactOut) steps.push([COMMAND.unwrap, ['address', 'uint256'], [SENDER, 0n]]);
       if (isEtherOut) steps.push([COMMAND.unwrap, ['address', 'uint256'], [SENDER, isExactOut ? out : least]]);
