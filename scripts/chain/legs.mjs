@@ -1,13 +1,14 @@
 // Through which pools trades went: by the logs of their receipts, so by what the chain says.
 
 import { allPools } from './lib/quotes.mjs';
+import { SOLIDLY_POOL } from './lib/solidly.mjs';
+import { V3_POOL } from './lib/v3.mjs';
+import { PAIR } from './lib/world.mjs';
 
-/** What a pool of each kind logs when somebody swaps in it, once a swap. */
-const SWAP_TOPICS = {
-  v2: '0xd78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822',
-  v3: '0xc42079f94a6350d7e6235f29174924f928cc2ac818eb64fed8004e115fbcca67',
-  solidly: '0xb3e2773606abfd36b5bd91394b3a54d1398336c65005baf7bf7a05efeffaf75b',
-};
+/** The topic of what a pool of each kind logs when somebody swaps in it, once a swap. */
+const SWAP_TOPICS = Object.fromEntries(
+  Object.entries({ v2: PAIR, v3: V3_POOL, solidly: SOLIDLY_POOL }).map(([kind, iface]) => [kind, iface.getEvent('Swap').topicHash]),
+);
 /** A flight that landed so many trades must have landed some of each sort: every third pool is a V3 pool. */
 const ENOUGH_TRADES = 10;
 
