@@ -72,7 +72,7 @@ pub const OWN_TX_BYTES_MAX: usize = 1_024;
 /// Executor calldata: selector and header, in bytes.
 pub const CALLDATA_HEADER_BYTES: usize = 81;
 /// Executor calldata: one leg, in bytes.
-pub const LEG_BYTES: usize = 25;
+pub const LEG_BYTES: usize = 45;
 /// Longest executor calldata, in bytes.
 pub const CALLDATA_BYTES_MAX: usize = CALLDATA_HEADER_BYTES + HOPS_MAX * LEG_BYTES;
 

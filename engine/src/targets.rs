@@ -16,7 +16,6 @@
 
 use alloy_primitives::{Address, B256};
 
-use crate::amm::Pool;
 use crate::decode::pending::PendingTx;
 use crate::decode::swap;
 use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_AGAIN_MAX};
@@ -263,8 +262,8 @@ fn worth_of(target: &Target, world: &World) -> Wei {
         let (paid, taken) = (hop.direction.index_in(), hop.direction.index_out());
         let (near, far) = if is_exact_in { (paid, taken) } else { (taken, paid) };
         let entry = world.pools.get(hop.pool);
-        let Pool::ConstantProduct(pool) = entry.state;
-        let held = amount.min(pool.reserves()[near]);
+        // A pool without reserves bounds what it is asked for by its quote.
+        let held = amount.min(entry.state.reserves().map_or(u128::MAX, |held| held[near]));
         let value = |side: usize, amount| {
             native_value(&world.pools, world.native, entry.tokens[side], amount).map(Wei)
         };
@@ -272,9 +271,9 @@ fn worth_of(target: &Target, world: &World) -> Wei {
             return worth;
         }
         let moved = if is_exact_in {
-            entry.state.quote_out(amount, hop.direction)
+            world.pools.view(hop.pool).quote_out(amount, hop.direction)
         } else {
-            entry.state.quote_in(amount, hop.direction)
+            world.pools.view(hop.pool).quote_in(amount, hop.direction)
         };
         match moved {
             Some(moved) if step + 1 == hops.len() => return value(far, moved).unwrap_or(Wei(0)),

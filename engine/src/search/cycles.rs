@@ -430,7 +430,7 @@ mod tests {
     use alloy_primitives::Address;
 
     fn table(pools: &[[u32; 2]]) -> PoolTable {
-        let mut table = PoolTable::new(pools.len());
+        let mut table = PoolTable::new(pools.len(), 0);
         for (place, tokens) in (0_u64..).zip(pools) {
             let mut address = Address::ZERO;
             address[..8].copy_from_slice(&place.to_be_bytes());

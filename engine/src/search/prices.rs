@@ -106,5 +106,5 @@ fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Curves {
     if entry.is_quarantined {
         return [Mobius::CLOSED; 2];
     }
-    [0, 1].map(|side| entry.state.mobius(held.direction(side)).unwrap_or(Mobius::CLOSED))
+    [0, 1].map(|side| pools.view(held.pool).mobius(held.direction(side)).unwrap_or(Mobius::CLOSED))
 }

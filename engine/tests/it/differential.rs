@@ -19,7 +19,7 @@ use gannet_engine::plan::Leg;
 use crate::evm::abi::{Pair, Router};
 use crate::evm::{Market, NATIVE, Receipt, STRANGER, Trade};
 
-const SEED: u64 = 0x9a77_e71b_5eed;
+pub(crate) const SEED: u64 = 0x9a77_e71b_5eed;
 const EXACT_IN_CASES: u32 = 10_000;
 const EXACT_OUT_CASES: u32 = 10_000;
 const ROUTER_CASES: u32 = 10_000;
@@ -43,17 +43,17 @@ fn the_engine_and_the_bytecode_agree_to_the_wei() {
 }
 
 /// A case's verdict: what differs.
-type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
 
 #[expect(clippy::needless_pass_by_value, reason = "a case reads better without references")]
-fn agree<T: PartialEq + Debug>(what: &str, engine: T, bytecode: T) -> Verdict {
+pub(crate) fn agree<T: PartialEq + Debug>(what: &str, engine: T, bytecode: T) -> Verdict {
     if engine == bytecode {
         return Ok(());
     }
     Err(format!("{what}: engine {engine:?}, bytecode {bytecode:?}"))
 }
 
-fn refused(what: &str, receipt: &Receipt) -> Verdict {
+pub(crate) fn refused(what: &str, receipt: &Receipt) -> Verdict {
     agree(what, true, receipt.answer.is_err())
 }
 
@@ -431,7 +431,7 @@ fn router_call(kind: Kind, native: Native, [paid, got]: [u128; 2], path: Vec<Add
 }
 
 /// Random numbers: splitmix64.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     const fn next(&mut self) -> u64 {
@@ -441,20 +441,20 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn wide(&mut self) -> u128 {
+    pub(crate) fn wide(&mut self) -> u128 {
         (u128::from(self.next()) << 64) | u128::from(self.next())
     }
 
-    fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         usize::try_from(self.wide() % count as u128).expect("it is below a usize")
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
     /// The numbers below `count` in any order.
-    fn shuffled(&mut self, count: usize) -> Vec<usize> {
+    pub(crate) fn shuffled(&mut self, count: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..count).collect();
         for end in (1..count).rev() {
             all.swap(end, self.below(end + 1));
@@ -463,7 +463,7 @@ impl Random {
     }
 
     /// From 1 to `limit`, every magnitude as likely as another; 0 if that is the limit.
-    fn share(&mut self, limit: u128) -> u128 {
+    pub(crate) fn share(&mut self, limit: u128) -> u128 {
         let Some(log) = limit.checked_ilog2() else { return 0 };
         1 + self.wide() % (limit >> self.below(log as usize + 1))
     }

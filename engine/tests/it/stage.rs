@@ -173,14 +173,19 @@ pub(crate) fn world() -> World {
     let mut tokens = TokenTable::new(3);
     let [weth, dai, tkn] = [WETH, DAI, TKN].map(|at| tokens.insert(at, 18).expect("room"));
     tokens.set_bases(&[weth]);
-    let mut pools = PoolTable::new(POOLS.len());
+    let mut pools = PoolTable::new(POOLS.len(), 0);
     let pairs: [[TokenId; 2]; 4] = [[weth, dai], [weth, dai], [weth, tkn], [weth, tkn]];
     for ((address, pair), place) in POOLS.into_iter().zip(pairs).zip(0_u8..) {
         let state = ConstantProduct::new(EVEN, 3_000).expect("reserves fit").into();
         pools.insert(PoolEntry::new(address, FactoryId(place % 2), pair, state)).expect("room");
     }
     pools.index_pairs();
-    let factory = |router: Address| Factory { address: router, router, fee_pips: 3_000 };
+    let factory = |router: Address| Factory {
+        address: router,
+        router,
+        fee_pips: 3_000,
+        ..Factory::default()
+    };
     World::new(Universe {
         chain: ChainSpec::ethereum(CHAIN, WETH),
         tokens,

@@ -11,6 +11,7 @@ use alloy_primitives::{Address, B256, Bloom};
 use super::*;
 use crate::amm::{ConstantProduct, Pool};
 use crate::chain::ChainSpec;
+use crate::decode::topics::SYNC;
 use crate::ids::{Direction, FactoryId, TokenId};
 use crate::plan::Leg;
 use crate::world::Universe;
@@ -35,7 +36,7 @@ fn story() -> Story {
     let mut tokens = TokenTable::new(2);
     let bases: Vec<TokenId> =
         [1, 2].map(|byte| tokens.insert(Address::repeat_byte(byte), 18).unwrap()).into();
-    let mut pools = PoolTable::new(1);
+    let mut pools = PoolTable::new(1, 0);
     let state = ConstantProduct::new([1_000, 1_000], 3_000).unwrap().into();
     pools.insert(PoolEntry::new(POOL, FactoryId(0), [bases[0], bases[1]], state)).unwrap();
     pools.index_pairs();
