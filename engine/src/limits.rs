@@ -24,8 +24,12 @@ pub const PATH_TOKENS_MAX: usize = 6;
 pub const TARGET_HOPS_MAX: usize = PATH_TOKENS_MAX - 1;
 /// Plans that one event may propose; the best are kept.
 pub const PLANS_MAX: usize = 16;
-/// Token cycles in the index.
-pub const CYCLES_MAX: usize = 1 << 20;
+/// Tokens with so many neighbours that the search treats them as hubs.
+pub const HUBS_MAX: usize = 128;
+/// Most neighbours of a token that is not a hub, as long as there is room for hubs.
+pub const TAIL_DEGREE_MAX: usize = 16;
+/// Paths from hub to hub, through one or two other tokens, that the search keeps up to date.
+pub const PATHS_MAX: usize = 1 << 20;
 /// Pools that one sealed block may touch before the rest of its list is "all of them".
 pub const TOUCHED_MAX: usize = 4_096;
 
@@ -81,6 +85,7 @@ const _: () = assert!(
     OWN_TX_BYTES_MAX >= CALLDATA_BYTES_MAX + 256,
     "an envelope is at most 256 bytes more than its calldata"
 );
+const _: () = assert!(HUBS_MAX >= BASE_TOKENS_MAX, "every base token is a hub");
 const _: () = assert!(POOLS_MAX <= u32::MAX as usize, "a pool id is a u32");
 const _: () = assert!(LOGS_PER_BLOCK_MAX.is_multiple_of(64), "log indices are kept in a bit set");
 const _: () = assert!(SENDERS_MAX.is_power_of_two(), "a sender's place is its serial's low bits");

@@ -15,7 +15,7 @@ use crate::ids::WalletId;
 use crate::limits::QUERIES_MAX;
 
 /// Longest question, in bytes.
-pub const QUERY_BYTES_MAX: usize = 512;
+pub const QUERY_BYTES_MAX: usize = 1_024;
 
 /// One question to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 
 extern crate std;
 
+use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use alloy_primitives::Address;
@@ -18,7 +19,7 @@ const WETH: TokenId = TokenId(0);
 const USDC: TokenId = TokenId(1);
 const BASES: [TokenId; 2] = [WETH, USDC];
 /// Decimals of the tokens of the random markets.
-const DECIMALS: [u32; 6] = [18, 6, 18, 8, 18, 9];
+const DECIMALS: [u32; 8] = [18, 6, 18, 8, 18, 9, 18, 6];
 
 /// A pool of two tokens with these reserves, at 0.3 %.
 type Sketch = ([u32; 2], [u128; 2]);
@@ -62,16 +63,17 @@ fn assert_exact(pools: &PoolTable, found: &Found) {
     assert!(found.profit > 0);
 }
 
-/// Every simple cycle through a touched pool by plain recursion, and the best profit per base.
+/// Every simple cycle through a touched pool by plain recursion, and the best profit of each token
+/// cycle and direction, named by its tokens from its most preferred base.
 struct Brute<'a> {
     pools: &'a PoolTable,
     touched: &'a [PoolId],
     hops_max: usize,
-    best: [u128; 2],
+    best: BTreeMap<Vec<TokenId>, u128>,
 }
 
 impl Brute<'_> {
-    fn run(mut self) -> [u128; 2] {
+    fn run(mut self) -> BTreeMap<Vec<TokenId>, u128> {
         for (rank, base) in BASES.iter().enumerate() {
             self.extend(rank, *base, &mut Vec::new(), &mut Vec::new());
         }
@@ -92,8 +94,10 @@ impl Brute<'_> {
                     direction: *direction,
                 };
                 let hops: Vec<_> = path.iter().map(hop).collect();
-                let profit = best_input(&hops, u128::MAX).map_or(0, |sizing| sizing.profit);
-                self.best[rank] = self.best[rank].max(profit);
+                if let Some(sizing) = best_input(&hops, u128::MAX) {
+                    let best = self.best.entry(tokens.clone()).or_default();
+                    *best = sizing.profit.max(*best);
+                }
             }
             return;
         }
@@ -120,54 +124,81 @@ impl Brute<'_> {
     }
 }
 
-fn random_pool() -> impl Strategy<Value = Sketch> {
-    let tokens = (0_u32..6, 0_u32..6).prop_filter("two tokens", |(a, b)| a != b);
-    (tokens, 10_u128..1_000, 900_u128..1_110).prop_map(|((first, second), depth, skew)| {
+/// Pools at prices around 1, some markets tighter than others: the tighter, the fewer cycles pay.
+fn random_market() -> impl Strategy<Value = Vec<Sketch>> {
+    let tokens = (0_u32..8, 0_u32..8).prop_filter("two tokens", |(a, b)| a != b);
+    let pool = (tokens, 10_u128..1_000, -1_000_i128..=1_000);
+    (proptest::collection::vec(pool, 2..32), 1_i128..100).prop_map(|(pools, spread)| {
         let unit = |token: u32| 10_u128.pow(DECIMALS[token as usize]);
-        ([first, second], [depth * unit(first), depth * skew * unit(second) / 1_000])
+        let sketch = |((first, second), depth, skew): ((u32, u32), u128, i128)| {
+            let price = u128::try_from(1_000_000 + skew * spread).unwrap();
+            ([first, second], [depth * unit(first), depth * price * unit(second) / 1_000_000])
+        };
+        pools.into_iter().map(sketch).collect()
     })
+}
+
+/// The tokens of what was found, in order.
+fn tokens_of(pools: &PoolTable, found: &Found) -> Vec<TokenId> {
+    let token = |leg: &Leg| pools.get(leg.pool).tokens[leg.direction.index_in()];
+    found.legs().iter().map(token).collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: 3_000,
         failure_persistence: None,
         ..Default::default()
     })]
 
     #[test]
     fn the_search_finds_what_brute_force_finds(
-        sketches in proptest::collection::vec(random_pool(), 2..14),
-        touched_share in 1_usize..4,
+        sketches in random_market(),
+        touched_share in 1_usize..12,
         hops_max in 2_usize..=4,
+        tail_degree_max in 0_usize..5,
     ) {
         let pools = market(&sketches);
         let touched: Vec<_> = pools.ids().iter().step_by(touched_share).copied().collect();
-        let mut searcher = Searcher::new(&pools, &BASES, WETH, hops_max);
+        let graph = Graph::of(&pools, &BASES, WETH, hops_max);
+        let mut searcher = Searcher::over(&pools, &Graph { tail_degree_max, ..graph });
         let found = search_all(&mut searcher, &pools, &touched);
         for cycle in &found {
             assert_exact(&pools, cycle);
             prop_assert!(cycle.legs().iter().any(|leg| touched.contains(&leg.pool)));
         }
-        let brute = Brute { pools: &pools, touched: &touched, hops_max, best: [0; 2] }.run();
-        for (rank, best) in brute.into_iter().enumerate() {
-            let of_base = found.iter().filter(|cycle| cycle.profit_token == BASES[rank]);
-            let ours = of_base.map(|cycle| cycle.profit).max().unwrap_or(0);
-            // Only the best FOUND_MAX of both bases together are kept.
-            if found.len() < FOUND_MAX {
-                prop_assert_eq!(ours, best, "rank {}", rank);
-            } else {
-                prop_assert!(ours <= best);
+        let brute = Brute { pools: &pools, touched: &touched, hops_max, best: BTreeMap::new() };
+        let brute = brute.run();
+        let ours: BTreeMap<_, _> =
+            found.iter().map(|cycle| (tokens_of(&pools, cycle), cycle.profit)).collect();
+        prop_assert_eq!(ours.len(), found.len(), "one per token cycle and direction");
+        if found.len() < FOUND_MAX {
+            prop_assert_eq!(&ours, &brute);
+        } else {
+            // Those of the highest worth are kept; of the others, each is the best of its kind.
+            let worth = |(tokens, profit): (&Vec<TokenId>, &u128)| {
+                let rank = BASES.iter().position(|base| *base == tokens[0]).unwrap();
+                float(*profit) * searcher.tables.native_price(rank)
+            };
+            for (tokens, profit) in &ours {
+                prop_assert_eq!(Some(profit), brute.get(tokens));
             }
+            let mut worths: Vec<_> = brute.iter().map(worth).collect();
+            worths.sort_by(|left, right| right.total_cmp(left));
+            let least = ours.iter().map(worth).fold(f64::INFINITY, f64::min);
+            prop_assert!(least >= worths[FOUND_MAX - 1] * (1.0 - 1e-9));
         }
     }
 
     #[test]
     fn a_supposed_move_leaves_no_trace(
-        sketches in proptest::collection::vec(random_pool(), 2..14), amount in 1_u128..1_000,
+        sketches in random_market(),
+        amount in 1_u128..1_000,
+        tail_degree_max in 0_usize..5,
     ) {
         let mut pools = market(&sketches);
-        let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+        let graph = Graph { tail_degree_max, ..Graph::of(&pools, &BASES, WETH, 4) };
+        let mut searcher = Searcher::over(&pools, &graph);
         let all = pools.ids().to_vec();
         let before = search_all(&mut searcher, &pools, &all);
         let moved = all[0];
@@ -181,7 +212,7 @@ proptest! {
         for cycle in &supposed {
             assert_exact(&pools, cycle);
         }
-        let mut fresh = Searcher::new(&pools, &BASES, WETH, 4);
+        let mut fresh = Searcher::over(&pools, &graph);
         let amounts = |found: &[Found]| -> Vec<_> {
             found.iter().map(|cycle| (cycle.legs, cycle.profit)).collect()
         };

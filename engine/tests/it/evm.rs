@@ -14,7 +14,7 @@ use gannet_engine::amm::ConstantProduct;
 use gannet_engine::amm::constant_product::RESERVE_MAX;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::{Direction, FactoryId, PoolId, TokenId};
-use gannet_engine::limits::{CALLDATA_BYTES_MAX, CALLDATA_HEADER_BYTES, LEG_BYTES};
+use gannet_engine::limits::CALLDATA_BYTES_MAX;
 use gannet_engine::plan::Leg;
 use gannet_engine::sign::calldata::Program;
 use gannet_engine::units::BlockNumber;
@@ -54,6 +54,8 @@ pub(crate) const LAST_TRADE: u64 = TIME - 12;
 /// The pair's fee.
 const FEE_PIPS: u32 = 3_000;
 const TABLE_MAX: usize = 128;
+/// Ticks of all V3 pools together.
+const TICKS_MAX: usize = 8_192;
 /// Below the largest that a transaction may have (EIP-7825).
 const GAS_LIMIT: u64 = 16_000_000;
 
@@ -383,8 +385,9 @@ impl Market {
         let world = World::new(Universe {
             chain: ChainSpec::ethereum(1, weth),
             tokens,
-            pools: PoolTable::new(TABLE_MAX),
+            pools: PoolTable::new(TABLE_MAX, TICKS_MAX),
             factories: vec![],
+            routers: vec![],
             bases: vec![native],
             native,
             anchor: Tip { number: BlockNumber(BLOCK - 1), ..Tip::default() },
@@ -564,19 +567,7 @@ impl Market {
             world: &self.world,
         };
         let len = program.write(&mut out).expect("a trade has few legs");
-        let mut data = out[..len].to_vec();
-        let mut token = trade.token;
-        for (leg, &pool) in trade.pools.iter().enumerate() {
-            let direction = self.direction(pool, token);
-            if let Some(other) = self.other(pool) {
-                let at = CALLDATA_HEADER_BYTES + leg * LEG_BYTES;
-                data[at] = other.kind as u8;
-                data[at + 21..at + 24].fill(0);
-                data[at + 25..at + 45].copy_from_slice(self.address(token).as_slice());
-            }
-            token = self.world.pools.get(pool).tokens[direction.index_out()];
-        }
-        data
+        out[..len].to_vec()
     }
 
     /// Runs a trade as the operator.

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use alloy::primitives::aliases::U160;
 use alloy::primitives::{Address, I256, Sign, U256, address, keccak256};
 use alloy::sol_types::{SolCall, SolEvent, SolValue};
+use gannet_engine::amm::{
+    self as engine, Concentrated, ConcentratedState, Pool, SolidlyState, Tick,
+};
 use gannet_engine::ids::{Direction, PoolId, TokenId};
 
 use crate::evm::abi::{Quoter, Solidly, V3Factory, V3Pool};
@@ -47,6 +50,7 @@ pub(crate) struct Other {
     pub(crate) kind: Kind,
     pub(crate) fee_pips: u32,
     spacing: i32,
+    is_stable: bool,
     /// Slots that hold ticks now, to be emptied.
     written: Vec<U256>,
 }
@@ -79,13 +83,31 @@ impl Market {
         let is_sorted = self.address(tokens[0]) < self.address(tokens[1]);
         let sorted = if is_sorted { tokens } else { [tokens[1], tokens[0]] };
         let id = self.list(address, sorted, [1; 2]);
+        let state: Pool = match other.kind {
+            Kind::V3 => concentrated(&other, U256::ONE << 96, [0; 2]).into(),
+            Kind::Pair | Kind::Solidly => {
+                let decimals = sorted.map(|token| self.world.tokens.get(token).decimals);
+                let Other { fee_pips, is_stable, .. } = other;
+                let state = SolidlyState { reserves: [1; 2], decimals, fee_pips, is_stable };
+                engine::Solidly::new(&state).expect("a pool's state").into()
+            }
+        };
+        self.set_state(id, state, &[]);
         self.others.push((id, other));
         id
     }
 
+    /// Tells the world what a pool's state is.
+    fn set_state(&mut self, id: PoolId, state: Pool, ticks: &[Tick]) {
+        self.world.pools.load_ticks(id, ticks).expect("there is room");
+        let entry = self.world.pools.entry_mut(id);
+        (entry.state, entry.chain) = (state, state);
+    }
+
     /// Tells the world of a V3 shaped pool, and nobody else.
     pub(crate) fn list_v3(&mut self, address: Address, tokens: [TokenId; 2]) -> PoolId {
-        let other = Other { kind: Kind::V3, fee_pips: 0, spacing: 1, written: vec![] };
+        let other =
+            Other { kind: Kind::V3, fee_pips: 0, spacing: 1, is_stable: false, written: vec![] };
         self.add_other(address, tokens, other)
     }
 
@@ -110,7 +132,7 @@ impl Market {
         for slot in FEE_GROWTH_SLOTS {
             self.chain.set_slot(pool, U256::from(slot), U256::ONE);
         }
-        let other = Other { kind: Kind::V3, fee_pips, spacing, written: vec![] };
+        let other = Other { kind: Kind::V3, fee_pips, spacing, is_stable: false, written: vec![] };
         self.add_other(pool, tokens, other)
     }
 
@@ -118,6 +140,7 @@ impl Market {
     pub(crate) fn set_v3(&mut self, id: PoolId, sqrt_price: U256, ranges: &[Range]) -> Option<i32> {
         let pool = self.world.pools.get(id).address;
         self.chain.set_slot(pool, SLOT0, U256::ZERO);
+        let price = sqrt_price;
         let sqrt_price = U160::checked_from_limbs_slice(sqrt_price.as_limbs())?;
         let call = V3Pool::initializeCall { sqrtPriceX96: sqrt_price };
         let receipt: Receipt = self.chain.send(OWNER, pool, call.abi_encode());
@@ -146,7 +169,11 @@ impl Market {
         }
         self.chain.set_slot(pool, LIQUIDITY_SLOT, U256::from(liquidity));
         let mut slots = BTreeMap::<U256, U256>::new();
-        for (tick, (gross, net)) in ticks {
+        let listed = ticks.iter().filter(|(_, (gross, _))| *gross > 0);
+        let listed =
+            listed.map(|(index, (gross, net))| Tick { index: *index, net: *net, gross: *gross });
+        let listed: Vec<Tick> = listed.collect();
+        for (tick, (gross, net)) in ticks.into_iter().filter(|(_, (gross, _))| *gross > 0) {
             let at = signed_slot(tick, TICKS_SLOT);
             slots.insert(at, U256::from(gross) | (word(net) << 128));
             // Ticks that were crossed before: what is outside of them is not zero.
@@ -163,6 +190,8 @@ impl Market {
         }
         let other = self.others.iter_mut().find(|(held, _)| *held == id).expect("a V3 pool");
         other.1.written = slots.into_keys().collect();
+        let state = concentrated(&other.1, price, [tick.into(), liquidity.cast_signed()]);
+        self.set_state(id, state.into(), &listed);
         Some(tick)
     }
 
@@ -206,7 +235,7 @@ impl Market {
         for token in addresses {
             self.fund(token, SOLIDLY_FEES, 1);
         }
-        let other = Other { kind: Kind::Solidly, fee_pips, spacing: 0, written: vec![] };
+        let other = Other { kind: Kind::Solidly, fee_pips, spacing: 0, is_stable, written: vec![] };
         self.add_other(pool, sorted, other)
     }
 
@@ -218,6 +247,8 @@ impl Market {
             self.fund(self.address(entry.tokens[slot]), entry.address, reserve);
         }
         self.chain.set_slot(entry.address, U256::from(2), U256::from(LAST_TRADE));
+        let Pool::Solidly(pool) = entry.state else { unreachable!("a Solidly-style pool") };
+        self.set_state(id, pool.with_reserves(reserves).into(), &[]);
     }
 
     /// What the contracts say that a pool of another kind pays.
@@ -256,10 +287,17 @@ impl Market {
         let mut flow = vec![amount];
         for &pool in &trade.pools {
             let direction = self.direction(pool, token);
-            amount = match self.other(pool) {
-                Some(_) => self.quote_other(pool, direction, amount)?,
-                None => self.world.quote(pool, direction, amount)?,
-            };
+            let quote = self.world.quote(pool, direction, amount);
+            if self.other(pool).is_some() {
+                let theirs = self.quote_other(pool, direction, amount).filter(|out| *out > 0);
+                assert_eq!(
+                    quote,
+                    theirs,
+                    "the engine's quote is the contracts': {:?}",
+                    self.world.pools.view(pool)
+                );
+            }
+            amount = quote?;
             flow.push(amount);
             token = self.world.pools.get(pool).tokens[direction.index_out()];
         }
@@ -270,6 +308,18 @@ impl Market {
     pub(crate) fn gain(&mut self, trade: &Trade) -> Option<u128> {
         self.flow(trade)?.last()?.checked_sub(trade.amount)
     }
+}
+
+/// A V3 pool at this price, tick and liquidity.
+fn concentrated(other: &Other, sqrt_price: U256, [tick, liquidity]: [i128; 2]) -> Concentrated {
+    let state = ConcentratedState {
+        sqrt_price,
+        tick: tick.try_into().expect("24 bits"),
+        liquidity: liquidity.unsigned_abs(),
+        fee_pips: other.fee_pips,
+        tick_spacing: other.spacing,
+    };
+    Concentrated::new(&state).expect("a pool's state")
 }
 
 /// Where `tests/sol/SolidlyPair.sol` sends its fees.

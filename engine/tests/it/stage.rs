@@ -24,7 +24,7 @@ use gannet_engine::decode::topics::{SYNC, TRANSFER};
 use gannet_engine::flight::{Attempt, Flight, Outcome, Settlement};
 use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::{FactoryId, StrategyId, TokenId, WalletId};
-use gannet_engine::input::{Command, Happening, Input, Reloaded, Source};
+use gannet_engine::input::{Command, Happening, Input, Loaded, Reloaded, Source};
 use gannet_engine::note::Note;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
@@ -191,6 +191,7 @@ pub(crate) fn world() -> World {
         tokens,
         pools,
         factories: ROUTERS.map(factory).to_vec(),
+        routers: vec![],
         bases: vec![weth],
         native: weth,
         anchor: Tip {
@@ -593,7 +594,9 @@ impl<const DRY: bool> Stage<DRY> {
     pub(crate) fn reload(&mut self, block: Block) {
         let Block { number, hash, .. } = block;
         let anchor = Tip { number: BlockNumber(number), hash, ..*self.engine.world.tip() };
-        let reloaded = Reloaded { anchor, reserves: vec![EVEN; POOLS.len()] };
+        let state = ConstantProduct::new(EVEN, 3_000).expect("even reserves").into();
+        let pools = vec![Loaded { state, ticks: vec![] }; POOLS.len()];
+        let reloaded = Reloaded { anchor, pools };
         self.input(Happening::Command(Command::Reload(Box::new(reloaded))));
     }
 
