@@ -16,6 +16,7 @@ pub mod freshness;
 pub mod hash;
 mod moves;
 pub mod pools;
+mod target;
 pub mod tokens;
 pub mod undo;
 
@@ -28,11 +29,10 @@ pub use self::freshness::{Freshness, Stale};
 use self::pools::PoolTable;
 use self::tokens::TokenTable;
 use self::undo::{Mark, TooFarBack, UndoLog};
-use crate::amm::{Amm, Pool, Swapped};
+use crate::amm::{Amm, Pool};
 use crate::chain::ChainSpec;
 use crate::ids::{Direction, FactoryId, PoolId, TokenId};
-use crate::limits::{TARGET_HOPS_MAX, TOUCHED_MAX, UNDO_ENTRIES_MAX};
-use crate::mempool::{Target, Terms};
+use crate::limits::{TOUCHED_MAX, UNDO_ENTRIES_MAX};
 use crate::plan::Leg;
 use crate::units::{BlockNumber, Wei};
 
@@ -107,9 +107,9 @@ pub struct Tip {
 pub enum Unfit {
     /// A pool cannot give the amount.
     NoLiquidity,
-    /// The sender's bound is not met on our state: it would revert.
+    /// The sender's bound is not met on our state, or the router cannot pay: it would revert.
     LimitMissed,
-    /// The router's deadline is over in the next block.
+    /// The router's deadline is over in the next block, or it must land behind another one.
     PastDeadline,
     /// Its fee cap is below the next base fee.
     Underpriced,
@@ -293,41 +293,6 @@ impl World {
         self.pools.view(pool).quote_out(amount, direction)
     }
 
-    /// Applies a pending swap as if it had just landed, and returns the mark to take it back.
-    /// Its pools are in [`World::supposed`] then.
-    ///
-    /// # Errors
-    /// When it would not land on this state; nothing is changed then.
-    pub fn apply_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
-        self.supposed.clear();
-        self.apply_next_target(target)
-    }
-
-    /// Applies one more pending swap behind those that were applied before it; its pools join
-    /// theirs in [`World::supposed`].
-    ///
-    /// # Errors
-    /// When it would not land on this state; nothing is changed then.
-    pub fn apply_next_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
-        if target.follow.max_fee < self.tip.next_base_fee {
-            return Err(Unfit::Underpriced);
-        }
-        // The next block comes one block time later, or after a missed slot.
-        let next = self.tip.timestamp.saturating_add((self.chain.block_time_ms / 1_000).max(1));
-        if target.deadline < next {
-            return Err(Unfit::PastDeadline);
-        }
-        let mark = self.undo.mark();
-        match self.apply_hops(target) {
-            Ok(()) => Ok(mark),
-            Err(unfit) => {
-                // A handful of changes: the log always reaches back that far.
-                self.undo.roll_back(&mut self.pools, mark).map_err(|TooFarBack| Unfit::TooLong)?;
-                Err(unfit)
-            }
-        }
-    }
-
     /// Starts a new list of the pools that pending swaps are supposed to move.
     pub fn suppose_nothing(&mut self) {
         self.supposed.clear();
@@ -345,45 +310,6 @@ impl World {
     /// When the log does not reach back to `mark`; the world must be resynchronised then.
     pub fn take_back(&mut self, mark: Mark) -> Result<(), TooFarBack> {
         self.undo.roll_back(&mut self.pools, mark)
-    }
-
-    fn apply_hops(&mut self, target: &Target) -> Result<(), Unfit> {
-        let hops = target.hops();
-        // What an exact-output swap pays out at each hop: the router computes it beforehand.
-        let mut exact = [None; TARGET_HOPS_MAX];
-        let amount_in = match target.terms {
-            Terms::ExactIn { amount, .. } => amount,
-            Terms::ExactOut { amount, most_in } => {
-                let mut needed = amount;
-                for (hop, out) in hops.iter().zip(&mut exact).rev() {
-                    *out = Some(needed);
-                    let view = self.pools.view(hop.pool);
-                    needed = view.quote_in(needed, hop.direction).ok_or(Unfit::NoLiquidity)?;
-                }
-                if needed > most_in {
-                    return Err(Unfit::LimitMissed);
-                }
-                needed
-            }
-        };
-        let mut amount = amount_in;
-        for (hop, exact) in hops.iter().zip(exact) {
-            let view = self.pools.view(hop.pool);
-            let swapped = match exact {
-                None => view.swap_in(amount, hop.direction),
-                Some(out) => view.swap_out(out, hop.direction),
-            };
-            let Swapped { amount_out, after, .. } = swapped.ok_or(Unfit::NoLiquidity)?;
-            let entry = self.pools.entry_mut(hop.pool);
-            self.undo.remember(hop.pool, entry);
-            entry.state = after;
-            self.supposed.push(hop.pool);
-            amount = amount_out;
-        }
-        match target.terms {
-            Terms::ExactIn { least_out, .. } if amount < least_out => Err(Unfit::LimitMissed),
-            Terms::ExactIn { .. } | Terms::ExactOut { .. } => Ok(()),
-        }
     }
 }
 
@@ -468,6 +394,29 @@ impl World {
     ) -> Option<(PoolId, Direction)> {
         let candidates = self.pools.pools_of_pair(from, to);
         let pool = candidates.iter().find(|pool| self.pools.get(**pool).factory == factory)?;
+        let direction = if self.pools.get(*pool).tokens[0] == from {
+            Direction::ZeroForOne
+        } else {
+            Direction::OneForZero
+        };
+        Some((*pool, direction))
+    }
+
+    /// The pool of two tokens with this fee (in pips) that came from `factory`, and the way from
+    /// the first to the second.
+    #[must_use]
+    pub fn pool_of(
+        &self,
+        factory: FactoryId,
+        [from, to]: [TokenId; 2],
+        fee_pips: u32,
+    ) -> Option<(PoolId, Direction)> {
+        let candidates = self.pools.pools_of_pair(from, to);
+        let pool = candidates.iter().find(|pool| {
+            let entry = self.pools.get(**pool);
+            let Pool::Concentrated(state) = entry.state else { return false };
+            entry.factory == factory && state.fee_pips() == fee_pips
+        })?;
         let direction = if self.pools.get(*pool).tokens[0] == from {
             Direction::ZeroForOne
         } else {

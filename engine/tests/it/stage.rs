@@ -254,7 +254,7 @@ impl StrategySet for Desk {
     fn on_pending(
         &mut self,
         ctx: &Ctx<'_>,
-        target: &gannet_engine::mempool::Target,
+        target: &gannet_engine::target::Target,
         plans: &mut Plans,
     ) {
         let Some(searcher) = &mut self.searcher else { return };
