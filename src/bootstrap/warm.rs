@@ -56,7 +56,7 @@ pub(crate) struct Shelf {
 impl Shelf {
     pub(crate) fn of<S>(config: &Config<S>) -> Self {
         let place =
-            Place { chain_id: config.chain.id, state_dir: config.runtime.state_dir.to_owned() };
+            Place { chain_id: config.chain.id, state_dir: config.runtime.state_dir.clone() };
         let fingerprint = fingerprint(config);
         // Bots with other universes do not push each other's file off the shelf.
         let short: String = fingerprint.to_string().chars().skip(2).take(8).collect();

@@ -34,7 +34,7 @@ pub(super) fn factories(file: &mut Table, problems: &mut Problems) -> Vec<NamedF
     for (index, table) in tables.iter().enumerate() {
         let path = format!("factory.{index}");
         let raw: raw::Factory = problems.section(table, &path);
-        let name = raw.name.to_owned().unwrap_or_else(|| format!("factory {index}"));
+        let name = raw.name.clone().unwrap_or_else(|| format!("factory {index}"));
         if factories.iter().any(|other| other.name == name) {
             let message = format!("found \"{name}\" again; wanted different names");
             problems.add(format!("{path}.name"), message);
@@ -42,14 +42,14 @@ pub(super) fn factories(file: &mut Table, problems: &mut Problems) -> Vec<NamedF
         let deployed_block = raw.deployed_block.unwrap_or_default();
         factories.push(NamedFactory {
             name,
-            factory: factory(raw, &path, problems),
+            factory: factory(&raw, &path, problems),
             deployed_block,
         });
     }
     factories
 }
 
-fn factory(raw: raw::Factory, path: &str, problems: &mut Problems) -> Factory {
+fn factory(raw: &raw::Factory, path: &str, problems: &mut Problems) -> Factory {
     let key = |key: &str| format!("{path}.{key}");
     let address = problems.required(raw.address, &key("address"), "the factory's address");
     let found = raw.kind.as_deref().unwrap_or("uniswap-v2");
@@ -103,7 +103,7 @@ pub(super) fn routers(
             let message = format!("found \"{name}\" again; wanted different names");
             problems.add(format!("{path}.name"), message);
         }
-        names.extend(raw.name.to_owned());
+        names.extend(raw.name.clone());
         let router = router(&raw, &path, factories, problems);
         routers.extend(router);
     }

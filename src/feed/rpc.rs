@@ -148,46 +148,6 @@ impl Rpc {
         }
     }
 
-    /// Asks many questions in one batch; the answers are in their order.
-    pub(crate) fn batch(
-        &mut self,
-        method: &str,
-        questions: &[Value],
-    ) -> Result<Vec<Result<Value, NodeError>>> {
-        let first = self.next_id;
-        let requests: Vec<Value> = questions
-            .iter()
-            .map(|params| {
-                let id = self.take_id();
-                json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
-            })
-            .collect();
-        self.wire.sender.send(Value::Array(requests).to_string().as_bytes())?;
-        let deadline = Instant::now() + EXCHANGE;
-        let replies = loop {
-            let message = self.next_text(deadline)?;
-            let reply: Value = serde_json::from_slice(&message).unwrap_or_default();
-            if let Value::Array(replies) = reply {
-                break replies;
-            }
-            // A node that takes no batch of this size says so in one object.
-            if let Some(error) = reply.get("error") {
-                let refused = format!("the node refuses a batch of {}", questions.len());
-                return Err(anyhow::Error::new(NodeError::new(error)).context(refused));
-            }
-        };
-        let missing = NodeError::new(&json!("with nothing in its batch"));
-        let mut answers = vec![Err(missing); questions.len()];
-        for reply in replies {
-            let id = reply.get("id").and_then(Value::as_u64).unwrap_or_default();
-            let place = id.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-            if let Some(answer) = place.and_then(|place| answers.get_mut(place)) {
-                *answer = outcome(reply);
-            }
-        }
-        Ok(answers)
-    }
-
     /// Waits for the answer to any of the questions that are on their way, and says to which. It is
     /// read straight from the message: a long list of logs never becomes a tree of values.
     pub(crate) fn next_reply<T: DeserializeOwned>(

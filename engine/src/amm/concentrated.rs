@@ -213,8 +213,9 @@ impl Walk {
         if self.tick == TICK_UNKNOWN { None } else { Some(self.tick) }
     }
 
-    fn compressed(&self) -> Option<i32> {
-        Some(self.tick.div_euclid(self.pool.tick_spacing))
+    /// The tick in units of the spacing, rounded down.
+    const fn compressed(&self) -> Option<i32> {
+        self.tick.checked_div_euclid(self.pool.tick_spacing)
     }
 
     /// The next tick to stop at, its net liquidity, and whether it is initialised.
@@ -385,7 +386,7 @@ impl Walk {
 
 /// `value · 2⁹⁶`, for values of at most 128 bits.
 #[inline]
-fn shl_96(value: U256) -> Option<U256> {
+const fn shl_96(value: U256) -> Option<U256> {
     value.checked_mul(Q96)
 }
 

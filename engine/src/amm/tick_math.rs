@@ -1,7 +1,7 @@
 //! Prices and ticks of concentrated pools, as the contract's `TickMath` has them.
 //!
 //! A price is the square root of token 1 per token 0 in Q64.96; tick `t` is where it is 1.0001 to
-//! the power `t / 2`. The constants are those of Uniswap V3's TickMath: 2¹²⁸ / 1.0001^(2^(i-1)).
+//! the power `t / 2`. The constants are those of Uniswap V3's `TickMath`: 2¹²⁸ / 1.0001^(2^(i-1)).
 //!
 //! Temperature: hot.
 
@@ -15,6 +15,11 @@ pub const SQRT_PRICE_MIN: U256 = U256::from_limbs([4_295_128_739, 0, 0, 0]);
 /// The price at the highest tick; prices of pools are below it.
 pub const SQRT_PRICE_MAX: U256 =
     U256::from_limbs([0x5d95_1d52_6398_8d26, 0xefd1_fc6a_5064_8849, 0xfffd_8963, 0]);
+
+/// 2 / ln(1.0001): ticks per unit of a price's logarithm.
+const PER_LN: f64 = 20_000.999_983_334_167;
+/// Its inverse.
+const LN_HALF: f64 = 4.999_750_016_654_166e-5;
 
 /// 2¹²⁸ divided by the square root of 1.0001 to the power 2^i.
 const FACTORS: [u128; 20] = [
@@ -37,7 +42,7 @@ const FACTORS: [u128; 20] = [
     0x09aa_508b_5b7a_84e1_c677_de54_f3e9_9bc9,
     0x005d_6af8_dedb_8119_6699_c329_225e_e604,
     0x0000_2216_e584_f5fa_1ea9_2604_1bed_fe98,
-    0x0000_0000_48a1_7039_1f7d_c424_44e8_fa2,
+    0x0000_0000_048a_1703_91f7_dc42_444e_8fa2,
 ];
 
 /// The price at a tick; `None` past the highest and the lowest.
@@ -72,8 +77,6 @@ pub fn tick_at(sqrt_price: U256) -> Option<i32> {
     if !(SQRT_PRICE_MIN..SQRT_PRICE_MAX).contains(&sqrt_price) {
         return None;
     }
-    /// 2 / ln(1.0001).
-    const PER_LN: f64 = 20_000.999_983_334_167;
     let ratio = q96_to_f64(sqrt_price);
     // Right to about 10⁻⁹ of a tick: at most one off.
     let guess = libm::floor(libm::log(ratio) * PER_LN) as i32;
@@ -113,8 +116,6 @@ pub fn q96_to_f64(value: U256) -> f64 {
 #[inline]
 #[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
 pub fn sqrt_ratio(tick: i32) -> f64 {
-    /// ln(1.0001) / 2.
-    const LN_HALF: f64 = 4.999_750_016_654_166e-5;
     libm::exp(f64::from(tick) * LN_HALF)
 }
 

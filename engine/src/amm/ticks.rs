@@ -12,6 +12,15 @@
 //!
 //! Temperature: hot.
 
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        reason = "places in an arena whose size fits 32 bits; liquidity is checked"
+    )
+)]
+
 use alloc::vec;
 use alloc::vec::Vec;
 

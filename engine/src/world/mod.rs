@@ -67,9 +67,9 @@ pub struct Factory {
 /// What a router that goes through several factories speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouterKind {
-    /// Uniswap V3's first SwapRouter.
+    /// Uniswap V3's first `SwapRouter`.
     SwapRouter,
-    /// SwapRouter02: V2 and V3.
+    /// `SwapRouter02`: V2 and V3.
     SwapRouter02,
     /// The Universal Router: V2 and V3 by commands.
     Universal,

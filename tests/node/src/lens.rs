@@ -66,7 +66,7 @@ struct Answer {
 
 impl Answer {
     /// Takes the gas of something that will add so many bytes; false if there is not enough.
-    fn affords(&mut self, gas: u64, bytes: usize) -> bool {
+    const fn affords(&mut self, gas: u64, bytes: usize) -> bool {
         let length = self.bytes.len() + bytes;
         let kept = GAS_BYTE * length as u64;
         if length > ROOM || self.gas < gas + kept {

@@ -45,4 +45,5 @@ pub fn actions(input: &[u8], kind: RouterKind) -> Result<Actions<'_>, DecodeErro
 }
 
 #[cfg(test)]
+#[expect(non_snake_case, reason = "fields are named as the contracts name them")]
 mod tests;

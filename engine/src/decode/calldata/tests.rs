@@ -2,6 +2,8 @@
 //!
 //! Temperature: cold.
 
+#![expect(non_snake_case, reason = "the names of Solidity's parameters")]
+
 use std::vec;
 use std::vec::Vec;
 

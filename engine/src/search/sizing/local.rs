@@ -65,9 +65,10 @@ impl Local {
 
     fn of(hop: &Hop<'_>, amount_in: f64) -> Option<Self> {
         match hop.pool.pool {
-            Pool::ConstantProduct(_) => hop.pool.mobius(hop.direction).map(Self::whole),
             Pool::Solidly(pool) if pool.state().is_stable => stable(pool, hop.direction, amount_in),
-            Pool::Solidly(_) => hop.pool.mobius(hop.direction).map(Self::whole),
+            Pool::ConstantProduct(_) | Pool::Solidly(_) => {
+                hop.pool.mobius(hop.direction).map(Self::whole)
+            }
             Pool::Concentrated(pool) => ranged(pool, hop.pool.ticks, hop.direction, amount_in),
         }
     }
@@ -88,7 +89,7 @@ pub(super) fn best_input(hops: &[Hop<'_>], cap: f64) -> Option<(f64, Curves)> {
             return None;
         }
         let next = wanted.clamp(amount + step.down, amount + step.up).clamp(0.0, cap);
-        let is_inside = next == wanted && !step.is_rough;
+        let is_inside = (next - wanted).abs() <= STILL * next && !step.is_rough;
         let is_still = (next - amount).abs() <= STILL * amount;
         amount = next;
         if is_inside || is_still || (round > 0 && amount >= cap) {
@@ -146,7 +147,7 @@ fn ranged(pool: &Concentrated, ticks: Ticks<'_>, way: Direction, amount: f64) ->
         let next = if is_down { place.checked_sub(1) } else { Some(place) };
         let (tick, net) = next
             .and_then(|place| ticks.at(place))
-            .map_or((None, 0), |(tick, net)| (Some(tick), if is_down { -net } else { net }));
+            .map_or((None, 0), |(tick, net)| (Some(tick), if is_down { net.wrapping_neg() } else { net }));
         let [lowest, highest] = ticks.known();
         let end = sqrt_ratio(tick.unwrap_or(if is_down { lowest } else { highest }));
         let (room, out) = if is_down {
@@ -176,7 +177,7 @@ fn ranged(pool: &Concentrated, ticks: Ticks<'_>, way: Direction, amount: f64) ->
             break;
         }
         liquidity += signed(net);
-        place = if is_down { place - 1 } else { place + 1 };
+        place = if is_down { place.saturating_sub(1) } else { place.saturating_add(1) };
     }
     // Here it ends: more gives nothing.
     let curve = Mobius { gain: 0.0, bend: f64::MIN_POSITIVE };
