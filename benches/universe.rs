@@ -2,8 +2,8 @@
 //!
 //! What they share with mainnet, and what a search feels: nearly every token trades against WETH,
 //! fewer against a dollar, few against anything else; popular tokens have dozens of pools, most
-//! have one; pools of one pair agree within their fees, for arbitrageurs see to it; and there is dust,
-//! shallow pools far off the market which nobody corrects because it does not pay the gas.
+//! have one; pools of one pair agree within their fees, for arbitrageurs see to it; and there is
+//! dust, shallow pools far off the market which nobody corrects because it does not pay the gas.
 //!
 //! Shared by the benchmarks and the tests.
 //!
