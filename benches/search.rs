@@ -78,7 +78,7 @@ fn searches(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new(case, size), |bencher| {
                 bencher.iter(|| {
                     let Some((pool, state)) = next.next() else { return 0 };
-                    scene.pools.set_state(*pool, *state);
+                    scene.pools.entry_mut(*pool).state = *state;
                     black_box(scene.update(*pool))
                 });
             });
@@ -118,7 +118,7 @@ impl Scene {
         let before = *self.searcher.counts();
         for pool in turns {
             let (pool, state) = self.next(*pool);
-            self.pools.set_state(pool, state);
+            self.pools.entry_mut(pool).state = state;
             let start = Instant::now();
             black_box(self.update(pool));
             times.push(start.elapsed());

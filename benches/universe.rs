@@ -172,7 +172,7 @@ impl Sketch {
     /// The pools in their first state, by handle.
     #[must_use]
     pub(crate) fn table(&self) -> PoolTable {
-        let mut table = PoolTable::new(self.pools.len());
+        let mut table = PoolTable::new(self.pools.len(), 0);
         for (place, pool) in (1_u64..).zip(&self.pools) {
             let mut address = [0; 20];
             address[..8].copy_from_slice(&place.to_be_bytes());

@@ -46,6 +46,7 @@ pub mod decode;
 pub mod chain;
 pub mod mempool;
 pub mod tally;
+pub mod target;
 pub mod world;
 
 pub mod amm;

@@ -11,6 +11,8 @@ pub const POOLS_MAX: usize = 65_536;
 pub const TOKENS_MAX: usize = 32_768;
 /// Factories that pools come from.
 pub const FACTORIES_MAX: usize = 32;
+/// Routers that have a table of their own.
+pub const ROUTERS_MAX: usize = 32;
 /// Base tokens: what profit is kept in.
 pub const BASE_TOKENS_MAX: usize = 8;
 /// Wallets that may sign.
@@ -20,8 +22,13 @@ pub const WALLETS_MAX: usize = 16;
 pub const HOPS_MAX: usize = 4;
 /// Longest path of a pending swap that is decoded, in tokens.
 pub const PATH_TOKENS_MAX: usize = 6;
-/// Swaps of one pending transaction that are applied to the world.
-pub const TARGET_HOPS_MAX: usize = PATH_TOKENS_MAX - 1;
+/// Swaps of one pending transaction that are applied to the world, in all its paths together.
+pub const TARGET_HOPS_MAX: usize = 12;
+/// Things that one pending transaction has a router do: a path of swaps is one, a payment another.
+pub const TARGET_STEPS_MAX: usize = 10;
+/// Tokens of which a router's balance is followed through one pending transaction, the native one
+/// and its wrapped form among them.
+pub const TARGET_TOKENS_MAX: usize = 8;
 /// Plans that one event may propose; the best are kept.
 pub const PLANS_MAX: usize = 16;
 /// Tokens with so many neighbours that the search treats them as hubs.
@@ -76,7 +83,7 @@ pub const OWN_TX_BYTES_MAX: usize = 1_024;
 /// Executor calldata: selector and header, in bytes.
 pub const CALLDATA_HEADER_BYTES: usize = 81;
 /// Executor calldata: one leg, in bytes.
-pub const LEG_BYTES: usize = 25;
+pub const LEG_BYTES: usize = 45;
 /// Longest executor calldata, in bytes.
 pub const CALLDATA_BYTES_MAX: usize = CALLDATA_HEADER_BYTES + HOPS_MAX * LEG_BYTES;
 
@@ -86,6 +93,7 @@ const _: () = assert!(
     "an envelope is at most 256 bytes more than its calldata"
 );
 const _: () = assert!(HUBS_MAX >= BASE_TOKENS_MAX, "every base token is a hub");
+const _: () = assert!(TARGET_HOPS_MAX >= PATH_TOKENS_MAX - 1, "the longest path fits");
 const _: () = assert!(POOLS_MAX <= u32::MAX as usize, "a pool id is a u32");
 const _: () = assert!(LOGS_PER_BLOCK_MAX.is_multiple_of(64), "log indices are kept in a bit set");
 const _: () = assert!(SENDERS_MAX.is_power_of_two(), "a sender's place is its serial's low bits");

@@ -1,4 +1,4 @@
-//! Pending transactions: what a target is, and which announcements are news.
+//! Pending transactions: which announcements are news.
 //!
 //! A node announces the same transaction many times, and a sender may replace one. [`Mempool`]
 //! remembers a bounded number of them: first by hash, then by (sender, nonce), keeping the one that
@@ -11,67 +11,11 @@ use alloc::vec::Vec;
 use alloy_primitives::{Address, B256};
 use hashbrown::HashMap;
 
-use crate::ids::{Direction, PoolId};
-use crate::limits::{PENDING_MAX, TARGET_HOPS_MAX};
+use crate::limits::PENDING_MAX;
 use crate::plan::Follow;
 use crate::reserve;
 use crate::units::Wei;
 use crate::world::hash::FixedState;
-
-/// One swap of a pending transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TargetHop {
-    /// The pool that it goes through.
-    pub pool: PoolId,
-    /// Which way.
-    pub direction: Direction,
-}
-
-/// What a pending swap fixes, and within what bound it accepts the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terms {
-    /// Exact input into the first hop, and the least output of the last that the sender accepts.
-    ExactIn {
-        /// Input, in the first token's smallest unit.
-        amount: u128,
-        /// Least output, in the last token's smallest unit.
-        least_out: u128,
-    },
-    /// Exact output of the last hop, and the most input into the first that the sender accepts.
-    ExactOut {
-        /// Output, in the last token's smallest unit.
-        amount: u128,
-        /// Most input, in the first token's smallest unit.
-        most_in: u128,
-    },
-}
-
-/// A pending transaction that swaps through known pools.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Its hash and fees: what a follower needs.
-    pub follow: Follow,
-    /// Who sent it.
-    pub sender: Address,
-    /// The sender's nonce.
-    pub nonce: u64,
-    /// The swaps; the first `hop_count` count.
-    pub hops: [TargetHop; TARGET_HOPS_MAX],
-    /// How many of `hops` are used.
-    pub hop_count: u8,
-    /// What it fixes.
-    pub terms: Terms,
-    /// The last timestamp, in seconds, at which the router accepts it.
-    pub deadline: u64,
-}
-
-impl Target {
-    /// The swaps, in order.
-    #[must_use]
-    pub fn hops(&self) -> &[TargetHop] {
-        &self.hops[..usize::from(self.hop_count).min(TARGET_HOPS_MAX)]
-    }
-}
 
 /// Whether an announcement is news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

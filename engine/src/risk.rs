@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use alloy_primitives::U256;
 
 use crate::flight::{Admitted, Fees, Flights};
-use crate::gas::{GasTable, REVERT};
+use crate::gas::{GasTable, Shape};
 use crate::guard::{Guard, GuardLimits};
 use crate::ids::WalletId;
 use crate::limits::BASE_TOKENS_MAX;
@@ -149,7 +149,7 @@ pub struct Risk {
     pub wallets: Vec<WalletState>,
     /// What the executor holds of each base token, by rank.
     pub holdings: [u128; BASE_TOKENS_MAX],
-    /// Gas by number of legs.
+    /// Gas by the legs of a program.
     pub gas: GasTable,
     /// Budgets of losses, and the breaker.
     pub guard: Guard,
@@ -259,9 +259,9 @@ impl Risk {
             return Err(Reject::Quarantined);
         }
         let is_flash = !self.can_fund(plan, world);
-        let legs = plan.legs().len();
-        let gas_limit = self.gas.limit(legs, is_flash).min(world.chain.tx_gas_max);
-        let gas = self.gas.expected(legs, is_flash);
+        let shape = shape_of(plan, world, is_flash);
+        let gas_limit = self.gas.limit(&shape).min(world.chain.tx_gas_max);
+        let gas = self.gas.expected(&shape);
         let gas_units = GasUnits { limit: gas_limit, expected: gas };
         let offer = Offer::of(plan, world, gas_units, self.limits.gas_price_max)?;
         let net_wei = plan.profit_wei.less(offer.expected.times_gas(gas));
@@ -295,8 +295,9 @@ impl Risk {
             least_profit,
             net_wei,
             gas_price: offer.expected,
-            stake: offer.worst.times_gas(REVERT),
+            stake: offer.worst.times_gas(shape.revert().min(gas_limit)),
             is_flash,
+            shape,
         })
     }
 
@@ -333,6 +334,12 @@ impl Risk {
         }
         Err(reject)
     }
+}
+
+/// What the gas of a plan depends on.
+fn shape_of(plan: &Plan, world: &World, is_flash: bool) -> Shape {
+    let kinds = plan.legs().iter().map(|leg| world.pools.get(leg.pool).state.kind());
+    Shape::of(kinds, 0, is_flash)
 }
 
 /// How far above what it should pay an arbitrage's fee cap stands; a base fee at its fastest needs

@@ -37,8 +37,8 @@
 use core::fmt;
 
 use crate::ids::PoolId;
-use crate::mempool::Target;
 use crate::plan::Plans;
+use crate::target::Target;
 use crate::world::World;
 
 /// What a strategy looks at: the world after the event, and what the event moved.
@@ -205,7 +205,7 @@ macro_rules! strategies {
             fn on_pending(
                 &mut self,
                 ctx: &$crate::strategy::Ctx<'_>,
-                target: &$crate::mempool::Target,
+                target: &$crate::target::Target,
                 plans: &mut $crate::plan::Plans,
             ) {
                 let mut id = $crate::ids::StrategyId(0);

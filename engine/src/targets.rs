@@ -16,11 +16,11 @@
 
 use alloy_primitives::{Address, B256};
 
-use crate::amm::Pool;
 use crate::decode::pending::PendingTx;
 use crate::decode::swap;
+use crate::ids::TokenId;
 use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_AGAIN_MAX};
-use crate::mempool::{News, Target, Terms};
+use crate::mempool::News;
 use crate::outbox::{Clock, Outbox, Stamps};
 use crate::pipeline::Engine;
 use crate::plan::Follow;
@@ -28,6 +28,7 @@ use crate::query::Query;
 use crate::search::native_value;
 use crate::strategy::StrategySet;
 use crate::tally::Gone;
+use crate::target::{Part, Payer, Route, Slot, Target, Way};
 use crate::units::{Nanos, Wei};
 use crate::waiting::Look;
 use crate::world::undo::Mark;
@@ -86,22 +87,14 @@ impl<S: StrategySet> Engine<S> {
         if matches!(news, News::New | News::Replaces(_)) {
             self.tally.queued += u64::from(self.world.open_block().is_some());
             self.tally.pending_stale += u64::from(!self.world.freshness().is_fresh());
-            let worth = worth_of(&target, &self.world);
+            let worth = worth_of(&target.route, &self.world);
             self.waiting.push(&target, worth, self.world.next_block(), at);
         }
     }
 
     fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
-        let swap = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
-        Some(Target {
-            follow: follow_of(tx),
-            sender: tx.from,
-            nonce: tx.nonce,
-            hops: swap.hops,
-            hop_count: swap.hop_count,
-            terms: swap.terms,
-            deadline: swap.deadline,
-        })
+        let route = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
+        Some(Target { follow: follow_of(tx), sender: tx.from, nonce: tx.nonce, route })
     }
 
     /// Whether pending swaps wait that could be looked at now: the engine wants another input.
@@ -249,38 +242,51 @@ const fn follow_of(tx: &PendingTx<'_>) -> Follow {
     Follow { hash: tx.hash, max_fee: Wei(tx.max_fee), priority_fee: Wei(tx.priority_fee) }
 }
 
-/// What a swap moves, in wei: the first of its tokens that trades against native is valued, from
-/// the side that is fixed. No more than a pool holds counts, for anybody can name a large amount.
-/// Nothing, if none of them does.
-fn worth_of(target: &Target, world: &World) -> Wei {
-    let (mut amount, is_exact_in) = match target.terms {
-        Terms::ExactIn { amount, .. } => (amount, true),
-        Terms::ExactOut { amount, .. } => (amount, false),
+/// What a route moves, in wei, all its paths together.
+fn worth_of(route: &Route, world: &World) -> Wei {
+    route.parts().fold(Wei(0), |sum, part| {
+        Wei(sum.0.saturating_add(worth_of_part(route, part, world).unwrap_or(0)))
+    })
+}
+
+/// What a path moves, in wei: the first of its tokens that trades against native is valued, from
+/// the side that is fixed. `None` if none of them does, or a pool cannot give it.
+fn worth_of_part(route: &Route, part: &Part, world: &World) -> Option<u128> {
+    let is_forward = part.way == Way::ExactIn;
+    let mut amount = match part.payer {
+        Payer::Sender | Payer::Router => part.amount,
+        // What was wrapped before; what earlier paths gave is valued with them.
+        Payer::RouterAll if part.paid == Slot::WRAPPED => route.value,
+        Payer::RouterAll => return None,
     };
-    let hops = target.hops();
+    let hops = route.hops_of(part);
+    let value = |token: TokenId, amount| native_value(&world.pools, world.native, token, amount);
     for step in 0..hops.len() {
-        let hop = if is_exact_in { hops[step] } else { hops[hops.len() - 1 - step] };
-        let (paid, taken) = (hop.direction.index_in(), hop.direction.index_out());
-        let (near, far) = if is_exact_in { (paid, taken) } else { (taken, paid) };
+        let hop = if is_forward { hops[step] } else { hops[hops.len() - 1 - step] };
         let entry = world.pools.get(hop.pool);
-        let Pool::ConstantProduct(pool) = entry.state;
-        let held = amount.min(pool.reserves()[near]);
-        let value = |side: usize, amount| {
-            native_value(&world.pools, world.native, entry.tokens[side], amount).map(Wei)
-        };
-        if let Some(worth) = value(near, held) {
-            return worth;
-        }
-        let moved = if is_exact_in {
-            entry.state.quote_out(amount, hop.direction)
+        let (paid, taken) =
+            (entry.tokens[hop.direction.index_in()], entry.tokens[hop.direction.index_out()]);
+        let moved = if is_forward {
+            world.quote(hop.pool, hop.direction, amount)?
         } else {
-            entry.state.quote_in(amount, hop.direction)
+            world.pools.view(hop.pool).quote_in(amount, hop.direction)?
         };
-        match moved {
-            Some(moved) if step + 1 == hops.len() => return value(far, moved).unwrap_or(Wei(0)),
-            Some(moved) => amount = moved,
-            None => break,
+        // Anybody can name a large amount, so what goes in is worth what the pool would give for
+        // what comes out: about the same, and less than the pool holds.
+        let given = if is_forward { moved } else { amount };
+        let back = world.quote(hop.pool, hop.direction.reversed(), given);
+        let (near, far) = if is_forward {
+            ((paid, back), (taken, Some(moved)))
+        } else {
+            ((taken, Some(amount)), (paid, back))
+        };
+        if let Some(worth) = near.1.and_then(|amount| value(near.0, amount)) {
+            return Some(worth);
         }
+        if step + 1 == hops.len() {
+            return far.1.and_then(|amount| value(far.0, amount));
+        }
+        amount = moved;
     }
-    Wei(0)
+    None
 }

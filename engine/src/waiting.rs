@@ -13,8 +13,8 @@ use alloy_primitives::{Address, B256};
 
 use crate::flight::Admitted;
 use crate::limits::PENDING_QUEUE_MAX;
-use crate::mempool::Target;
 use crate::tally::Gone;
+use crate::target::Target;
 use crate::units::{BlockNumber, Nanos, Wei};
 
 /// A pending swap is forgotten when it has not landed for this many blocks.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use anyhow::{Context, Result, bail, ensure};
 use gannet_engine::wire::Message;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -187,6 +188,38 @@ impl Rpc {
         Ok(answers)
     }
 
+    /// Waits for the answer to any of the questions that are on their way, and says to which. It is
+    /// read straight from the message: a long list of logs never becomes a tree of values.
+    pub(crate) fn next_reply<T: DeserializeOwned>(
+        &mut self,
+    ) -> Result<(u64, Result<T, NodeError>)> {
+        let deadline = Instant::now() + EXCHANGE;
+        loop {
+            let read = self.with_next_text(deadline, |text| {
+                serde_json::from_slice::<Reply<T>>(text).or_else(|error| {
+                    // It may be an answer of another shape: then somebody waits for it.
+                    let other: Reply<serde::de::IgnoredAny> =
+                        serde_json::from_slice(text).unwrap_or_default();
+                    let told = json!(format!("something else: {error}"));
+                    other
+                        .id
+                        .map(|id| Reply { id: Some(id), result: None, error: Some(told) })
+                        .ok_or(error)
+                })
+            })?;
+            match read.unwrap_or_default() {
+                Reply { id: Some(id), error: Some(error), .. } => {
+                    return Ok((id, Err(NodeError::new(&error))));
+                }
+                Reply { id: Some(id), result: Some(result), .. } => return Ok((id, Ok(result))),
+                Reply { id: Some(id), .. } => return Ok((id, Err(NodeError::new(&Value::Null)))),
+                // Not to be told which question it was, so none of them will be answered.
+                Reply { id: None, error: Some(error), .. } => bail!(NodeError::new(&error)),
+                Reply { id: None, .. } => {}
+            }
+        }
+    }
+
     const fn take_id(&mut self) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -195,11 +228,16 @@ impl Rpc {
 
     /// The next text message; control frames are answered on the way.
     fn next_text(&mut self, deadline: Instant) -> Result<Vec<u8>> {
+        self.with_next_text(deadline, <[u8]>::to_vec)
+    }
+
+    /// Looks at the next text message where it lies; control frames are answered on the way.
+    fn with_next_text<R>(&mut self, deadline: Instant, look: impl FnOnce(&[u8]) -> R) -> Result<R> {
         loop {
             ensure!(Instant::now() < deadline, "the node does not answer");
             let Wire { framing, sender } = &mut self.wire;
             match framing.next() {
-                Some(Ok(Message::Text(text) | Message::Binary(text))) => return Ok(text.to_vec()),
+                Some(Ok(Message::Text(text) | Message::Binary(text))) => return Ok(look(text)),
                 Some(Ok(Message::Ping(payload))) => sender.pong(payload)?,
                 Some(Ok(Message::Close { code })) => bail!("the node closes (code {code:?})"),
                 Some(Ok(Message::Pong(_))) => {}
@@ -213,6 +251,24 @@ impl Rpc {
                 }
             }
         }
+    }
+}
+
+/// An answer whose result is read as what it is.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: DeserializeOwned"))]
+struct Reply<T> {
+    #[serde(default)]
+    id: Option<u64>,
+    #[serde(default = "Option::default")]
+    result: Option<T>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+impl<T> Default for Reply<T> {
+    fn default() -> Self {
+        Self { id: None, result: None, error: None }
     }
 }
 

@@ -10,10 +10,9 @@ use std::vec::Vec;
 use gannet_engine::amm::ConstantProduct;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::{Direction, FactoryId, PoolId, TokenId};
-use gannet_engine::limits::TARGET_HOPS_MAX;
-use gannet_engine::mempool::{Target, TargetHop, Terms};
 use gannet_engine::plan::{Follow, Plan, Plans};
 use gannet_engine::strategy::{Ctx, Strategy};
+use gannet_engine::target::{Route, Target, TargetHop, Way};
 use gannet_engine::units::{BlockNumber, Wei};
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
@@ -68,7 +67,7 @@ impl Market {
         }
         let bases: Vec<TokenId> = ids[..2].to_vec();
         tokens.set_bases(&bases);
-        let mut pools = PoolTable::new(self.pools.len());
+        let mut pools = PoolTable::new(self.pools.len(), 0);
         for (place, (pair, reserves)) in (101_u8..).zip(&self.pools) {
             let state = ConstantProduct::new(*reserves, 3_000).unwrap().into();
             let pair = pair.map(|token| ids[token]);
@@ -91,15 +90,9 @@ impl Market {
 /// A pending swap of `amount` (in the smallest unit) through one pool.
 pub(crate) fn swap(pool: u32, direction: Direction, amount: u128) -> Target {
     let follow = Follow { hash: [7; 32].into(), max_fee: Wei(u128::MAX), priority_fee: Wei(3) };
-    Target {
-        follow,
-        sender: [9; 20].into(),
-        nonce: 0,
-        hops: [TargetHop { pool: PoolId(pool), direction }; TARGET_HOPS_MAX],
-        hop_count: 1,
-        terms: Terms::ExactIn { amount, least_out: 0 },
-        deadline: u64::MAX,
-    }
+    let hop = TargetHop { pool: PoolId(pool), direction };
+    let route = Route::path(&[hop], Way::ExactIn, amount, 0).unwrap();
+    Target { follow, sender: [9; 20].into(), nonce: 0, route }
 }
 
 /// What a strategy proposes after a block that moved these pools.

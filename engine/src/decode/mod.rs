@@ -54,6 +54,10 @@ pub enum DecodeError {
     HashMismatch,
     /// Facts that are well-formed but contradict each other.
     Contradiction,
+    /// A call, a command or a value that is not followed.
+    Unknown,
+    /// More calls, or deeper ones, or more swaps than are followed.
+    TooMuch,
 }
 
 impl From<JsonError> for DecodeError {

@@ -240,7 +240,7 @@ impl Tables {
             (leg.pool, leg.direction) = (held.pool, held.direction(side));
         }
         let legs = &mut legs[..];
-        let hop_of = |leg: &Leg| Hop { pool: &pools.get(leg.pool).state, direction: leg.direction };
+        let hop_of = |leg: &Leg| Hop { pool: pools.view(leg.pool), direction: leg.direction };
         let first = hop_of(&legs[0]);
         let mut hops = [first; HOPS_MAX];
         for (hop, leg) in hops.iter_mut().zip(&*legs).take(hop_count) {
@@ -405,7 +405,7 @@ pub fn native_value(
         let entry = pools.get(*pool);
         let direction =
             if entry.tokens[0] == token { Direction::ZeroForOne } else { Direction::OneForZero };
-        if entry.is_quarantined { None } else { entry.state.quote_out(amount, direction) }
+        if entry.is_quarantined { None } else { pools.view(*pool).quote_out(amount, direction) }
     });
     quotes.max()
 }

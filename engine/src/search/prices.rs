@@ -335,10 +335,13 @@ fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Curves {
     let entry = pools.get(held.pool);
     let is_whole = match entry.state {
         Pool::ConstantProduct(_) => true,
+        Pool::Concentrated(_) => false,
+        Pool::Solidly(pool) => !pool.state().is_stable,
     };
     if entry.is_quarantined {
         return Curves { sides: [Mobius::CLOSED; 2], is_whole };
     }
-    let curve = |side| entry.state.mobius(held.direction(side)).unwrap_or(Mobius::CLOSED);
+    let view = pools.view(held.pool);
+    let curve = |side| view.mobius(held.direction(side)).unwrap_or(Mobius::CLOSED);
     Curves { sides: [0, 1].map(curve), is_whole }
 }

@@ -25,7 +25,7 @@ const DECIMALS: [u32; 8] = [18, 6, 18, 8, 18, 9, 18, 6];
 type Sketch = ([u32; 2], [u128; 2]);
 
 fn market(pools: &[Sketch]) -> PoolTable {
-    let mut table = PoolTable::new(pools.len());
+    let mut table = PoolTable::new(pools.len(), 0);
     for (place, (tokens, reserves)) in (1_u64..).zip(pools) {
         let mut address = Address::ZERO;
         address[..8].copy_from_slice(&place.to_be_bytes());
@@ -52,7 +52,7 @@ fn assert_exact(pools: &PoolTable, found: &Found) {
         let entry = pools.get(leg.pool);
         assert_eq!(entry.tokens[leg.direction.index_in()], token, "legs join");
         assert_eq!(leg.amount_in, amount);
-        assert_eq!(entry.state.quote_out(amount, leg.direction), Some(leg.amount_out));
+        assert_eq!(pools.view(leg.pool).quote_out(amount, leg.direction), Some(leg.amount_out));
         assert!(!seen.contains(&leg.pool), "a pool is used once");
         assert!(!entry.is_quarantined);
         (amount, token) = (leg.amount_out, entry.tokens[leg.direction.index_out()]);
@@ -90,7 +90,7 @@ impl Brute<'_> {
         if at == BASES[rank] && path.len() >= 2 {
             if path.iter().any(|(pool, _)| self.touched.contains(pool)) {
                 let hop = |(pool, direction): &(PoolId, Direction)| Hop {
-                    pool: &self.pools.get(*pool).state,
+                    pool: self.pools.view(*pool),
                     direction: *direction,
                 };
                 let hops: Vec<_> = path.iter().map(hop).collect();
@@ -204,9 +204,9 @@ proptest! {
         let moved = all[0];
         let state = pools.get(moved).state;
         let unit = 10_u128.pow(DECIMALS[sketches[0].0[0] as usize]);
-        let out = state.quote_out(amount * unit, Direction::ZeroForOne).unwrap();
-        let after = state.after_swap(amount * unit, out, Direction::ZeroForOne).unwrap();
-        pools.set_state(moved, after);
+        let swapped = pools.view(moved).swap_in(amount * unit, Direction::ZeroForOne);
+        let after = swapped.unwrap().after;
+        pools.entry_mut(moved).state = after;
         searcher.suppose(&pools, &[moved]);
         let supposed = search_all(&mut searcher, &pools, &[moved]);
         for cycle in &supposed {
@@ -218,7 +218,7 @@ proptest! {
         };
         let afresh = search_all(&mut fresh, &pools, &[moved]);
         prop_assert_eq!(amounts(&supposed), amounts(&afresh));
-        pools.set_state(moved, state);
+        pools.entry_mut(moved).state = state;
         searcher.restore();
         prop_assert_eq!(search_all(&mut searcher, &pools, &all), before);
     }
@@ -273,7 +273,7 @@ fn what_was_open_before_a_supposed_move_is_told_apart_from_what_it_opened() {
     let even = [TWO_POOLS[0], ([1, 0], [2_000_000_000_000, 1_000 * ETHER])];
     let mut pools = market(&even);
     let mut searcher = Searcher::new(&pools, &BASES, WETH, 2);
-    pools.set_state(PoolId(1), market(&TWO_POOLS).get(PoolId(1)).state);
+    pools.entry_mut(PoolId(1)).state = market(&TWO_POOLS).get(PoolId(1)).state;
     searcher.suppose(&pools, &[PoolId(1)]);
     let opened = search_all(&mut searcher, &pools, &[PoolId(1)]);
     assert_eq!((opened[0].profit, opened[0].profit_before), (256_654_733_122_117_753, 0));
@@ -293,7 +293,7 @@ fn a_cycle_is_evaluated_once_however_many_of_its_pools_moved() {
 
 #[test]
 fn a_pool_that_came_after_the_index_is_ignored() {
-    let mut pools = PoolTable::new(3);
+    let mut pools = PoolTable::new(3, 0);
     for id in market(&TWO_POOLS).ids() {
         pools.insert(*market(&TWO_POOLS).get(*id)).unwrap();
     }
@@ -309,8 +309,8 @@ fn a_pool_that_came_after_the_index_is_ignored() {
 fn a_base_token_is_valued_by_the_best_pool_that_can_be_used() {
     let mut pools = market(&TWO_POOLS);
     let amount = 1_000_000_000;
-    let best = pools.get(PoolId(1)).state.quote_out(amount, Direction::ZeroForOne);
-    let other = pools.get(PoolId(0)).state.quote_out(amount, Direction::OneForZero);
+    let best = pools.view(PoolId(1)).quote_out(amount, Direction::ZeroForOne);
+    let other = pools.view(PoolId(0)).quote_out(amount, Direction::OneForZero);
     assert!(best > other);
     assert_eq!(native_value(&pools, WETH, USDC, amount), best);
     assert_eq!(native_value(&pools, WETH, WETH, 5), Some(5));

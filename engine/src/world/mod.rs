@@ -14,7 +14,9 @@
 pub mod follow;
 pub mod freshness;
 pub mod hash;
+mod moves;
 pub mod pools;
+mod target;
 pub mod tokens;
 pub mod undo;
 
@@ -24,26 +26,66 @@ use alloy_primitives::{Address, B256};
 
 pub use self::follow::{BlockRef, Follower};
 pub use self::freshness::{Freshness, Stale};
-use self::pools::{PoolEntry, PoolTable};
+use self::pools::PoolTable;
 use self::tokens::TokenTable;
 use self::undo::{Mark, TooFarBack, UndoLog};
-use crate::amm::Pool;
+use crate::amm::{Amm, Pool};
 use crate::chain::ChainSpec;
 use crate::ids::{Direction, FactoryId, PoolId, TokenId};
-use crate::limits::{TARGET_HOPS_MAX, TOUCHED_MAX, UNDO_ENTRIES_MAX};
-use crate::mempool::{Target, Terms};
+use crate::limits::{TOUCHED_MAX, UNDO_ENTRIES_MAX};
 use crate::plan::Leg;
 use crate::units::{BlockNumber, Wei};
 
-/// A factory of the configuration: where its pairs are and what they cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The shape of a factory's pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FactoryKind {
+    /// Uniswap V2 and its forks.
+    #[default]
+    UniswapV2,
+    /// Uniswap V3, and forks with its events.
+    UniswapV3,
+    /// Pancake V3: V3 with two more fields in `Swap`.
+    PancakeV3,
+    /// Solidly, Velodrome V2, Aerodrome.
+    Solidly,
+}
+
+/// A factory of the configuration: where its pools are and what they cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Factory {
     /// The factory.
     pub address: Address,
-    /// The router whose swaps go through this factory's pairs.
+    /// The router whose swaps go through this factory's pools; zero if none is followed.
     pub router: Address,
-    /// The pairs' fee in pips (3,000 is 0.3 %). Configured, never derived.
+    /// The pairs' fee in pips (3,000 is 0.3 %), for kinds whose pools do not say it themselves.
+    /// Configured, never derived.
     pub fee_pips: u32,
+    /// The shape of its pools.
+    pub kind: FactoryKind,
+}
+
+/// What a router that goes through several factories speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterKind {
+    /// Uniswap V3's first SwapRouter.
+    SwapRouter,
+    /// SwapRouter02: V2 and V3.
+    SwapRouter02,
+    /// The Universal Router: V2 and V3 by commands.
+    Universal,
+}
+
+/// A router of the configuration, and the factories that it goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// The router.
+    pub address: Address,
+    /// What it speaks.
+    pub kind: RouterKind,
+    /// Where its V2 swaps go.
+    pub v2: Option<FactoryId>,
+    /// Where its V3 swaps go.
+    pub v3: Option<FactoryId>,
 }
 
 /// The block that the world stands at, and what follows from it.
@@ -65,9 +107,9 @@ pub struct Tip {
 pub enum Unfit {
     /// A pool cannot give the amount.
     NoLiquidity,
-    /// The sender's bound is not met on our state: it would revert.
+    /// The sender's bound is not met on our state, or the router cannot pay: it would revert.
     LimitMissed,
-    /// The router's deadline is over in the next block.
+    /// The router's deadline is over in the next block, or it must land behind another one.
     PastDeadline,
     /// Its fee cap is below the next base fee.
     Underpriced,
@@ -109,6 +151,8 @@ pub struct World {
     pub pools: PoolTable,
     /// Factories, by handle.
     pub factories: Vec<Factory>,
+    /// Routers that go through several factories.
+    pub routers: Vec<Router>,
     /// Base tokens: what profit is kept in, most preferred first.
     pub bases: Vec<TokenId>,
     /// The wrapped native token.
@@ -119,6 +163,7 @@ pub struct World {
     undo: UndoLog,
     touched: Touched,
     supposed: Touched,
+    contradicted: u64,
 }
 
 /// What a world is made of; see [`World::new`].
@@ -132,6 +177,8 @@ pub struct Universe {
     pub pools: PoolTable,
     /// Factories.
     pub factories: Vec<Factory>,
+    /// Routers that go through several factories.
+    pub routers: Vec<Router>,
     /// Base tokens, most preferred first.
     pub bases: Vec<TokenId>,
     /// The wrapped native token.
@@ -145,7 +192,7 @@ impl World {
     #[must_use]
     #[cold]
     pub fn new(universe: Universe) -> Self {
-        let Universe { chain, tokens, pools, factories, bases, native, anchor } = universe;
+        let Universe { chain, tokens, pools, factories, routers, bases, native, anchor } = universe;
         let (touched, supposed) = (Touched::new(pools.len()), Touched::new(pools.len()));
         let undo = UndoLog::new(UNDO_ENTRIES_MAX);
         let follower = Follower::new(anchor, undo.mark());
@@ -156,6 +203,7 @@ impl World {
             tokens,
             pools,
             factories,
+            routers,
             bases,
             native,
             tip,
@@ -164,6 +212,7 @@ impl World {
             undo,
             touched,
             supposed,
+            contradicted: 0,
         }
     }
 
@@ -213,16 +262,10 @@ impl World {
         self.supposed.as_slice()
     }
 
-    /// Sets a pool's reserves to what its own log says; our overlay, if any, is added.
-    fn set_reserves(&mut self, pool: PoolId, reserves: [u128; 2]) {
-        let entry = self.pools.entry_mut(pool);
-        self.undo.remember(pool, entry);
-        entry.version = entry.version.wrapping_add(1);
-        if entry.overlay != [0; 2] && is_absorbed(entry, reserves) {
-            entry.overlay = [0; 2];
-        }
-        entry.state = entry.state.with_reserves(reserves, entry.overlay);
-        self.touched.push(pool);
+    /// Logs that contradicted what was held of their pool, since the start: it is quarantined.
+    #[must_use]
+    pub const fn contradicted(&self) -> u64 {
+        self.contradicted
     }
 
     /// Adds a trade of ours that the chain does not contain (dry-run, backtest): it stays in the
@@ -231,11 +274,9 @@ impl World {
     pub fn overlay(&mut self, legs: &[Leg]) {
         let before = self.undo.mark();
         for leg in legs {
+            let view = self.pools.view(leg.pool);
+            let Some(state) = after_leg(view.pool, view.ticks, leg) else { continue };
             let entry = self.pools.entry_mut(leg.pool);
-            let Some(state) = entry.state.after_swap(leg.amount_in, leg.amount_out, leg.direction)
-            else {
-                continue;
-            };
             self.undo.remember(leg.pool, entry);
             entry.state = state;
             let (paid, taken) = (leg.direction.index_in(), leg.direction.index_out());
@@ -249,42 +290,7 @@ impl World {
     /// What `amount` of a pool's input token gives, on the state as it is.
     #[must_use]
     pub fn quote(&self, pool: PoolId, direction: Direction, amount: u128) -> Option<u128> {
-        self.pools.get(pool).state.quote_out(amount, direction)
-    }
-
-    /// Applies a pending swap as if it had just landed, and returns the mark to take it back.
-    /// Its pools are in [`World::supposed`] then.
-    ///
-    /// # Errors
-    /// When it would not land on this state; nothing is changed then.
-    pub fn apply_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
-        self.supposed.clear();
-        self.apply_next_target(target)
-    }
-
-    /// Applies one more pending swap behind those that were applied before it; its pools join
-    /// theirs in [`World::supposed`].
-    ///
-    /// # Errors
-    /// When it would not land on this state; nothing is changed then.
-    pub fn apply_next_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
-        if target.follow.max_fee < self.tip.next_base_fee {
-            return Err(Unfit::Underpriced);
-        }
-        // The next block comes one block time later, or after a missed slot.
-        let next = self.tip.timestamp.saturating_add((self.chain.block_time_ms / 1_000).max(1));
-        if target.deadline < next {
-            return Err(Unfit::PastDeadline);
-        }
-        let mark = self.undo.mark();
-        match self.apply_hops(target) {
-            Ok(()) => Ok(mark),
-            Err(unfit) => {
-                // A handful of changes: the log always reaches back that far.
-                self.undo.roll_back(&mut self.pools, mark).map_err(|TooFarBack| Unfit::TooLong)?;
-                Err(unfit)
-            }
-        }
+        self.pools.view(pool).quote_out(amount, direction)
     }
 
     /// Starts a new list of the pools that pending swaps are supposed to move.
@@ -305,55 +311,20 @@ impl World {
     pub fn take_back(&mut self, mark: Mark) -> Result<(), TooFarBack> {
         self.undo.roll_back(&mut self.pools, mark)
     }
-
-    fn apply_hops(&mut self, target: &Target) -> Result<(), Unfit> {
-        let hops = target.hops();
-        // What an exact-output swap pays out at each hop: the router computes it beforehand.
-        let mut exact = [None; TARGET_HOPS_MAX];
-        let amount_in = match target.terms {
-            Terms::ExactIn { amount, .. } => amount,
-            Terms::ExactOut { amount, most_in } => {
-                let mut needed = amount;
-                for (hop, out) in hops.iter().zip(&mut exact).rev() {
-                    *out = Some(needed);
-                    let state = &self.pools.get(hop.pool).state;
-                    needed = state.quote_in(needed, hop.direction).ok_or(Unfit::NoLiquidity)?;
-                }
-                if needed > most_in {
-                    return Err(Unfit::LimitMissed);
-                }
-                needed
-            }
-        };
-        let mut amount = amount_in;
-        for (hop, exact) in hops.iter().zip(exact) {
-            let entry = self.pools.entry_mut(hop.pool);
-            let out = exact.or_else(|| entry.state.quote_out(amount, hop.direction));
-            let out = out.ok_or(Unfit::NoLiquidity)?;
-            let after = entry.state.after_swap(amount, out, hop.direction);
-            self.undo.remember(hop.pool, entry);
-            entry.state = after.ok_or(Unfit::NoLiquidity)?;
-            self.supposed.push(hop.pool);
-            amount = out;
-        }
-        match target.terms {
-            Terms::ExactIn { least_out, .. } if amount < least_out => Err(Unfit::LimitMissed),
-            Terms::ExactIn { .. } | Terms::ExactOut { .. } => Ok(()),
-        }
-    }
 }
 
-/// Whether the chain now contains about the trade that our overlay stands for.
-fn is_absorbed(entry: &PoolEntry, reserves: [u128; 2]) -> bool {
-    let Pool::ConstantProduct(pool) = entry.state;
-    let held = pool.reserves();
-    (0..2).all(|token| {
-        let ours = entry.overlay[token];
-        // What the chain said last is what we hold less our own trade.
-        let last = held[token].checked_add_signed(ours.saturating_neg());
-        let moved = last.map_or(0, |last| reserves[token].wrapping_sub(last).cast_signed());
-        moved.signum() == ours.signum() && moved.unsigned_abs() >= ours.unsigned_abs() / 2
-    })
+/// The pool after a leg of ours. A constant-product pool takes any amounts that its invariant
+/// allows, so what was really traded counts there.
+fn after_leg(pool: &Pool, ticks: crate::amm::Ticks<'_>, leg: &Leg) -> Option<Pool> {
+    let Leg { amount_in, amount_out, direction, .. } = *leg;
+    match pool {
+        Pool::ConstantProduct(pool) => {
+            pool.after_swap(amount_in, amount_out, direction).map(Pool::from)
+        }
+        Pool::Concentrated(_) | Pool::Solidly(_) => {
+            pool.swap_in(ticks, amount_in, direction).map(|swapped| swapped.after)
+        }
+    }
 }
 
 /// The pools that moved, each once, in the order in which they first moved.
@@ -406,6 +377,9 @@ impl World {
     /// The factory whose router this is.
     #[must_use]
     pub fn factory_of_router(&self, router: &Address) -> Option<FactoryId> {
+        if router.is_zero() {
+            return None;
+        }
         let place = self.factories.iter().position(|factory| factory.router == *router)?;
         u8::try_from(place).ok().map(FactoryId)
     }
@@ -420,6 +394,29 @@ impl World {
     ) -> Option<(PoolId, Direction)> {
         let candidates = self.pools.pools_of_pair(from, to);
         let pool = candidates.iter().find(|pool| self.pools.get(**pool).factory == factory)?;
+        let direction = if self.pools.get(*pool).tokens[0] == from {
+            Direction::ZeroForOne
+        } else {
+            Direction::OneForZero
+        };
+        Some((*pool, direction))
+    }
+
+    /// The pool of two tokens with this fee (in pips) that came from `factory`, and the way from
+    /// the first to the second.
+    #[must_use]
+    pub fn pool_of(
+        &self,
+        factory: FactoryId,
+        [from, to]: [TokenId; 2],
+        fee_pips: u32,
+    ) -> Option<(PoolId, Direction)> {
+        let candidates = self.pools.pools_of_pair(from, to);
+        let pool = candidates.iter().find(|pool| {
+            let entry = self.pools.get(**pool);
+            let Pool::Concentrated(state) = entry.state else { return false };
+            entry.factory == factory && state.fee_pips() == fee_pips
+        })?;
         let direction = if self.pools.get(*pool).tokens[0] == from {
             Direction::ZeroForOne
         } else {

@@ -27,7 +27,7 @@ fn prices_that_were_kept_up_to_date_are_those_read_afresh() {
     for round in 0..2_000 {
         let moved = any(&mut chance);
         pools.entry_mut(moved).is_quarantined = chance.below(20) == 0;
-        pools.set_state(moved, sketch.next_state(moved));
+        pools.entry_mut(moved).state = sketch.next_state(moved);
         kept.refresh(&pools, &[moved]);
         if round % 100 == 0 {
             let mut fresh = Searcher::new(&pools, &BASES, NATIVE, 4);

@@ -2,10 +2,10 @@
 //!
 //! Temperature: hot.
 
-use gannet_engine::mempool::Target;
 use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::search::{Found, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
+use gannet_engine::target::Target;
 use gannet_engine::units::Bps;
 use gannet_engine::world::World;
 

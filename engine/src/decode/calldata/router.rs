@@ -1,91 +1,52 @@
-//! What a pending transaction calls: Uniswap V2 swaps, through Router02 or straight at a pair.
+//! Swaps through Uniswap V2's Router02, and straight at a pair.
 //!
-//! Takes decoded calldata and returns what the swap fixes. Total on hostile calldata: offsets may
-//! point anywhere, lengths may be anything, and none of it is followed out of the data. What the
-//! contract would accept but nobody sends in earnest (an address with something in its upper bytes)
-//! is refused rather than guessed at. The layout is the contract's own: offsets count from the
-//! first argument, need not be canonical, and bytes after the last argument are ignored.
+//! A V3 pool's own swap (`swap(address,bool,int256,uint160,bytes)`, `128acb08`) is not among them:
+//! the pool calls its caller back for the payment, so from an account without code it reverts, and
+//! it is nothing to follow.
 //!
 //! Temperature: hot.
 
 use alloy_primitives::{Address, U256};
 
+use super::abi::{Arguments, narrow, saturated, timestamp};
+use super::path::Path;
+use super::selector::functions;
 use crate::decode::DecodeError;
-use crate::limits::PATH_TOKENS_MAX;
 
-macro_rules! router_functions {
-    ($($(#[$doc:meta])* $name:ident = $signature:literal, $selector:literal;)*) => {
-        /// A swap function of Uniswap V2's Router02.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
-        pub enum RouterFunction {
-            $($(#[$doc])* #[doc = concat!("\n\n`", $signature, "`")] $name,)*
-        }
-
-        impl RouterFunction {
-            /// Every one of them.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// The function with this selector.
-            #[must_use]
-            #[inline]
-            pub const fn of(selector: [u8; 4]) -> Option<Self> {
-                match u32::from_be_bytes(selector) {
-                    $($selector => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-
-            /// Its selector.
-            #[must_use]
-            pub const fn selector(self) -> [u8; 4] {
-                match self {
-                    $(Self::$name => u32::to_be_bytes($selector),)*
-                }
-            }
-
-            /// What its selector is the hash of.
-            #[must_use]
-            pub const fn signature(self) -> &'static str {
-                match self {
-                    $(Self::$name => $signature,)*
-                }
-            }
-        }
-    };
-}
-
-router_functions! {
-    /// Exact tokens in, at least so many tokens out.
-    ExactTokensForTokens =
-        "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)", 0x38ed_1739;
-    /// At most so many tokens in, exact tokens out.
-    TokensForExactTokens =
-        "swapTokensForExactTokens(uint256,uint256,address[],address,uint256)", 0x8803_dbee;
-    /// Exact native in, at least so many tokens out.
-    ExactNativeForTokens =
-        "swapExactETHForTokens(uint256,address[],address,uint256)", 0x7ff3_6ab5;
-    /// At most so many tokens in, exact native out.
-    TokensForExactNative =
-        "swapTokensForExactETH(uint256,uint256,address[],address,uint256)", 0x4a25_d94a;
-    /// Exact tokens in, at least so much native out.
-    ExactTokensForNative =
-        "swapExactTokensForETH(uint256,uint256,address[],address,uint256)", 0x18cb_afe5;
-    /// At most the native sent along in, exact tokens out.
-    NativeForExactTokens =
-        "swapETHForExactTokens(uint256,address[],address,uint256)", 0xfb3b_db41;
-    /// Exact tokens in; what arrives is measured, as tokens may take a fee on transfer.
-    ExactTokensForTokensWithFee =
-        "swapExactTokensForTokensSupportingFeeOnTransferTokens(\
-         uint256,uint256,address[],address,uint256)", 0x5c11_d795;
-    /// Exact native in; what arrives is measured, as tokens may take a fee on transfer.
-    ExactNativeForTokensWithFee =
-        "swapExactETHForTokensSupportingFeeOnTransferTokens(\
-         uint256,address[],address,uint256)", 0xb6f9_de95;
-    /// Exact tokens in for native; what arrives is measured, as tokens may take a fee on transfer.
-    ExactTokensForNativeWithFee =
-        "swapExactTokensForETHSupportingFeeOnTransferTokens(\
-         uint256,uint256,address[],address,uint256)", 0x791a_c947;
+functions! {
+    /// A swap function of Uniswap V2's Router02.
+    RouterFunction {
+        /// Exact tokens in, at least so many tokens out.
+        ExactTokensForTokens =
+            "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)", 0x38ed_1739;
+        /// At most so many tokens in, exact tokens out.
+        TokensForExactTokens =
+            "swapTokensForExactTokens(uint256,uint256,address[],address,uint256)", 0x8803_dbee;
+        /// Exact native in, at least so many tokens out.
+        ExactNativeForTokens =
+            "swapExactETHForTokens(uint256,address[],address,uint256)", 0x7ff3_6ab5;
+        /// At most so many tokens in, exact native out.
+        TokensForExactNative =
+            "swapTokensForExactETH(uint256,uint256,address[],address,uint256)", 0x4a25_d94a;
+        /// Exact tokens in, at least so much native out.
+        ExactTokensForNative =
+            "swapExactTokensForETH(uint256,uint256,address[],address,uint256)", 0x18cb_afe5;
+        /// At most the native sent along in, exact tokens out.
+        NativeForExactTokens =
+            "swapETHForExactTokens(uint256,address[],address,uint256)", 0xfb3b_db41;
+        /// Exact tokens in; what arrives is measured, as tokens may take a fee on transfer.
+        ExactTokensForTokensWithFee =
+            "swapExactTokensForTokensSupportingFeeOnTransferTokens(\
+             uint256,uint256,address[],address,uint256)", 0x5c11_d795;
+        /// Exact native in; what arrives is measured, as tokens may take a fee on transfer.
+        ExactNativeForTokensWithFee =
+            "swapExactETHForTokensSupportingFeeOnTransferTokens(\
+             uint256,address[],address,uint256)", 0xb6f9_de95;
+        /// Exact tokens in for native; what arrives is measured, as tokens may take a fee on transfer.
+        ExactTokensForNativeWithFee =
+            "swapExactTokensForETHSupportingFeeOnTransferTokens(\
+             uint256,uint256,address[],address,uint256)", 0x791a_c947;
+    }
 }
 
 impl RouterFunction {
@@ -200,35 +161,6 @@ pub struct PairSwap {
     pub has_callback: bool,
 }
 
-/// A swap's tokens: two to [`PATH_TOKENS_MAX`] clean addresses in the calldata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Path<'a> {
-    words: &'a [[u8; 32]],
-}
-
-impl<'a> Path<'a> {
-    /// How many tokens it has.
-    #[must_use]
-    #[inline]
-    #[expect(clippy::len_without_is_empty, reason = "a path has at least two tokens")]
-    pub const fn len(&self) -> usize {
-        self.words.len()
-    }
-
-    /// The token at `index`.
-    #[must_use]
-    #[inline]
-    pub fn get(&self, index: usize) -> Option<Address> {
-        self.words.get(index).map(low_address)
-    }
-
-    /// The tokens, in order.
-    #[inline]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Address> + Clone + use<'a> {
-        self.words.iter().map(low_address)
-    }
-}
-
 /// Reads calldata; `value` is the native wei that the transaction sends along.
 ///
 /// # Errors
@@ -261,10 +193,10 @@ fn router_swap<'a>(
     Ok(RouterSwap {
         function,
         amount: narrow(first)?,
-        limit: u128::try_from(second).unwrap_or(u128::MAX),
-        path: arguments.path(head)?,
+        limit: saturated(second),
+        path: Path::words(arguments, head)?,
         to: arguments.address(head + 1)?,
-        deadline: u64::try_from(arguments.integer(head + 2)?).unwrap_or(u64::MAX),
+        deadline: timestamp(arguments.integer(head + 2)?),
     })
 }
 
@@ -274,91 +206,8 @@ fn pair_swap(arguments: &Arguments<'_>) -> Result<PairSwap, DecodeError> {
         amount0_out: narrow(arguments.integer(0)?)?,
         amount1_out: narrow(arguments.integer(1)?)?,
         to: arguments.address(2)?,
-        has_callback: arguments.has_bytes(3)?,
+        has_callback: !arguments.byte_string(3)?.is_empty(),
     })
-}
-
-#[inline]
-fn narrow(amount: U256) -> Result<u128, DecodeError> {
-    u128::try_from(amount).map_or(Err(DecodeError::AmountTooLarge), Ok)
-}
-
-/// ABI-encoded arguments: a head of 32-byte words, which may point into what follows.
-struct Arguments<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Arguments<'a> {
-    #[inline]
-    fn integer(&self, index: usize) -> Result<U256, DecodeError> {
-        self.word_at(index * 32).map(|word| U256::from_be_bytes(*word))
-    }
-
-    #[inline]
-    fn address(&self, index: usize) -> Result<Address, DecodeError> {
-        clean_address(self.word_at(index * 32)?)
-    }
-
-    /// The address array that head word `index` points to.
-    #[inline]
-    fn path(&self, index: usize) -> Result<Path<'a>, DecodeError> {
-        let (count, items) = self.list(index)?;
-        if !(2..=PATH_TOKENS_MAX).contains(&count) {
-            return Err(DecodeError::PathLength);
-        }
-        let (words, _) = items.as_chunks::<32>();
-        let words = words.get(..count).ok_or(DecodeError::OutOfBounds)?;
-        for word in words {
-            clean_address(word)?;
-        }
-        Ok(Path { words })
-    }
-
-    /// Whether the byte string that head word `index` points to has any bytes.
-    #[inline]
-    fn has_bytes(&self, index: usize) -> Result<bool, DecodeError> {
-        let (count, bytes) = self.list(index)?;
-        if count > bytes.len() {
-            return Err(DecodeError::OutOfBounds);
-        }
-        Ok(count > 0)
-    }
-
-    /// The length that head word `index` points to, and everything after it.
-    #[inline]
-    fn list(&self, index: usize) -> Result<(usize, &'a [u8]), DecodeError> {
-        let offset = self.size(index * 32)?;
-        let count = self.size(offset)?;
-        let start = offset.checked_add(32).ok_or(DecodeError::OutOfBounds)?;
-        Ok((count, self.bytes.get(start..).ok_or(DecodeError::OutOfBounds)?))
-    }
-
-    /// A word that is an offset or a length: what memory could not hold lies outside of the data.
-    #[inline]
-    fn size(&self, at: usize) -> Result<usize, DecodeError> {
-        let size = U256::from_be_bytes(*self.word_at(at)?);
-        usize::try_from(size).map_or(Err(DecodeError::OutOfBounds), Ok)
-    }
-
-    #[inline]
-    fn word_at(&self, at: usize) -> Result<&'a [u8; 32], DecodeError> {
-        self.bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or(DecodeError::OutOfBounds)
-    }
-}
-
-#[inline]
-fn clean_address(word: &[u8; 32]) -> Result<Address, DecodeError> {
-    let (upper, _) = word.split_at(12);
-    if upper.iter().all(|byte| *byte == 0) {
-        Ok(low_address(word))
-    } else {
-        Err(DecodeError::DirtyAddress)
-    }
-}
-
-#[inline]
-fn low_address(word: &[u8; 32]) -> Address {
-    word.last_chunk::<20>().map_or(Address::ZERO, |bytes| Address::new(*bytes))
 }
 
 #[cfg(test)]
@@ -372,6 +221,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::PATH_TOKENS_MAX;
 
     sol! {
         function swapExactTokensForTokens(

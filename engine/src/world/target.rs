@@ -1,0 +1,202 @@
+//! Pending swaps as if they had landed: the world runs a [`Route`] with the routers' own arithmetic.
+//!
+//! What a router holds at the start is taken to be nothing but what is sent along. Whoever finds
+//! more there may take it, so that it rarely is more.
+//!
+//! Temperature: hot.
+
+use super::{Mark, TooFarBack, Unfit, World};
+use crate::amm::Swapped;
+use crate::limits::TARGET_TOKENS_MAX;
+use crate::target::{Part, Payer, Route, Share, Slot, Step, Target, TargetHop, Way};
+
+/// What the router holds, by slot.
+type Held = [u128; TARGET_TOKENS_MAX];
+
+/// What one swap fixes.
+#[derive(Clone, Copy)]
+enum Fixed {
+    In(u128),
+    Out(u128),
+}
+
+/// What went into a path, and what came out.
+#[derive(Clone, Copy)]
+struct Moved {
+    paid: u128,
+    taken: u128,
+}
+
+impl World {
+    /// Applies a pending swap as if it had just landed, and returns the mark to take it back.
+    /// Its pools are in [`World::supposed`] then.
+    ///
+    /// # Errors
+    /// When it would not land on this state; nothing is changed then.
+    pub fn apply_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
+        self.supposed.clear();
+        self.apply_next_target(target)
+    }
+
+    /// Applies one more pending swap behind those that were applied before it; its pools join
+    /// theirs in [`World::supposed`].
+    ///
+    /// # Errors
+    /// When it would not land on this state; nothing is changed then.
+    pub fn apply_next_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
+        let route = &target.route;
+        if target.follow.max_fee < self.tip.next_base_fee {
+            return Err(Unfit::Underpriced);
+        }
+        // The next block comes one block time later, or after a missed slot.
+        let next = self.tip.timestamp.saturating_add((self.chain.block_time_ms / 1_000).max(1));
+        if route.deadline < next || route.parent.is_some_and(|parent| parent != self.tip.hash) {
+            return Err(Unfit::PastDeadline);
+        }
+        let mark = self.undo.mark();
+        match self.apply_route(route) {
+            Ok(()) => Ok(mark),
+            Err(unfit) => {
+                self.undo_to(mark)?;
+                Err(unfit)
+            }
+        }
+    }
+
+    /// A handful of changes: the log always reaches back that far.
+    fn undo_to(&mut self, mark: Mark) -> Result<(), Unfit> {
+        self.undo.roll_back(&mut self.pools, mark).map_err(|TooFarBack| Unfit::TooLong)
+    }
+
+    fn apply_route(&mut self, route: &Route) -> Result<(), Unfit> {
+        let mut held = [0; TARGET_TOKENS_MAX];
+        held[Slot::NATIVE.index()] = route.value;
+        let mut steps = route.steps();
+        // Each round takes one step or more.
+        while let Some((step, rest)) = steps.split_first() {
+            steps = rest;
+            let Step::Try { count } = step else {
+                self.apply_step(route, step, &mut held)?;
+                continue;
+            };
+            let (tried, rest) = rest.split_at(usize::from(*count).min(rest.len()));
+            steps = rest;
+            let (mark, before) = (self.undo.mark(), held);
+            let done = tried.iter().try_for_each(|step| self.apply_step(route, step, &mut held));
+            if done.is_err() {
+                self.undo_to(mark)?;
+                held = before;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_step(&mut self, route: &Route, step: &Step, held: &mut Held) -> Result<(), Unfit> {
+        match *step {
+            Step::Swap(part) => self.apply_part(route, &part, held),
+            Step::Get { slot, amount } => add(held, slot, amount),
+            Step::Give { from, share, to } => {
+                let has = held[from.index()];
+                let amount = match share {
+                    Share::Exactly(amount) => amount,
+                    Share::All(least) if has < least => return Err(Unfit::LimitMissed),
+                    Share::All(_) => has,
+                    Share::Bips(bips) => {
+                        has.checked_mul(bips.into()).ok_or(Unfit::NoLiquidity)? / 10_000
+                    }
+                };
+                take(held, from, amount)?;
+                to.map_or(Ok(()), |to| add(held, to, amount))
+            }
+            // No attempt stands within another.
+            Step::Try { .. } => Err(Unfit::TooLong),
+        }
+    }
+
+    fn apply_part(&mut self, route: &Route, part: &Part, held: &mut Held) -> Result<(), Unfit> {
+        let amount = match part.payer {
+            Payer::Sender | Payer::Router => part.amount,
+            Payer::RouterAll => held[part.paid.index()],
+        };
+        let hops = route.hops_of(part);
+        let Moved { paid, taken } = match part.way {
+            Way::ExactIn => self.forwards(hops, amount)?,
+            Way::ExactOut => self.backwards(hops, amount)?,
+            Way::ExactOutForward => {
+                let paid = self.asked_for(hops, amount)?;
+                self.forwards(hops, paid)?
+            }
+        };
+        let is_within = match part.way {
+            Way::ExactIn => taken >= part.limit,
+            Way::ExactOut | Way::ExactOutForward => paid <= part.limit,
+        };
+        // A swap that stops at a price takes less than it names: what it leaves is not followed.
+        if !is_within || part.has_price_limit {
+            return Err(Unfit::LimitMissed);
+        }
+        let is_native =
+            route.wraps_itself && part.paid == Slot::WRAPPED && held[Slot::NATIVE.index()] >= paid;
+        match part.payer {
+            _ if is_native => take(held, Slot::NATIVE, paid)?,
+            Payer::Router | Payer::RouterAll => take(held, part.paid, paid)?,
+            Payer::Sender => {}
+        }
+        part.kept.map_or(Ok(()), |kept| add(held, kept, taken))
+    }
+
+    fn forwards(&mut self, hops: &[TargetHop], paid: u128) -> Result<Moved, Unfit> {
+        let mut amount = paid;
+        for hop in hops {
+            amount = self.swap(*hop, Fixed::In(amount))?;
+        }
+        Ok(Moved { paid, taken: amount })
+    }
+
+    fn backwards(&mut self, hops: &[TargetHop], taken: u128) -> Result<Moved, Unfit> {
+        let mut amount = taken;
+        for hop in hops.iter().rev() {
+            amount = self.swap(*hop, Fixed::Out(amount))?;
+        }
+        Ok(Moved { paid: amount, taken })
+    }
+
+    /// What the first pool asks for, for `taken` out of the last, before anything is swapped.
+    fn asked_for(&self, hops: &[TargetHop], taken: u128) -> Result<u128, Unfit> {
+        let asked = hops.iter().rev().try_fold(taken, |needed, hop| {
+            self.pools.view(hop.pool).quote_in(needed, hop.direction)
+        });
+        asked.ok_or(Unfit::NoLiquidity)
+    }
+
+    /// Swaps in one pool, and returns the amount that was not fixed.
+    fn swap(&mut self, hop: TargetHop, fixed: Fixed) -> Result<u128, Unfit> {
+        let view = self.pools.view(hop.pool);
+        let swapped = match fixed {
+            Fixed::In(paid) => view.swap_in(paid, hop.direction),
+            Fixed::Out(taken) => view.swap_out(taken, hop.direction),
+        };
+        let Swapped { amount_in, amount_out, after } = swapped.ok_or(Unfit::NoLiquidity)?;
+        let entry = self.pools.entry_mut(hop.pool);
+        self.undo.remember(hop.pool, entry);
+        entry.state = after;
+        self.supposed.push(hop.pool);
+        Ok(match fixed {
+            Fixed::In(_) => amount_out,
+            Fixed::Out(_) => amount_in,
+        })
+    }
+}
+
+fn add(held: &mut Held, slot: Slot, amount: u128) -> Result<(), Unfit> {
+    let has = &mut held[slot.index()];
+    *has = has.checked_add(amount).ok_or(Unfit::NoLiquidity)?;
+    Ok(())
+}
+
+/// What a router does not hold it cannot pay.
+fn take(held: &mut Held, slot: Slot, amount: u128) -> Result<(), Unfit> {
+    let has = &mut held[slot.index()];
+    *has = has.checked_sub(amount).ok_or(Unfit::LimitMissed)?;
+    Ok(())
+}
