@@ -1,9 +1,9 @@
 //! Universes as large as mainnet's, made up from a seed.
 //!
 //! What they share with mainnet, and what a search feels: nearly every token trades against WETH,
-//! fewer against a dollar, few against anything else; popular tokens have dozens of pools, most have
-//! one; pools of one pair agree within their fees, for arbitrageurs see to it; and there is dust,
-//! shallow pools far off the market which nobody corrects because it does not pay the gas.
+//! fewer against a dollar, few against anything else; popular tokens have dozens of pools, most
+//! have one; pools of one pair agree within their fees, for arbitrageurs see to it; and there is
+//! dust, shallow pools far off the market which nobody corrects because it does not pay the gas.
 //!
 //! Shared by the benchmarks and the tests.
 //!
@@ -48,7 +48,7 @@ struct PoolSketch {
     skew: f64,
 }
 
-/// Numbers from a seed (SplitMix64).
+/// Numbers from a seed (the `SplitMix64` generator).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chance(pub(crate) u64);
 
@@ -62,7 +62,6 @@ impl Chance {
     }
 
     /// A number below `end`.
-    #[expect(clippy::cast_possible_truncation, reason = "the high half of a product of 64 bits")]
     pub(crate) const fn below(&mut self, end: u64) -> u64 {
         ((self.bits() as u128 * end as u128) >> 64) as u64
     }
@@ -158,7 +157,7 @@ impl Sketch {
         let is_dust = hub_count < 2 && chance.below(1_000) < DUST_PER_MILLE;
         let fee = f64::from(fee_pips) / 1e6;
         let (depth, skew) = if is_dust {
-            // What correcting it would gain, about a quarter of the skew's square, is below the gas.
+            // What correcting it gains, about a quarter of the skew's square, is below the gas.
             let skew = chance.normal().clamp(-3.0, 3.0) * 0.3;
             let gain = DUST_GAIN_MAX * chance.share();
             ((4.0 * gain / (skew * skew)).clamp(5e-4, 0.1), skew)
@@ -180,7 +179,7 @@ impl Sketch {
             let tokens = pool.tokens.map(token_id);
             let state = self.state(pool, pool.skew);
             let entry = PoolEntry::new(address.into(), FactoryId(0), tokens, state);
-            table.insert(entry).expect("addresses and tokens differ");
+            assert!(table.insert(entry).is_ok(), "addresses and tokens differ");
         }
         table.index_pairs();
         table
@@ -190,6 +189,7 @@ impl Sketch {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
+        clippy::expect_used,
         reason = "positive, and far below 2^112"
     )]
     fn state(&self, pool: &PoolSketch, skew: f64) -> Pool {
@@ -224,11 +224,11 @@ impl Sketch {
 
     /// How many pools there are.
     #[must_use]
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.pools.len()
     }
 }
 
 fn token_id(token: usize) -> TokenId {
-    TokenId(u32::try_from(token).expect("fewer tokens than 2^32"))
+    TokenId(u32::try_from(token).unwrap_or(u32::MAX))
 }

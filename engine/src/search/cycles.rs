@@ -1,8 +1,8 @@
 //! The index of cycles: which pools a pair of tokens has, and where a cycle through it can lead.
 //!
 //! Built cold from a [`Graph`], which owns all that it needs and can go to another thread; read hot
-//! by the [`Searcher`](super::Searcher). A *pair* is two tokens with at least one pool; an *edge* is
-//! a pair with a direction.
+//! by the [`Searcher`](super::Searcher). A *pair* is two tokens with at least one pool; an *edge*
+//! is a pair with a direction.
 //!
 //! ```text
 //! pool ─► slot ─► pair ─► its slots (pools side by side)

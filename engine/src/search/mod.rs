@@ -100,8 +100,8 @@ impl Found {
 pub struct SearchLimits {
     /// The most that may go into a cycle, per base token in order of preference.
     pub amount_in_max: [u128; BASE_TOKENS_MAX],
-    /// What a cycle must be worth, by estimate, so that it is reported. Dust that nobody takes keeps
-    /// thousands of cycles open: this is what keeps a search through a hub short.
+    /// What a cycle must be worth, by estimate, so that it is reported. Dust that nobody takes
+    /// keeps thousands of cycles open: this is what keeps a search through a hub short.
     pub worth_least: Wei,
 }
 

@@ -68,7 +68,7 @@ impl Shortlist {
     pub(super) fn remember(&mut self, candidate: &Candidate) {
         let held = &self.candidates[..self.count];
         let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == FOUND_MAX {
+        if rank == FOUND_MAX || candidate.worth < self.floor {
             return;
         }
         self.count = (self.count + 1).min(FOUND_MAX);

@@ -21,7 +21,9 @@ fn prices_that_were_kept_up_to_date_are_those_read_afresh() {
     let mut pools = sketch.table();
     let mut kept = Searcher::new(&pools, &BASES, NATIVE, 4);
     let mut chance = Chance(2);
-    let any = |chance: &mut Chance| PoolId(u32::try_from(chance.below(3_000)).unwrap());
+    let hub = sketch.pools_of(BASES[0], BASES[1])[0];
+    let count = u64::try_from(sketch.len()).unwrap();
+    let any = |chance: &mut Chance| PoolId(u32::try_from(chance.below(count)).unwrap());
     for round in 0..2_000 {
         let moved = any(&mut chance);
         pools.entry_mut(moved).is_quarantined = chance.below(20) == 0;
@@ -29,7 +31,7 @@ fn prices_that_were_kept_up_to_date_are_those_read_afresh() {
         kept.refresh(&pools, &[moved]);
         if round % 100 == 0 {
             let mut fresh = Searcher::new(&pools, &BASES, NATIVE, 4);
-            for touched in [moved, any(&mut chance), any(&mut chance)] {
+            for touched in [moved, any(&mut chance), hub] {
                 let expected = found(&mut fresh, &pools, &[touched]);
                 assert_eq!(found(&mut kept, &pools, &[touched]), expected);
             }
