@@ -39,8 +39,8 @@ const MIXES: usize = (HOPS_MAX + 1).pow(KINDS as u32);
 const fn leg(kind: PoolKind) -> u64 {
     match kind {
         PoolKind::ConstantProduct => 52_500,
-        PoolKind::Concentrated => 95_000,
-        PoolKind::Solidly => 70_000,
+        PoolKind::Concentrated => 62_500,
+        PoolKind::Solidly => 61_000,
     }
 }
 
@@ -49,8 +49,8 @@ const fn leg(kind: PoolKind) -> u64 {
 const fn revert_leg(kind: PoolKind) -> u64 {
     match kind {
         PoolKind::ConstantProduct => 8_000,
-        PoolKind::Concentrated => 95_000,
-        PoolKind::Solidly => 20_000,
+        PoolKind::Concentrated => 75_000,
+        PoolKind::Solidly => 11_000,
     }
 }
 

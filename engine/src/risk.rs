@@ -12,12 +12,13 @@ use alloc::vec::Vec;
 
 use alloy_primitives::U256;
 
+use crate::amm::{Amm, Pool};
 use crate::flight::{Admitted, Fees, Flights};
 use crate::gas::{GasTable, Shape};
 use crate::guard::{Guard, GuardLimits};
 use crate::ids::WalletId;
 use crate::limits::BASE_TOKENS_MAX;
-use crate::plan::{Bid, Plan};
+use crate::plan::{Bid, Leg, Plan};
 use crate::taken::{Memory, fingerprint};
 use crate::units::{Gas, Wei};
 use crate::wallet::WalletState;
@@ -339,7 +340,19 @@ impl Risk {
 /// What the gas of a plan depends on.
 fn shape_of(plan: &Plan, world: &World, is_flash: bool) -> Shape {
     let kinds = plan.legs().iter().map(|leg| world.pools.get(leg.pool).state.kind());
-    Shape::of(kinds, 0, is_flash)
+    let crossings =
+        plan.legs().iter().map(|leg| crossings_of(leg, world)).fold(0, u8::saturating_add);
+    Shape::of(kinds, crossings, is_flash)
+}
+
+/// How many initialised ticks a leg crosses.
+fn crossings_of(leg: &Leg, world: &World) -> u8 {
+    let view = world.pools.view(leg.pool);
+    let Pool::Concentrated(before) = view.pool else { return 0 };
+    let Some(swapped) = before.swap_in(view.ticks, leg.amount_in, leg.direction) else { return 0 };
+    let place = |tick| view.ticks.above(tick);
+    let crossed = place(before.tick()).abs_diff(place(swapped.after.tick()));
+    u8::try_from(crossed).unwrap_or(u8::MAX)
 }
 
 /// How far above what it should pay an arbitrage's fee cap stands; a base fee at its fastest needs

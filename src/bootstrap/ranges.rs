@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn no_range_is_asked_for_where_there_is_no_block() {
-        assert_eq!(Ranges::new(&(7..=6)).take(), None);
+        assert_eq!(Ranges::new(&RangeInclusive::new(7, 6)).take(), None);
         assert_eq!(Ranges::new(&(7..=7)).take(), Some((7, 7)));
     }
 

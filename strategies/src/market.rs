@@ -80,6 +80,7 @@ impl Market {
             tokens,
             pools,
             factories: Vec::new(),
+            routers: Vec::new(),
             native: bases[0],
             bases,
             anchor: Tip { number: BlockNumber(100), ..Tip::default() },

@@ -370,7 +370,7 @@ impl Chain {
     /// Demands that a snapshot holds all of the book's pools, the reserves of those that have them
     /// as the chain has them at the snapshot's block, to the wei. (The demo compares the rest.)
     pub(crate) fn assert_same_reserves(&mut self, name: &str, book: &Value, snapshot: &Value) {
-        let listed = |pools: &Value| pools.as_array().expect("pools are listed").to_vec();
+        let listed = |pools: &Value| pools.as_array().expect("pools are listed").clone();
         let mut pairs = listed(&book["pairs"]);
         pairs.extend(listed(&book["solidly"]["pools"]));
         let pools = snapshot["pools"].as_object().expect("a snapshot lists pools");

@@ -48,7 +48,8 @@ fn golden_pool(kind: PoolKind, case: &Value, arena: &mut TickArena) -> Pool {
         }
         PoolKind::Solidly => {
             let reserves = [number(&case["reserves"][0]), number(&case["reserves"][1])];
-            let decimals = [0, 1].map(|token| case["decimals"][token].as_u64().unwrap() as u8);
+            let decimals =
+                [0, 1].map(|token| case["decimals"][token].as_u64().unwrap().try_into().unwrap());
             let fee_pips = case["fee_pips"].as_u64().unwrap().try_into().unwrap();
             let is_stable = case["is_stable"].as_bool().unwrap();
             let state = SolidlyState { reserves, decimals, fee_pips, is_stable };

@@ -165,7 +165,7 @@ mod tests {
         ) {
             let (low, high) = (sqrt_price_at(tick).unwrap(), sqrt_price_at(tick + 1).unwrap());
             let width = high - low;
-            let within = low + (width * U256::from(share) >> 64_usize);
+            let within = low + ((width * U256::from(share)) >> 64_usize);
             for price in [low, within, high - U256::from(1)] {
                 prop_assert_eq!(tick_at(price), Some(tick));
             }

@@ -111,7 +111,9 @@ impl Bench {
     fn state(&self, pool: PoolId) -> ConstantProduct {
         match self.market.world.pools.get(pool).state {
             Pool::ConstantProduct(pool) => pool,
-            other => unreachable!("only pairs are dealt here, not {other:?}"),
+            other @ (Pool::Concentrated(_) | Pool::Solidly(_)) => {
+                unreachable!("only pairs are dealt here, not {other:?}")
+            }
         }
     }
 

@@ -7,6 +7,8 @@
 
 use alloy::primitives::{Address, Bytes, I256, U256, hex};
 use alloy::sol_types::{SolCall, SolValue};
+use gannet_engine::amm::PoolKind;
+use gannet_engine::gas::{GasTable, Shape};
 use gannet_engine::ids::{PoolId, TokenId};
 
 use crate::evm::abi::{Erc20, Executor, HostilePair, ReentrantToken, V3Pool};
@@ -579,8 +581,20 @@ fn a_hostile_v3_pool_cannot_reach_what_else_the_executor_holds() {
 
 // --- Gas ---------------------------------------------------------------------------------------
 
+/// The kinds as the engine names them.
+fn shape(kinds: &[Kind], is_flash: bool) -> Shape {
+    let kinds = kinds.iter().map(|kind| match kind {
+        Kind::Pair => PoolKind::ConstantProduct,
+        Kind::V3 => PoolKind::Concentrated,
+        Kind::Solidly => PoolKind::Solidly,
+    });
+    Shape::of(kinds, 0, is_flash)
+}
+
 #[test]
-fn gas_measure() {
+fn every_mix_costs_about_what_the_table_says_and_less_than_its_limit() {
+    let table = GasTable::default();
+    let mut furthest = 0.0_f64;
     for kinds in all_mixes() {
         for is_flash in FUNDINGS {
             let mut scene = Scene::new(&kinds);
@@ -589,44 +603,16 @@ fn gas_measure() {
             }
             let trade = scene.trade().flash(is_flash);
             let gas = scene.market.peek(&trade).lands().gas;
+            let shape = shape(&kinds, is_flash);
+            let expected = table.expected(&shape).0;
+            let off = gas as f64 / expected as f64 - 1.0;
+            assert!(off.abs() < 0.08, "{kinds:?} {is_flash}: {gas}, expected {expected}");
+            furthest = if off.abs() > furthest.abs() { off } else { furthest };
+            assert!(gas <= table.limit(&shape).0);
             let gain = scene.market.gain(&trade).expect("pays");
-            let revert = scene.market.peek(&trade.clone().least(gain + 1)).gas;
-            println!("GAS {kinds:?} {is_flash} {gas} {revert}");
+            let revert = scene.market.peek(&trade.least(gain + 1)).gas;
+            assert!(revert <= shape.revert().0, "{kinds:?} {is_flash}: a revert costs {revert}");
         }
     }
-}
-
-#[test]
-fn gas_crossing() {
-    let mut scene = Scene::new(&[Pair, V3]);
-    let pool = scene.pools[1];
-    for token in scene.tokens.clone().into_iter().skip(1) {
-        scene.hold(token, 0);
-    }
-    let direction = scene.market.direction(pool, scene.tokens[1]);
-    let mut reserves = [300_000 * ETHER, 200 * ETHER];
-    if direction.index_in() == 1 {
-        reserves.swap(0, 1);
-    }
-    let price = sqrt_price_of(reserves);
-    for count in [0, 1, 2, 3, 4, 5, 6, 7, 8] {
-        let tick = scene.market.set_v3_flat(pool, reserves).expect("a price");
-        let whole = scene.market.whole_range(pool, liquidity_of(reserves));
-        let mut ranges = vec![whole];
-        let sign = if direction.index_in() == 0 { -1 } else { 1 };
-        for step in 0..count {
-            let step = if sign < 0 { -step } else { step + 1 };
-            let at = scene.market.usable_tick(pool, tick, step);
-            let range = if sign < 0 {
-                Range { low: at, high: whole.high, liquidity: 1_000_000 }
-            } else {
-                Range { low: whole.low, high: at, liquidity: 1_000_000 }
-            };
-            ranges.push(range);
-        }
-        scene.market.set_v3(pool, price, &ranges).expect("price");
-        let trade = Trade { amount: ETHER * 12 / 10, ..scene.trade() };
-        let gas = scene.market.peek(&trade).lands().gas;
-        println!("CROSS {count} tick {tick} {gas}");
-    }
+    println!("gas of {} mixes: at most {furthest:+.3} off the table", all_mixes().len());
 }

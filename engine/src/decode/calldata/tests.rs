@@ -2,8 +2,6 @@
 //!
 //! Temperature: cold.
 
-#![expect(non_snake_case, reason = "the names of Solidity's parameters")]
-
 use std::vec;
 use std::vec::Vec;
 
@@ -424,7 +422,7 @@ proptest! {
         let until_end = until::multicallCall { deadline: end, data: data.clone() }.abi_encode();
         let parent = B256::from(parent);
         let behind =
-            behind::multicallCall { previousBlockhash: parent, data: data.clone() }.abi_encode();
+            behind::multicallCall { previousBlockhash: parent, data }.abi_encode();
         let nested = multicallCall { data: vec![inner.clone()] }.abi_encode();
         for (input, end, parent) in [
             (&inner[..], u64::MAX, None),
@@ -620,7 +618,7 @@ fn each_router_has_its_own_numbers_for_itself_and_for_the_sender() {
         let parts = Parts { to: Address::with_last_byte(number), ..some() };
         let input = match kind {
             UNIVERSAL => commands(&[parts.command(true, Way::ExactIn, true)]),
-            _ => parts.along(kind, Way::ExactIn),
+            RouterKind::SwapRouter | RouterKind::SwapRouter02 => parts.along(kind, Way::ExactIn),
         };
         one_swap(&actions(&input, kind).unwrap()).to
     };
@@ -715,7 +713,7 @@ fn a_plan_within_a_plan_may_fail_if_it_says_so() {
     let input = commands(&[(0x21, inner.clone()), swap.clone()]);
     assert_eq!(actions(&input, UNIVERSAL).unwrap().list().len(), 3);
 
-    let input = commands(&[swap.clone(), (0xa1, inner.clone()), swap.clone()]);
+    let input = commands(&[swap.clone(), (0xa1, inner.clone()), swap]);
     let found = actions(&input, UNIVERSAL).unwrap();
     assert_eq!(found.list().len(), 5);
     assert_eq!(found.list()[1], Action::Try { count: 2 });

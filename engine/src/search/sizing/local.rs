@@ -145,9 +145,10 @@ fn ranged(pool: &Concentrated, ticks: Ticks<'_>, way: Direction, amount: f64) ->
     let (mut paid, mut got) = (0.0, 0.0);
     for _ in 0..RANGES_MAX {
         let next = if is_down { place.checked_sub(1) } else { Some(place) };
-        let (tick, net) = next
-            .and_then(|place| ticks.at(place))
-            .map_or((None, 0), |(tick, net)| (Some(tick), if is_down { net.wrapping_neg() } else { net }));
+        let (tick, net) =
+            next.and_then(|place| ticks.at(place)).map_or((None, 0), |(tick, net)| {
+                (Some(tick), if is_down { net.wrapping_neg() } else { net })
+            });
         let [lowest, highest] = ticks.known();
         let end = sqrt_ratio(tick.unwrap_or(if is_down { lowest } else { highest }));
         let (room, out) = if is_down {

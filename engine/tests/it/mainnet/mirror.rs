@@ -113,6 +113,6 @@ pub(crate) fn reserves(world: &World) -> Vec<[u128; 2]> {
 }
 
 /// The reserves of a pool.
-pub(crate) fn reserves_of(pool: &Pool) -> [u128; 2] {
+pub(crate) const fn reserves_of(pool: &Pool) -> [u128; 2] {
     pool.reserves().expect("only pairs are mirrored here")
 }
