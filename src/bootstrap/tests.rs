@@ -63,9 +63,9 @@ impl Chain {
         match ended.result {
             ExecutionResult::Success { output: Output::Call(data), .. } => Ok(data),
             ExecutionResult::Success { output: Output::Create(code, _), .. } => Ok(code),
-            other @ (ExecutionResult::Success { .. }
-            | ExecutionResult::Revert { .. }
-            | ExecutionResult::Halt { .. }) => Err(format!("{other:?}")),
+            other @ (ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. }) => {
+                Err(format!("{other:?}"))
+            }
         }
     }
 

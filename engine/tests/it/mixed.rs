@@ -584,9 +584,9 @@ fn a_hostile_v3_pool_cannot_reach_what_else_the_executor_holds() {
 /// The kinds as the engine names them.
 fn shape(kinds: &[Kind], is_flash: bool) -> Shape {
     let kinds = kinds.iter().map(|kind| match kind {
-        Kind::Pair => PoolKind::ConstantProduct,
-        Kind::V3 => PoolKind::Concentrated,
-        Kind::Solidly => PoolKind::Solidly,
+        Pair => PoolKind::ConstantProduct,
+        V3 => PoolKind::Concentrated,
+        Solidly => PoolKind::Solidly,
     });
     Shape::of(kinds, 0, is_flash)
 }
