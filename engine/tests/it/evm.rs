@@ -89,6 +89,9 @@ pub(crate) mod abi {
             function quoteExactInputSingle(
                 address tokenIn, address tokenOut, uint24 fee, uint256 amountIn, uint160 limit
             ) external returns (uint256);
+            function quoteExactOutputSingle(
+                address tokenIn, address tokenOut, uint24 fee, uint256 amountOut, uint160 limit
+            ) external returns (uint256);
         }
         interface Solidly {
             function getAmountOut(uint256 amountIn, address tokenIn) external view returns (uint256);

@@ -30,3 +30,4 @@ mod scale;
 mod stage;
 #[path = "../../../benches/universe.rs"]
 mod universe;
+mod v3;

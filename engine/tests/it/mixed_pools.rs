@@ -38,7 +38,7 @@ const TICKS_SLOT: u64 = 5;
 const BITMAP_SLOT: u64 = 6;
 const OBSERVATIONS_SLOT: U256 = U256::from_limbs([8, 0, 0, 0]);
 /// What a V3 pool holds of each token; it does not look at what it holds.
-const V3_FUNDS: u128 = 1 << 120;
+pub(crate) const V3_FUNDS: u128 = 1 << 120;
 /// Fees of V3 pools with the spacing of their ticks.
 pub(crate) const V3_FEES: [(u32, i32); 4] = [(100, 1), (500, 10), (3_000, 60), (10_000, 200)];
 /// The highest tick, and minus it the lowest.
@@ -303,6 +303,27 @@ impl Market {
             token = self.world.pools.get(pool).tokens[direction.index_out()];
         }
         Some(flow)
+    }
+
+    /// What a V3 pool asks for exactly `amount_out`, as the contracts say.
+    pub(crate) fn quote_v3_exact_out(
+        &mut self,
+        pool: PoolId,
+        direction: Direction,
+        amount_out: u128,
+    ) -> Option<u128> {
+        let entry = *self.world.pools.get(pool);
+        let [token_in, token_out] =
+            [direction.index_in(), direction.index_out()].map(|at| self.address(entry.tokens[at]));
+        let call = Quoter::quoteExactOutputSingleCall {
+            tokenIn: token_in,
+            tokenOut: token_out,
+            fee: self.other(pool)?.fee_pips.try_into().expect("24 bits"),
+            amountOut: U256::from(amount_out),
+            limit: U160::ZERO,
+        };
+        let paid: U256 = self.chain.read(self.quoter, &call)?;
+        paid.try_into().ok()
     }
 
     /// What a trade through any pools gains, as the contracts say; `None` if it does not.
