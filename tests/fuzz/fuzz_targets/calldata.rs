@@ -13,10 +13,10 @@ use gannet_engine::amm::Pool;
 use gannet_engine::decode::DecodeError;
 use gannet_engine::decode::calldata::{self, Call, PairSwap, RouterFunction, RouterSwap};
 use gannet_engine::decode::pending::{PendingTx, TxType};
-use gannet_engine::decode::swap::{self, Swap};
+use gannet_engine::decode::swap;
 use gannet_engine::ids::{Direction, PoolId};
-use gannet_engine::mempool::{Target, Terms};
 use gannet_engine::plan::Follow;
+use gannet_engine::target::{Route, Target, Way};
 use gannet_engine::units::Wei;
 use gannet_engine::world::World;
 use gannet_fuzz::words;
@@ -158,13 +158,13 @@ fn follow(input: &[u8], value: U256, place: usize) {
         _ => None,
     };
     if ROUTERS.contains(&to) {
-        let hops = found.map(|swap| swap.hops[..usize::from(swap.hop_count)].to_vec());
+        let hops = found.map(|route| route.hops().to_vec());
         let hops: Option<Vec<_>> =
             hops.map(|hops| hops.iter().map(|hop| (hop.pool, hop.direction)).collect());
         assert_eq!(hops, expected);
     }
-    let Some(swap) = found else { return };
-    land(&swap, &mut world);
+    let Some(route) = found else { return };
+    land(&route, &mut world);
 }
 
 /// The pools and ways that the router goes, by a table of the stage's pools.
@@ -203,11 +203,11 @@ fn reserves(world: &World) -> Vec<[u128; 2]> {
 }
 
 /// Lands the swap on the world and by the router's own formulas, and takes it back.
-fn land(swap: &Swap, world: &mut World) {
+fn land(route: &Route, world: &mut World) {
     let follow = Follow { hash: B256::ZERO, max_fee: Wei(u128::MAX), priority_fee: Wei(1) };
-    let (hops, hop_count, terms, deadline) = (swap.hops, swap.hop_count, swap.terms, u64::MAX);
-    let sender = Address::ZERO;
-    let target = Target { follow, sender, nonce: 0, hops, hop_count, terms, deadline };
+    let mut route = *route;
+    route.deadline = u64::MAX;
+    let target = Target { follow, sender: Address::ZERO, nonce: 0, route };
     let before = reserves(world);
     assert!(before.iter().all(|held| *held == EVEN));
     let expected = landed(&target, &before);
@@ -234,8 +234,10 @@ fn landed(target: &Target, before: &[[u128; 2]]) -> Option<Vec<[u128; 2]>> {
     };
     let count = target.hops().len();
     let mut amounts = vec![U256::ZERO; count + 1];
-    match target.terms {
-        Terms::ExactIn { amount, .. } => {
+    let part = target.route.parts().next()?;
+    match part.way {
+        Way::ExactIn => {
+            let amount = part.amount;
             amounts[0] = U256::from(amount);
             for place in 0..count {
                 let [paid, taken] = held(place);
@@ -243,7 +245,8 @@ fn landed(target: &Target, before: &[[u128; 2]]) -> Option<Vec<[u128; 2]>> {
                 amounts[place + 1] = with_fee * taken / (paid * U256::from(1_000) + with_fee);
             }
         }
-        Terms::ExactOut { amount, .. } => {
+        Way::ExactOut | Way::ExactOutForward => {
+            let amount = part.amount;
             amounts[count] = U256::from(amount);
             for place in (0..count).rev() {
                 let [paid, taken] = held(place);
@@ -254,9 +257,9 @@ fn landed(target: &Target, before: &[[u128; 2]]) -> Option<Vec<[u128; 2]>> {
             }
         }
     }
-    let is_within = match target.terms {
-        Terms::ExactIn { least_out, .. } => amounts[count] >= U256::from(least_out),
-        Terms::ExactOut { most_in, .. } => amounts[0] <= U256::from(most_in),
+    let is_within = match part.way {
+        Way::ExactIn => amounts[count] >= U256::from(part.limit),
+        Way::ExactOut | Way::ExactOutForward => amounts[0] <= U256::from(part.limit),
     };
     if !is_within || amounts.iter().any(|amount| amount.is_zero()) {
         return None;
