@@ -12,3 +12,4 @@ sol!(UniswapV2Factory, "abi/uniswap_v2_factory.json");
 sol!(UniswapV2Pair, "abi/uniswap_v2_pair.json");
 sol!(Erc20, "abi/erc20.json");
 sol!(Executor, "abi/Executor.json");
+sol!(Lens, "abi/Lens.json");

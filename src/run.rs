@@ -20,7 +20,7 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::bootstrap;
+use crate::bootstrap::{self, Loaded, Roster, Shelf};
 use crate::clock::Monotonic;
 use crate::commands::check;
 use crate::config::{Config, Mode, Wallet};
@@ -114,10 +114,9 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let start = runtime.block_on(start(config, &mut signals))?;
     let clock = Monotonic::start();
     let Outfit { port, legacy, file } = outfit(clock, &start)?;
-    let Start { config, world, wallets, owner, .. } = start;
+    let Start { config, world, roster, shelf, wallets, owner, .. } = start;
 
     let names = Names::of(&world, S::NAMES, &config.wallets);
-    let pools = names.pools().to_vec();
     let mut limits = config.limits;
     if config.executor == Address::ZERO {
         // There is nobody whose funds could pay.
@@ -142,7 +141,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     engine.take_up(&legacy);
     let before = engine.books;
 
-    let keeper = Keeper::start(config.node, config.chain, pools)?;
+    let keeper = Keeper::start(config.node, config.chain, roster.clone())?;
     let scribe = Scribe::start(names, config.runtime.journal.as_deref(), file)?;
     if let Some(path) = &config.runtime.snapshot {
         // Seen now, and not when the run is over.
@@ -159,6 +158,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     if hot.scribe.dropped > 0 {
         tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
     }
+    shelf.put(&hot.engine.world, &roster);
     match ending {
         Ending::Cut => bail!(CutShort::Draining),
         Ending::Drained => {
@@ -200,6 +200,9 @@ fn locks_of<S>(config: &Config<S>) -> Result<Vec<Lock>> {
 struct Start<S> {
     config: Config<S>,
     world: World,
+    roster: Roster,
+    /// Where the universe is kept for the next start.
+    shelf: Shelf,
     wallets: Vec<WalletState>,
     owner: Option<Address>,
     /// The hash of the chain's first block.
@@ -235,7 +238,9 @@ fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
             .context("the executor")?;
         owner = Some(rpc.view(config.executor, &Executor::ownerCall {})?);
     }
-    let world = bootstrap::load(&config, &mut rpc)?;
+    let Loaded { world, roster } = bootstrap::load(&config, &mut rpc)?;
+    let shelf = Shelf::of(&config);
+    shelf.put_as_loaded(&world, &roster);
     let mut wallets = Vec::new();
     for Wallet { address, .. } in &config.wallets {
         let mined = rpc.nonce(*address)?;
@@ -251,7 +256,7 @@ fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
         demand_funds(&wallets)?;
     }
     let genesis = rpc.genesis()?;
-    Ok(Start { config, world, wallets, owner, genesis })
+    Ok(Start { config, world, roster, shelf, wallets, owner, genesis })
 }
 
 /// One wallet that can pay gas is enough to fly; the others wait until they can.

@@ -52,10 +52,6 @@ impl Names {
         Self { strategies, pools, tokens, wallets }
     }
 
-    pub(crate) fn pools(&self) -> &[Address] {
-        &self.pools
-    }
-
     fn strategy(&self, id: StrategyId) -> &'static str {
         self.strategies.get(id.index()).copied().unwrap_or("?")
     }

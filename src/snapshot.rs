@@ -1,4 +1,4 @@
-//! A snapshot: the pools' reserves as the bot knows them, at a block.
+//! A snapshot: the pools as the bot knows them, at a block.
 //!
 //! Temperature: cold.
 
@@ -8,8 +8,9 @@ use std::path::Path;
 use alloy_primitives::{Address, B256};
 use anyhow::{Context, Result};
 use gannet_engine::amm::Pool;
+use gannet_engine::amm::concentrated::Concentrated;
+use gannet_engine::amm::ticks::Tick;
 use gannet_engine::world::World;
-use gannet_engine::world::pools::PoolEntry;
 use serde::Serialize;
 
 /// The world at its last sealed block.
@@ -17,25 +18,67 @@ use serde::Serialize;
 struct Snapshot {
     block: u64,
     hash: B256,
+    pools: BTreeMap<Address, State>,
+}
+
+/// A pool as the chain has it: without the trades of a dry-run. Amounts are decimal strings.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum State {
     /// Reserves of token 0 and token 1, in their smallest unit.
-    pools: BTreeMap<Address, [String; 2]>,
+    Reserves([String; 2]),
+    Concentrated {
+        /// The square root of the price of token 0 in token 1, times 2⁹⁶.
+        sqrt_price: String,
+        tick: i32,
+        liquidity: String,
+        /// Every initialised one, in order.
+        ticks: Vec<TickState>,
+    },
+}
+
+/// A tick at which liquidity changes.
+#[derive(Debug, Serialize)]
+struct TickState {
+    index: i32,
+    /// Liquidity that comes in when the price rises through it.
+    net: String,
+    gross: String,
 }
 
 /// Writes the world's pools to `path`.
 pub(crate) fn write(path: &Path, world: &World) -> Result<()> {
-    let entries = world.pools.ids().iter().map(|id| world.pools.get(*id));
-    let pools = entries.map(|entry| (entry.address, reserves(entry))).collect();
+    let states = world.pools.ids().iter().map(|id| {
+        let entry = world.pools.get(*id);
+        let state = match entry.chain {
+            Pool::ConstantProduct(pool) => reserves(pool.reserves()),
+            Pool::Solidly(pool) => reserves(pool.state().reserves),
+            Pool::Concentrated(pool) => concentrated(&pool, world.pools.tick_list(*id)),
+        };
+        (entry.address, state)
+    });
+    let pools = states.collect();
     let tip = world.tip();
     let snapshot = Snapshot { block: tip.number.0, hash: tip.hash, pools };
     std::fs::write(path, serde_json::to_vec(&snapshot)?)
         .with_context(|| format!("writing the snapshot {}", path.display()))
 }
 
-/// A pool's reserves as the chain has them: without the trades of a dry-run.
-fn reserves(entry: &PoolEntry) -> [String; 2] {
-    let Pool::ConstantProduct(pool) = entry.state;
-    let [first, second] = pool.reserves();
-    let [ours_first, ours_second] = entry.overlay.map(i128::saturating_neg);
-    [first.saturating_add_signed(ours_first), second.saturating_add_signed(ours_second)]
-        .map(|reserve| reserve.to_string())
+fn reserves(amounts: [u128; 2]) -> State {
+    State::Reserves(amounts.map(|amount| amount.to_string()))
+}
+
+fn concentrated(pool: &Concentrated, ticks: impl Iterator<Item = Tick>) -> State {
+    State::Concentrated {
+        sqrt_price: pool.sqrt_price().to_string(),
+        tick: pool.tick(),
+        liquidity: pool.liquidity().to_string(),
+        ticks: ticks
+            .map(|Tick { index, net, gross }| TickState {
+                index,
+                net: net.to_string(),
+                gross: gross.to_string(),
+            })
+            .collect(),
+    }
 }

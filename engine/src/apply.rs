@@ -73,7 +73,7 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Drain) => self.risk.is_draining = true,
             Happening::Command(Command::Halt(is_halted)) => self.risk.is_halted = is_halted,
             Happening::Command(Command::Reload(reloaded)) => {
-                self.world.reload(&reloaded.anchor, &reloaded.reserves);
+                self.world.reload(&reloaded.anchor, &reloaded.pools);
                 // It took time to read, and heads that came meanwhile are forgotten: whether the
                 // anchor is still the newest block, only a head can say.
                 self.world.set_stale(Stale::Silent, true);

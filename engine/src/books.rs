@@ -192,7 +192,10 @@ pub fn exit_value(world: &World, token: TokenId, amount: i128) -> Option<i128> {
     let states = pools.map(|pool| {
         let entry = world.pools.get(*pool);
         let sells_first = entry.tokens[0] == token;
-        (entry.state, if sells_first { Direction::ZeroForOne } else { Direction::OneForZero })
+        (
+            world.pools.view(*pool),
+            if sells_first { Direction::ZeroForOne } else { Direction::OneForZero },
+        )
     });
     let size = amount.unsigned_abs();
     if amount >= 0 {

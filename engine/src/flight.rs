@@ -5,6 +5,7 @@
 
 use alloy_primitives::B256;
 
+use crate::gas::Shape;
 use crate::ids::WalletId;
 use crate::limits::{CANCELS_MAX, FLIGHTS_MAX};
 use crate::plan::Plan;
@@ -41,8 +42,10 @@ pub struct Admitted {
     pub gas_price: Wei,
     /// What it can lose: what a revert costs in the dearest block in which it may land.
     pub stake: Wei,
-    /// Whether the last pool lends the input (a flash swap) or the executor's own funds pay it.
+    /// Whether a pool lends the input (a flash swap) or the executor's own funds pay it.
     pub is_flash: bool,
+    /// What its gas depends on.
+    pub shape: Shape,
 }
 
 /// How a submission ended.
@@ -469,6 +472,7 @@ pub(crate) mod tests {
             gas_price: Wei(1),
             stake: Wei(1),
             is_flash: true,
+            shape: Shape::default(),
         };
         Flight::new(admitted, B256::repeat_byte(1), BlockNumber(1))
     }

@@ -3,6 +3,7 @@
 //!
 //! Temperature: hot.
 
+use crate::amm::{Pool, PoolKind};
 use crate::limits::HOPS_MAX;
 use crate::units::Gas;
 
@@ -11,55 +12,150 @@ use crate::units::Gas;
 const BASE: u64 = 38_000;
 /// What any transaction costs.
 const INTRINSIC: u64 = 21_000;
-/// One constant-product swap with its token transfer.
-const LEG: u64 = 52_200;
-/// A flash swap's callback and its repayment.
-const FLASH: u64 = 3_000;
-/// What a program that reverts uses at most: the dearest revert measured (51,000), and some.
-pub const REVERT: Gas = Gas(60_000);
+/// A flash swap's callback and its repayment, where no concentrated pool lends.
+const FLASH: u64 = 2_700;
+/// One more transfer, through the executor, between two concentrated pools that follow each other.
+const NEIGHBOURS: u64 = 10_300;
+/// One initialised tick that a concentrated pool crosses: four slots are written.
+const CROSSING: u64 = 19_000;
+/// What a program that reverts uses at most, without its legs: the dearest reverts measured, and a
+/// fifth more.
+const REVERT_BASE: u64 = 32_000;
 /// The limit is this share of the table, in per cent. Refunds come after execution, tokens'
 /// transfers differ, a balance that goes from zero costs 17,100 more, and a pair that was never
-/// traded writes two price accumulators for the first time, which costs 40,000 more.
+/// traded writes two price accumulators for the first time, which costs 40,000 more. A concentrated
+/// pool that has moved crosses other ticks than were foreseen: a leg's share is three of them.
 const LIMIT_PER_CENT: u64 = 190;
 /// Weight of a new receipt in the running expectation: one part in this many.
-const SMOOTHING: u64 = 8;
+const SMOOTHING: i64 = 8;
 
-/// Expected gas by number of legs and funding.
-#[derive(Clone, Copy, Debug)]
+/// Kinds of legs.
+const KINDS: usize = Pool::KINDS.len();
+/// Numbers of legs by kind, as one index: a digit for each.
+#[expect(clippy::cast_possible_truncation, reason = "there are a few kinds")]
+const MIXES: usize = (HOPS_MAX + 1).pow(KINDS as u32);
+
+/// One swap with its token transfer.
+const fn leg(kind: PoolKind) -> u64 {
+    match kind {
+        PoolKind::ConstantProduct => 52_500,
+        PoolKind::Concentrated => 62_500,
+        PoolKind::Solidly => 61_000,
+    }
+}
+
+/// What a leg adds to a program that reverts: what it takes to quote it, or to swap where it cannot
+/// be quoted.
+const fn revert_leg(kind: PoolKind) -> u64 {
+    match kind {
+        PoolKind::ConstantProduct => 8_000,
+        PoolKind::Concentrated => 75_000,
+        PoolKind::Solidly => 11_000,
+    }
+}
+
+/// Whether a pool of this kind pays before it asks, and so cannot be quoted by the executor.
+const fn pays_first(kind: PoolKind) -> bool {
+    match kind {
+        PoolKind::ConstantProduct | PoolKind::Solidly => false,
+        PoolKind::Concentrated => true,
+    }
+}
+
+/// What the gas of a program depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// How many legs are of each kind, in the order of [`Pool::KINDS`].
+    pub legs: [u8; KINDS],
+    /// How many concentrated pools follow another one directly.
+    pub neighbours: u8,
+    /// How many initialised ticks are crossed.
+    pub crossings: u8,
+    /// Whether a pool is asked to lend.
+    pub is_flash: bool,
+}
+
+impl Shape {
+    /// The shape of a program whose legs are of these kinds; `crossings` ticks are crossed.
+    #[must_use]
+    pub fn of(kinds: impl Iterator<Item = PoolKind>, crossings: u8, is_flash: bool) -> Self {
+        let mut shape = Self { crossings, is_flash, ..Self::default() };
+        let mut did_pay_first = false;
+        for kind in kinds {
+            let held = &mut shape.legs[kind as usize];
+            *held = held.saturating_add(1);
+            shape.neighbours += u8::from(did_pay_first && pays_first(kind));
+            did_pay_first = pays_first(kind);
+        }
+        shape
+    }
+
+    fn sum(&self, of: impl Fn(PoolKind) -> u64) -> u64 {
+        let counts = self.legs.iter().zip(Pool::KINDS);
+        counts.map(|(count, kind)| of(*kind).saturating_mul(u64::from(*count))).sum()
+    }
+
+    /// Where the table has its receipts: by legs of each kind, and funding.
+    fn place(&self) -> [usize; 2] {
+        let digits = self.legs.iter().map(|count| usize::from(*count).min(HOPS_MAX));
+        [digits.fold(0, |index, digit| index * (HOPS_MAX + 1) + digit), self.is_flash.into()]
+    }
+
+    /// What it costs by the table.
+    fn table(&self) -> u64 {
+        let lends = self.is_flash && self.sum(|kind| pays_first(kind).into()) == 0;
+        let flash = if lends { FLASH } else { 0 };
+        BASE + self.sum(leg) + NEIGHBOURS * u64::from(self.neighbours) + flash + self.ticks()
+    }
+
+    fn ticks(&self) -> u64 {
+        CROSSING * u64::from(self.crossings)
+    }
+
+    /// What it uses at most if it reverts, unless it meets more ticks than were foreseen.
+    #[must_use]
+    pub fn revert(&self) -> Gas {
+        Gas(REVERT_BASE + self.sum(revert_leg) + self.ticks())
+    }
+}
+
+/// Expected gas by the legs of a program.
+#[derive(Clone, Debug)]
 pub struct GasTable {
-    expected: [[u64; 2]; HOPS_MAX + 1],
+    /// How far receipts are from the table, in gas.
+    off: [[i64; 2]; MIXES],
 }
 
 impl Default for GasTable {
     fn default() -> Self {
-        let expected = core::array::from_fn(|legs| {
-            let own = BASE + LEG * legs as u64;
-            [own, own + FLASH]
-        });
-        Self { expected }
+        Self { off: [[0; 2]; MIXES] }
     }
 }
 
 impl GasTable {
-    /// What a program of `legs` swaps is expected to use.
+    /// What a program is expected to use.
     #[must_use]
-    pub fn expected(&self, legs: usize, is_flash: bool) -> Gas {
-        Gas(self.expected[legs.min(HOPS_MAX)][usize::from(is_flash)])
+    pub fn expected(&self, shape: &Shape) -> Gas {
+        let [mix, funding] = shape.place();
+        Gas(shape.table().saturating_add_signed(self.off[mix][funding]).max(INTRINSIC))
     }
 
     /// The gas limit that is signed: an upper bound, never learnt from receipts alone.
     #[must_use]
-    pub fn limit(&self, legs: usize, is_flash: bool) -> Gas {
-        let table = Self::default().expected(legs, is_flash).0;
-        Gas(table.max(self.expected(legs, is_flash).0).saturating_mul(LIMIT_PER_CENT) / 100)
+    pub fn limit(&self, shape: &Shape) -> Gas {
+        let expected = self.expected(shape).0.max(shape.table());
+        Gas(expected.saturating_mul(LIMIT_PER_CENT) / 100)
     }
 
     /// Learns from the receipt of a program that landed. What no program can have used (less than
     /// any transaction, more than `limit`, which was signed) is moved to that bound.
-    pub fn learn(&mut self, legs: usize, is_flash: bool, used: Gas, limit: Gas) {
-        let held = &mut self.expected[legs.min(HOPS_MAX)][usize::from(is_flash)];
+    pub fn learn(&mut self, shape: &Shape, used: Gas, limit: Gas) {
+        let [mix, funding] = shape.place();
         let used = used.0.min(limit.0).max(INTRINSIC);
-        *held = held.saturating_mul(SMOOTHING - 1).saturating_add(used).div_ceil(SMOOTHING);
+        let seen = i64::try_from(used).unwrap_or(i64::MAX);
+        let seen = seen.saturating_sub_unsigned(shape.table());
+        let held = &mut self.off[mix][funding];
+        *held = held.saturating_add(seen.saturating_sub(*held) / SMOOTHING);
     }
 }
 
@@ -67,38 +163,47 @@ impl GasTable {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_limit_is_above_the_expectation_and_does_not_fall_with_cheap_receipts() {
-        let mut table = GasTable::default();
-        let limit = table.limit(3, true);
-        for _ in 0..100 {
-            table.learn(3, true, Gas(100_000), limit);
-        }
-        assert_eq!(table.limit(3, true), limit);
-        assert!(table.expected(3, true).0 < 101_000);
+    fn pairs(legs: usize, is_flash: bool) -> Shape {
+        Shape::of(core::iter::repeat_n(PoolKind::ConstantProduct, legs), 0, is_flash)
     }
 
     #[test]
-    fn the_expectation_follows_receipts_upwards() {
+    fn the_limit_is_above_the_expectation_and_does_not_fall_with_cheap_receipts() {
+        let mut table = GasTable::default();
+        let shape = pairs(3, true);
+        let limit = table.limit(&shape);
+        for _ in 0..100 {
+            table.learn(&shape, Gas(100_000), limit);
+        }
+        assert_eq!(table.limit(&shape), limit);
+        assert!(table.expected(&shape).0 < 101_000);
+    }
+
+    #[test]
+    fn the_expectation_follows_receipts_upwards_and_of_its_own_mix_only() {
         let mut table = GasTable::default();
         for _ in 0..100 {
-            table.learn(2, false, Gas(400_000), Gas(1_000_000));
+            table.learn(&pairs(2, false), Gas(400_000), Gas(1_000_000));
         }
-        assert!(table.expected(2, false).0 > 390_000);
-        assert!(table.limit(2, false).0 > 600_000);
+        assert!(table.expected(&pairs(2, false)).0 > 390_000);
+        assert!(table.limit(&pairs(2, false)).0 > 600_000);
+        for other in [pairs(2, true), pairs(3, false)] {
+            assert_eq!(table.expected(&other), GasTable::default().expected(&other));
+        }
     }
 
     #[test]
     fn an_odd_receipt_teaches_no_more_than_what_was_signed() {
         let mut table = GasTable::default();
-        let limit = table.limit(2, true);
+        let shape = pairs(2, true);
+        let limit = table.limit(&shape);
         for _ in 0..100 {
-            table.learn(2, true, Gas(u64::MAX), limit);
+            table.learn(&shape, Gas(u64::MAX), limit);
         }
-        assert!(table.expected(2, true) <= limit);
+        assert!(table.expected(&shape) <= limit);
         for _ in 0..100 {
-            table.learn(2, true, Gas(0), limit);
+            table.learn(&shape, Gas(0), limit);
         }
-        assert!(table.expected(2, true) >= Gas(INTRINSIC));
+        assert!(table.expected(&shape) >= Gas(INTRINSIC));
     }
 }

@@ -8,6 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::amm::{Pool, Tick};
 use crate::units::Nanos;
 use crate::world::Tip;
 
@@ -45,7 +46,7 @@ pub enum Command {
     Drain,
     /// The kill switch: submit nothing new while it stands; what is in flight is followed.
     Halt(bool),
-    /// The pools' reserves at a block, loaded anew after the feed was lost.
+    /// The pools at a block, loaded anew after the feed was lost.
     Reload(Box<Reloaded>),
 }
 
@@ -54,8 +55,17 @@ pub enum Command {
 pub struct Reloaded {
     /// The block.
     pub anchor: Tip,
-    /// Each pool's reserves there, in the order of handles.
-    pub reserves: Vec<[u128; 2]>,
+    /// Each pool there, in the order of handles.
+    pub pools: Vec<Loaded>,
+}
+
+/// A pool as it was read from the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its state.
+    pub state: Pool,
+    /// Its ticks, sorted; none for kinds without.
+    pub ticks: Vec<Tick>,
 }
 
 /// One thing that happened.

@@ -11,6 +11,8 @@ pub const POOLS_MAX: usize = 65_536;
 pub const TOKENS_MAX: usize = 32_768;
 /// Factories that pools come from.
 pub const FACTORIES_MAX: usize = 32;
+/// Routers that have a table of their own.
+pub const ROUTERS_MAX: usize = 32;
 /// Base tokens: what profit is kept in.
 pub const BASE_TOKENS_MAX: usize = 8;
 /// Wallets that may sign.
@@ -29,8 +31,12 @@ pub const TARGET_STEPS_MAX: usize = 10;
 pub const TARGET_TOKENS_MAX: usize = 8;
 /// Plans that one event may propose; the best are kept.
 pub const PLANS_MAX: usize = 16;
-/// Token cycles in the index.
-pub const CYCLES_MAX: usize = 1 << 20;
+/// Tokens with so many neighbours that the search treats them as hubs.
+pub const HUBS_MAX: usize = 128;
+/// Most neighbours of a token that is not a hub, as long as there is room for hubs.
+pub const TAIL_DEGREE_MAX: usize = 16;
+/// Paths from hub to hub, through one or two other tokens, that the search keeps up to date.
+pub const PATHS_MAX: usize = 1 << 20;
 /// Pools that one sealed block may touch before the rest of its list is "all of them".
 pub const TOUCHED_MAX: usize = 4_096;
 
@@ -77,7 +83,7 @@ pub const OWN_TX_BYTES_MAX: usize = 1_024;
 /// Executor calldata: selector and header, in bytes.
 pub const CALLDATA_HEADER_BYTES: usize = 81;
 /// Executor calldata: one leg, in bytes.
-pub const LEG_BYTES: usize = 25;
+pub const LEG_BYTES: usize = 45;
 /// Longest executor calldata, in bytes.
 pub const CALLDATA_BYTES_MAX: usize = CALLDATA_HEADER_BYTES + HOPS_MAX * LEG_BYTES;
 
@@ -86,6 +92,7 @@ const _: () = assert!(
     OWN_TX_BYTES_MAX >= CALLDATA_BYTES_MAX + 256,
     "an envelope is at most 256 bytes more than its calldata"
 );
+const _: () = assert!(HUBS_MAX >= BASE_TOKENS_MAX, "every base token is a hub");
 const _: () = assert!(TARGET_HOPS_MAX >= PATH_TOKENS_MAX - 1, "the longest path fits");
 const _: () = assert!(POOLS_MAX <= u32::MAX as usize, "a pool id is a u32");
 const _: () = assert!(LOGS_PER_BLOCK_MAX.is_multiple_of(64), "log indices are kept in a bit set");

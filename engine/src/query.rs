@@ -9,13 +9,13 @@ use core::fmt::{self, Write as _};
 
 use alloy_primitives::{Address, B256};
 
-use crate::decode::topics::SYNC;
+use crate::decode::topics::MOVES;
 use crate::flight::Attempt;
 use crate::ids::WalletId;
 use crate::limits::QUERIES_MAX;
 
 /// Longest question, in bytes.
-pub const QUERY_BYTES_MAX: usize = 512;
+pub const QUERY_BYTES_MAX: usize = 1_024;
 
 /// One question to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,10 +209,13 @@ impl Query {
                 text.write_str(r#""eth_getBlockByNumber","params":["latest",false]"#)
             }
             Self::Head(hash) => write!(text, r#""eth_getBlockByHash","params":["{hash}",false]"#),
-            Self::BlockLogs { block, .. } => write!(
-                text,
-                r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":["{SYNC}"]}}]"#
-            ),
+            Self::BlockLogs { block, .. } => {
+                write!(text, r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":[["#)?;
+                for (place, topic) in MOVES.iter().enumerate() {
+                    write!(text, r#"{}"{topic}""#, if place == 0 { "" } else { "," })?;
+                }
+                text.write_str("]]}]")
+            }
             Self::Transaction(hash) | Self::Known(_, hash) | Self::Followed { hash, .. } => {
                 write!(text, r#""eth_getTransactionByHash","params":["{hash}"]"#)
             }

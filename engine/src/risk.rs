@@ -12,12 +12,13 @@ use alloc::vec::Vec;
 
 use alloy_primitives::U256;
 
+use crate::amm::{Amm, Pool};
 use crate::flight::{Admitted, Fees, Flights};
-use crate::gas::{GasTable, REVERT};
+use crate::gas::{GasTable, Shape};
 use crate::guard::{Guard, GuardLimits};
 use crate::ids::WalletId;
 use crate::limits::BASE_TOKENS_MAX;
-use crate::plan::{Bid, Plan};
+use crate::plan::{Bid, Leg, Plan};
 use crate::taken::{Memory, fingerprint};
 use crate::units::{Gas, Wei};
 use crate::wallet::WalletState;
@@ -149,7 +150,7 @@ pub struct Risk {
     pub wallets: Vec<WalletState>,
     /// What the executor holds of each base token, by rank.
     pub holdings: [u128; BASE_TOKENS_MAX],
-    /// Gas by number of legs.
+    /// Gas by the legs of a program.
     pub gas: GasTable,
     /// Budgets of losses, and the breaker.
     pub guard: Guard,
@@ -259,9 +260,9 @@ impl Risk {
             return Err(Reject::Quarantined);
         }
         let is_flash = !self.can_fund(plan, world);
-        let legs = plan.legs().len();
-        let gas_limit = self.gas.limit(legs, is_flash).min(world.chain.tx_gas_max);
-        let gas = self.gas.expected(legs, is_flash);
+        let shape = shape_of(plan, world, is_flash);
+        let gas_limit = self.gas.limit(&shape).min(world.chain.tx_gas_max);
+        let gas = self.gas.expected(&shape);
         let gas_units = GasUnits { limit: gas_limit, expected: gas };
         let offer = Offer::of(plan, world, gas_units, self.limits.gas_price_max)?;
         let net_wei = plan.profit_wei.less(offer.expected.times_gas(gas));
@@ -295,8 +296,9 @@ impl Risk {
             least_profit,
             net_wei,
             gas_price: offer.expected,
-            stake: offer.worst.times_gas(REVERT),
+            stake: offer.worst.times_gas(shape.revert().min(gas_limit)),
             is_flash,
+            shape,
         })
     }
 
@@ -333,6 +335,24 @@ impl Risk {
         }
         Err(reject)
     }
+}
+
+/// What the gas of a plan depends on.
+fn shape_of(plan: &Plan, world: &World, is_flash: bool) -> Shape {
+    let kinds = plan.legs().iter().map(|leg| world.pools.get(leg.pool).state.kind());
+    let crossings =
+        plan.legs().iter().map(|leg| crossings_of(leg, world)).fold(0, u8::saturating_add);
+    Shape::of(kinds, crossings, is_flash)
+}
+
+/// How many initialised ticks a leg crosses.
+fn crossings_of(leg: &Leg, world: &World) -> u8 {
+    let view = world.pools.view(leg.pool);
+    let Pool::Concentrated(before) = view.pool else { return 0 };
+    let Some(swapped) = before.swap_in(view.ticks, leg.amount_in, leg.direction) else { return 0 };
+    let place = |tick| view.ticks.above(tick);
+    let crossed = place(before.tick()).abs_diff(place(swapped.after.tick()));
+    u8::try_from(crossed).unwrap_or(u8::MAX)
 }
 
 /// How far above what it should pay an arbitrage's fee cap stands; a base fee at its fastest needs

@@ -319,9 +319,9 @@ impl<S: StrategySet> Engine<S> {
         if self.risk.guard.on_end(plan, end) {
             self.notes.add(Note::Alert(Alert::RevertsPause));
         }
-        let Admitted { wallet, nonce, is_flash, fees, .. } = flight.admitted;
+        let Admitted { wallet, nonce, shape, fees, .. } = flight.admitted;
         if end.outcome == Outcome::Landed {
-            self.risk.gas.learn(plan.legs().len(), is_flash, end.gas_used, fees.gas_limit);
+            self.risk.gas.learn(&shape, end.gas_used, fees.gas_limit);
         }
         if end.outcome == Outcome::Refused {
             self.risk.refused(plan, &self.world);
@@ -468,8 +468,7 @@ fn verdict(flight: &Flight, world: &World) -> Option<Settlement> {
     Some(Settlement {
         outcome: Outcome::Won,
         gained: i128::try_from(gained).unwrap_or(i128::MAX),
-        gas_used: crate::gas::GasTable::default()
-            .expected(plan.legs().len(), flight.admitted.is_flash),
+        gas_used: crate::gas::GasTable::default().expected(&flight.admitted.shape),
         gas_price: flight.admitted.gas_price,
         is_behind_target: false,
     })

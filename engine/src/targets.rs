@@ -269,7 +269,7 @@ fn worth_of_part(route: &Route, part: &Part, world: &World) -> Option<u128> {
         let moved = if is_forward {
             world.quote(hop.pool, hop.direction, amount)?
         } else {
-            entry.state.quote_in(amount, hop.direction)?
+            world.pools.view(hop.pool).quote_in(amount, hop.direction)?
         };
         // Anybody can name a large amount, so what goes in is worth what the pool would give for
         // what comes out: about the same, and less than the pool holds.

@@ -1,8 +1,9 @@
 // What the chain says that a bot did, worked out from blocks, receipts and balances alone, and where its own account differs.
 
-import { amountIn, amountOut, readReserves } from './lib/v2.mjs';
-import { TOKEN } from './lib/world.mjs';
+import { kindsOfPools, legsOf } from './legs.mjs';
+import { Quotes, allPools, readDepths } from './lib/quotes.mjs';
 import { hex } from './lib/rpc.mjs';
+import { TOKEN } from './lib/world.mjs';
 
 /** Ether and tokens of all `holders` together, at one block: { block, ether, tokens: Map from address to amount }. */
 export async function readHoldings(rpc, book, holders, block) {
@@ -18,18 +19,21 @@ export async function readHoldings(rpc, book, holders, block) {
 
 /**
  * The transactions that `wallets` had in the blocks of the run, and what the holdings changed by:
- * { transactions, trades, landed, reverted, cancelled, gasPaid, profit, deltas }. A transaction to anybody but the executor
+ * { transactions, trades, kinds, landed, reverted, cancelled, gasPaid, profit, deltas }. A transaction to anybody but the executor
  * is no trade: taking one back is a transfer to itself.
  */
 export async function readChain(rpc, { book, wallets, executor, before, after }) {
-  const transactions = await readTransactions(rpc, wallets, before.block + 1, after.block);
+  const kinds = kindsOfPools(book);
+  const transactions = await readTransactions(rpc, { wallets, kinds }, before.block + 1, after.block);
   const trades = transactions.filter(({ to }) => to === executor.toLowerCase());
   const deltas = new Map([...after.tokens].map(([token, amount]) => [token, amount - before.tokens.get(token)]));
-  const reserves = await readReserves(rpc, book.pairs, hex(after.block));
-  const values = [...deltas].map(([token, delta]) => exitValue(book, reserves, token, delta));
+  const at = hex(after.block);
+  const quotes = new Quotes(rpc, book, await readDepths(rpc, book, at), at);
+  const values = await Promise.all([...deltas].map(([token, delta]) => exitValue(book, quotes, token, delta)));
   return {
     transactions,
     trades,
+    kinds,
     landed: trades.filter(({ ok }) => ok).length,
     reverted: trades.filter(({ ok }) => !ok).length,
     cancelled: transactions.length - trades.length,
@@ -41,9 +45,10 @@ export async function readChain(rpc, { book, wallets, executor, before, after })
 
 /**
  * Where the bot's books over all its runs, and its journal, differ from the chain: a sentence each. The token amounts are
- * those of the last run, so they are compared if there was no other.
+ * those of the last run, so they are compared if there was no other. Trades that are right behind their target learn what that
+ * went through: `targetLegs`.
  */
-export async function compare(rpc, { book, chain, summary, journal, isOnlyRun }) {
+export function compare({ book, chain, summary, journal, isOnlyRun }) {
   const problems = [];
   const expect = (what, bot, onChain) => {
     if (String(bot) !== String(onChain)) problems.push(`${what}: the bot says ${bot}, the chain ${onChain}`);
@@ -64,7 +69,8 @@ export async function compare(rpc, { book, chain, summary, journal, isOnlyRun })
   for (const trade of chain.trades) {
     const outcome = outcomes.get(trade.hash) ?? { status: 'nothing' };
     expect(`the outcome of ${trade.hash}`, outcome.status, trade.ok ? 'landed' : 'reverted');
-    const isBehind = trade.ok && (await isRightBehind(rpc, trade, outcome.target));
+    const isBehind = trade.ok && isRightBehind(trade, outcome.target);
+    if (isBehind) trade.targetLegs = legsOf(trade.before, chain.kinds);
     if (isBehind) behindTarget += 1;
     expect(`${trade.hash} is right behind its target ${outcome.target}`, outcome.is_behind_target ?? isBehind, isBehind);
   }
@@ -72,35 +78,37 @@ export async function compare(rpc, { book, chain, summary, journal, isOnlyRun })
   return problems;
 }
 
-/** What a change of `token` is worth in ether: sold whole to the best direct pair, or bought back from the cheapest one. */
-function exitValue(book, reserves, token, delta) {
-  if (token === book.weth || delta === 0n) return delta;
-  const quotes = book.pairs
-    .filter(({ token0, token1 }) => [token0, token1].includes(token) && [token0, token1].includes(book.weth))
-    .map(({ address, fee_pips }) => {
-      const { [token]: ours, [book.weth]: weth } = reserves.get(address);
-      return delta > 0n ? amountOut(delta, ours, weth, fee_pips) : amountIn(-delta, weth, ours, fee_pips);
-    })
-    .filter((quote) => quote !== null)
-    .sort((a, b) => (a < b ? -1 : 1));
-  if (quotes.length === 0) throw new Error(`no pair prices a change of ${delta} in ${token}`);
-  return delta > 0n ? quotes.at(-1) : -quotes[0];
+/** What a change of `token` is worth in ether: sold whole to the best direct pool, or bought back from the cheapest one. */
+async function exitValue(book, quotes, token, delta) {
+  const { weth } = book;
+  if (token === weth || delta === 0n) return delta;
+  const direct = allPools(book).filter(({ token0, token1 }) => [token0, token1].includes(token) && [token0, token1].includes(weth));
+  const answers = await Promise.all(
+    direct.map((pool) =>
+      delta > 0n
+        ? quotes.out({ venue: pool.venue, hops: [{ pool, tokenIn: token, tokenOut: weth }] }, delta)
+        : quotes.in({ venue: pool.venue, hops: [{ pool, tokenIn: weth, tokenOut: token }] }, -delta),
+    ),
+  );
+  const sorted = answers.filter((quote) => quote !== null).sort((a, b) => (a < b ? -1 : 1));
+  if (sorted.length === 0) throw new Error(`no pool prices a change of ${delta} in ${token}`);
+  return delta > 0n ? sorted.at(-1) : -sorted[0];
 }
 
-async function readTransactions(rpc, wallets, first, last) {
+async function readTransactions(rpc, { wallets, kinds }, first, last) {
   const senders = new Set(wallets.map((address) => address.toLowerCase()));
   const transactions = [];
   for (let number = first; number <= last; number++) {
     const receipts = await rpc.call('eth_getBlockReceipts', [hex(number)]);
-    for (const receipt of receipts) {
+    for (const [place, receipt] of receipts.entries()) {
       if (!senders.has(receipt.from)) continue;
       transactions.push({
         hash: receipt.transactionHash,
         to: receipt.to,
         ok: receipt.status === '0x1',
-        block: receipt.blockNumber,
-        index: Number(receipt.transactionIndex),
         gasPaid: BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice),
+        legs: legsOf(receipt, kinds),
+        before: receipts[place - 1], // in the same block
       });
     }
   }
@@ -108,11 +116,7 @@ async function readTransactions(rpc, wallets, first, last) {
 }
 
 /**
- * Whether `target` is the transaction right before `trade` in the same block. A target that reverted does not count: it
+ * Whether `target` is the transaction right before a trade in the same block. A target that reverted does not count: it
  * changed nothing, so whatever landed behind it was no backrun.
  */
-async function isRightBehind(rpc, trade, target) {
-  const receipt = target && (await rpc.call('eth_getTransactionReceipt', [target]));
-  const isBefore = receipt?.blockNumber === trade.block && Number(receipt.transactionIndex) + 1 === trade.index;
-  return isBefore && receipt.status === '0x1';
-}
+const isRightBehind = ({ before }, target) => before?.transactionHash === target && before?.status === '0x1';

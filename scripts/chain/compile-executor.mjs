@@ -1,5 +1,6 @@
-// Compiles abi/Executor.sol into abi/Executor.json, the artifact that `gannet deploy` and the tests embed.
-// With --check nothing is written: the exit code says whether the committed artifact is what the source compiles to.
+// Compiles our own contracts: abi/Executor.sol and abi/Lens.sol into the artifacts beside them, which the bot and the
+// tests embed. With --check nothing is written: the exit code says whether the committed artifacts are what the sources
+// compile to.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,53 +9,60 @@ import { parseArgs } from 'node:util';
 import { compile, sha256 } from './lib/solc.mjs';
 
 const ABI = fileURLToPath(new URL('../../abi/', import.meta.url));
-const ARTIFACT = `${ABI}Executor.json`;
 
-// Deployed once, called thousands of times: optimise for calls. Via IR costs compile time only, and saves gas per call.
-// Without the metadata hash the bytecode does not change when a comment does.
-const SETTINGS = {
-  optimizer: { enabled: true, runs: 1_000_000 },
+// Via IR costs compile time only, and saves gas per call. Without the metadata hash the bytecode does not change when a
+// comment does.
+const settings = (evmVersion, runs) => ({
+  optimizer: { enabled: true, runs },
   viaIR: true,
-  evmVersion: 'cancun',
+  evmVersion,
   metadata: { bytecodeHash: 'none', appendCBOR: false },
+});
+
+const CONTRACTS = {
+  // Deployed once, called thousands of times: optimised for calls.
+  Executor: settings('cancun', 1_000_000),
+  // Sent whole with every call, to chains of any age: small, and without the newer opcodes.
+  Lens: settings('paris', 200),
 };
 
 const { values: flags } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
 
-const source = readFileSync(`${ABI}Executor.sol`, 'utf8');
-const { compiler, warnings, abi, bytecode, deployedBytecode } = compile({
-  version: '0.8.30',
-  root: ABI,
-  entry: 'Executor.sol',
-  name: 'Executor',
-  settings: SETTINGS,
-});
-for (const warning of warnings) console.error(warning);
-
-const artifact = {
-  contractName: 'Executor',
-  compiler,
-  settings: SETTINGS,
-  sourceHash: `sha256:${sha256(source)}`,
-  abi,
-  bytecode,
-  deployedBytecode,
-};
-const text = `${JSON.stringify(artifact, null, 2)}\n`;
-
-if (!flags.check) {
-  writeFileSync(ARTIFACT, text);
-  console.log(`abi/Executor.json: ${(deployedBytecode.length - 2) / 2} bytes of code, ${compiler}`);
-} else if (committed() === text) {
-  console.log('abi/Executor.json is what abi/Executor.sol compiles to');
-} else {
-  console.error('abi/Executor.json is not what abi/Executor.sol compiles to: run scripts/compile-executor and commit the result');
-  process.exit(1);
+for (const [name, settings] of Object.entries(CONTRACTS)) {
+  const file = `${ABI}${name}.json`;
+  const source = readFileSync(`${ABI}${name}.sol`, 'utf8');
+  const { compiler, warnings, abi, bytecode, deployedBytecode } = compile({
+    version: '0.8.30',
+    root: ABI,
+    entry: `${name}.sol`,
+    name,
+    settings,
+  });
+  for (const warning of warnings) console.error(warning);
+  const artifact = {
+    contractName: name,
+    compiler,
+    settings,
+    sourceHash: `sha256:${sha256(source)}`,
+    abi,
+    bytecode,
+    deployedBytecode,
+  };
+  const text = `${JSON.stringify(artifact, null, 2)}\n`;
+  if (!flags.check) {
+    writeFileSync(file, text);
+    console.log(`abi/${name}.json: ${(bytecode.length - 2) / 2} bytes of creation code, ${compiler}`);
+  } else if (committed(file) === text) {
+    console.log(`abi/${name}.json is what abi/${name}.sol compiles to`);
+  } else {
+    console.error(`abi/${name}.json is not what abi/${name}.sol compiles to: run scripts/compile-executor and commit the result`);
+    process.exitCode = 1;
+  }
 }
 
-function committed() {
+function committed(file) {
   try {
-    return readFileSync(ARTIFACT, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch {
     return '';
   }

@@ -11,7 +11,9 @@ const ARTIFACT = `${SOURCES}contracts.json`;
 const CONTRACTS = {
   'Token.sol': ['Token', 'FeeToken', 'SilentToken', 'FalseToken', 'ReentrantToken'],
   'HostilePair.sol': ['HostilePair', 'Forger'],
+  'HostileV3Pool.sol': ['HostileV3Pool'],
   'OtherPair.sol': ['OtherPair'],
+  'SolidlyPair.sol': ['SolidlyPair'],
 };
 
 // As for the executor: no metadata, so that a change of a comment leaves the bytecode alone.

@@ -18,9 +18,15 @@ import { startDevnet } from './lib/devnet.mjs';
 import { hex } from './lib/rpc.mjs';
 import { MOMENTS, Signed, TRAP_PATIENCE_MS, drawKills } from './kills.mjs';
 import { countSends, startProxy } from './proxy.mjs';
+import { countLegs, missingLegs } from './legs.mjs';
 import { jsonReport, tableReport } from './report.mjs';
+import { compareSnapshot } from './snapshot.mjs';
 
 const USAGE = `scripts/demo: builds the bot, flies it on a local chain with a market, and checks its books against the chain
+
+The chain has Uniswap V2, SushiSwap, Uniswap V3 and Solidly-style pools. It fails if the books differ by a wei, if the state of
+any pool differs from what the bot last knew (reserves; of V3 pools price, liquidity and every tick), and, live, if none of ten
+or more trades that landed went through a V3 pool, or none through pools of two kinds.
 
   --seconds N            how long the bot flies (default 60)
   --mode live|dry-run    live trades; dry-run has no key and sends nothing (default live)
@@ -43,6 +49,7 @@ const inOut = (name) => path.join(flags.out, name);
 /** Where the bot writes in its first run, and in those after a kill. */
 const filesOf = (run) => ({
   summary: inOut('summary.json'),
+  snapshot: inOut('snapshot.json'),
   journal: inOut(run === 0 ? 'journal.jsonl' : `journal-${run}.jsonl`),
   log: inOut('bot.log'),
   state: inOut('state'),
@@ -107,11 +114,15 @@ async function demo() {
 
   const problems =
     flags.mode === 'live'
-      ? await compare(rpc, { book, chain, summary, journal: readJournals(), isOnlyRun: kills.length === 0 })
+      ? compare({ book, chain, summary, journal: readJournals(), isOnlyRun: kills.length === 0 })
       : checkDryRun(chain, running.proxy.counts);
   if (signed) problems.push(...signed.compare(chain.transactions));
+  const legs = countLegs(chain.trades);
+  if (flags.mode === 'live') problems.push(...missingLegs({ landed: chain.landed, legs }));
+  const snapshot = JSON.parse(readFileSync(filesOf(kills.length).snapshot, 'utf8'));
+  problems.push(...(await compareSnapshot(rpc, book, snapshot)));
   const counts = flags.mode === 'dry-run' ? running.proxy.counts : undefined;
-  const context = { summary, chain, market: market.stats, blocks: after.block - before.block, counts, kills, signed };
+  const context = { summary, chain, legs, market: market.stats, blocks: after.block - before.block, counts, kills, signed };
   for (const problem of problems) complain(`demo: FAILED: ${problem}`);
   console.log(flags.json ? jsonReport(context) : tableReport(context, problems.length === 0));
   return problems.length === 0;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { ROOT, UsageError, exitInOrder, number, progress, readFlags, writeJson } from './lib/cli.mjs';
 import { startDevnet } from './lib/devnet.mjs';
 
-const USAGE = `scripts/devnet: a local Ethereum chain with Uniswap V2, Sushi and a market that trades on them
+const USAGE = `scripts/devnet: a local Ethereum chain with Uniswap V2 and V3, Sushi and Solidly-style pools, and a market that trades on them
 
   --port N         port on 127.0.0.1 for HTTP and WebSocket; 0 picks a free one (default 8545)
   --block-time S   seconds between blocks, whole; 0 mines only on evm_mine (default 1)

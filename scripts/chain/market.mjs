@@ -1,6 +1,6 @@
 // The market: a handful of traders who swap through the routers of the devnet, so that prices part and meet again.
 //
-//   new head ─► fair prices move a little ─► reserves, receipts and base fee are read ─► other traffic for the next block
+//   new head ─► fair prices move a little ─► pools, receipts and base fee are read ─► other traffic for the next block
 //   Poisson clock ─► a trader, a path, a size, one of the routers' functions ─► signed and sent
 //
 // Everything that is drawn at random for trade n depends on the seed and n alone, so a market can be repeated; only amounts
@@ -8,12 +8,16 @@
 
 import { Interface } from 'ethers';
 
-import { bystander, deployer, traders } from './lib/accounts.mjs';
+import { bystander, deployer, provider, traders } from './lib/accounts.mjs';
 import { signed } from './lib/batch.mjs';
+import { Provider } from './lib/provider.mjs';
+import { Quotes, allPools, readDepths } from './lib/quotes.mjs';
 import { Random } from './lib/random.mjs';
+import { signPermit, spendersOf, waysToSwap } from './lib/routers.mjs';
 import { hex } from './lib/rpc.mjs';
-import { amountIn, amountOut, readReserves } from './lib/v2.mjs';
-import { ROUTER, TOKEN, UNLIMITED, WETH9, worth } from './lib/world.mjs';
+import { FOREVER, UNLIMITED, worth } from './lib/tokens.mjs';
+import { PERMIT2 } from './lib/v3.mjs';
+import { TOKEN, WETH9 } from './lib/world.mjs';
 
 const GWEI = 10n ** 9n;
 
@@ -24,13 +28,18 @@ const SIZE = [0.002, 0.015];
 const SLIPPAGE = [0.005, 0.03];
 const DEADLINE_S = [60, 600];
 const MULTI_HOP_SHARE = 0.2;
+/** Of the trades through two pools, those that change from V2 to V3 or back between them, where a router can. */
+const MIXED_SHARE = 0.4;
+/** Of the trades that pay the Universal Router through Permit2, those that bring a signed permit along. */
+const PERMIT_SHARE = 0.3;
+const UNIVERSAL_VENUES = new Map([['v3', 'uniswap'], ['uniswap', 'v3']]);
 const LEGACY_SHARE = 0.1;
 /** At 1 % off the fair price a trader is this much likelier to push back than away. */
 const LEAN_PER_PERCENT = 0.15;
 /** The fair price of a token against the dollar, in log: pulled back by 1 % a block, pushed by 0.05 %. */
 const FAIR = { pull: 0.01, push: 0.0005 };
 
-const SWAP_GAS = 400_000n;
+const SWAP_GAS = 600_000n;
 /** A transaction that is not in after so many blocks was lost by the node. */
 const LOST_AFTER_BLOCKS = 8;
 
@@ -39,18 +48,24 @@ const BLOCK_GAS = 8_000_000;
 const BASE_FEE_GWEI = 10;
 const BUSY = new Interface(['function work(uint256 gas) view']);
 
-/** Gives the traders their purses and allowances, on the batch that deployed the world. */
+/** Gives the traders and the liquidity provider their purses and allowances, on the batch that deployed the world. */
 export async function prepareTraders(batch, book) {
-  for (const trader of traders) {
-    for (const token of Object.values(book.tokens)) {
+  const tokens = Object.values(book.tokens);
+  for (const wallet of [...traders, provider]) {
+    const spenders = wallet === provider ? [book.v3.position_manager] : spendersOf(book);
+    for (const token of tokens) {
       const purse = worth(token, PURSE_ETHER);
-      if (token.address === book.weth) batch.call(trader, token.address, WETH9, 'deposit', [], { value: purse });
-      else batch.call(deployer, token.address, TOKEN, 'mint', [trader.address, purse]);
-      for (const { router } of book.factories) batch.call(trader, token.address, TOKEN, 'approve', [router, UNLIMITED]);
+      if (token.address === book.weth) batch.call(wallet, token.address, WETH9, 'deposit', [], { value: purse });
+      else batch.call(deployer, token.address, TOKEN, 'mint', [wallet.address, purse]);
+      for (const spender of spenders) batch.call(wallet, token.address, TOKEN, 'approve', [spender, UNLIMITED]);
+      if (wallet !== provider) batch.call(wallet, book.v3.permit2, PERMIT2, 'approve', permission(book, token));
     }
   }
   await batch.settle();
 }
+
+/** What Permit2 is told, so that the Universal Router may take so much through it, and until when. */
+const permission = ({ v3 }, { address }) => [address, v3.universal_router, 2n ** 160n - 1n, FOREVER];
 
 export class Market {
   stats = { sent: 0, mined: 0, reverted: 0, refused: 0, lost: 0, byKind: {} };
@@ -64,12 +79,14 @@ export class Market {
   #timer = null;
   #subscribed = false;
   #trades = 0;
-  #reserves = new Map();
+  #pools;
+  #depths = new Map();
   #fair;
   #fairRandom;
   #seats;
   #usedFees = new Set();
   #traffic;
+  #provider;
 
   /** `rate` is in trades per second. Nothing happens before `start`. */
   constructor({ rpc, book, seed, rate }) {
@@ -77,14 +94,17 @@ export class Market {
     this.#fairRandom = new Random(seed);
     this.#fair = new Map(Object.values(book.tokens).map(({ address }) => [address, 0]));
     this.#seats = traders.map((wallet) => ({ wallet, nonce: 0, pending: [] }));
+    this.#pools = allPools(book);
     this.#traffic = new Traffic(rpc, book, seed);
+    this.#provider = new Provider(rpc, book, seed);
+    this.stats.liquidity = this.#provider.stats;
   }
 
   /** Starts, or goes on after `freeze`. */
   async start() {
     if (this.#running) return;
     await this.#rpc.call('anvil_setBlockGasLimit', [hex(BLOCK_GAS)]);
-    await Promise.all([...this.#seats.map((seat) => this.#sit(seat)), this.#traffic.sit()]);
+    await Promise.all([...this.#seats.map((seat) => this.#sit(seat)), this.#traffic.sit(), this.#provider.sit()]);
     if (!this.#subscribed) await this.#rpc.subscribe('newHeads', (head) => this.#onHead(head).catch(() => {}));
     this.#subscribed = true;
     this.#running = true;
@@ -108,12 +128,14 @@ export class Market {
     // Receipts are read when frozen too: the last trades must still be counted.
     const receipts = await this.#rpc.call('eth_getBlockReceipts', [head.hash]);
     for (const receipt of receipts) this.#settle(receipt);
+    this.#provider.settle(receipts);
     if (!this.#running) return;
 
     for (const [token, log] of this.#fair) this.#fair.set(token, log * (1 - FAIR.pull) + FAIR.push * this.#fairRandom.normal());
-    this.#reserves = await readReserves(this.#rpc, this.#book.pairs);
+    this.#depths = await readDepths(this.#rpc, this.#book);
     this.head = { number: Number(head.number), timestamp: BigInt(head.timestamp), baseFee: nextBaseFee(head) };
     for (const seat of this.#seats) await this.#recover(seat);
+    await this.#provider.onHead(head, this.head.baseFee);
     await this.#traffic.onHead(head, this.head.baseFee, receipts);
   }
 
@@ -154,9 +176,13 @@ export class Market {
 
   async #trade(random) {
     const path = this.#choosePath(random);
-    const swap = this.#chooseSwap(random, path);
+    const swap = await this.#chooseSwap(random, path);
     const seat = this.#chooseSeat(random);
-    const { raw, hash, price } = this.#sign(random, seat, path[0].router, swap);
+    if (swap.takesPermit && random.chance(PERMIT_SHARE)) {
+      swap.permit = await signPermit(this.#rpc, this.#book, seat.wallet, path.hops[0].tokenIn, swap.deadline);
+    }
+    if (!this.#running) return;
+    const { raw, hash, price } = this.#sign(random, seat, swap);
 
     // Taken before the await, so that a head that arrives meanwhile finds the books right.
     seat.nonce += 1;
@@ -164,36 +190,33 @@ export class Market {
     try {
       await this.#rpc.call('eth_sendRawTransaction', [raw]);
       this.stats.sent += 1;
-      this.stats.byKind[swap.name] = (this.stats.byKind[swap.name] ?? 0) + 1;
+      const name = `${swap.name}${swap.permit ? ' with a permit' : ''}`;
+      this.stats.byKind[name] = (this.stats.byKind[name] ?? 0) + 1;
     } catch (error) {
       await this.#sit(seat);
       throw error;
     }
   }
 
-  /** One pool, or two of the same factory; as hops { router, tokenIn, tokenOut, reserveIn, reserveOut, feePips }. */
+  /** One pool, or two of the same factory, or of the two factories that the Universal Router knows: { venue, hops }. */
   #choosePath(random) {
-    const first = random.pick(this.#book.pairs);
-    const hops = [this.#hop(first, random.chance(this.#sellChance(first)) ? first.token0 : first.token1)];
-    if (!random.chance(MULTI_HOP_SHARE)) return hops;
+    const first = random.pick(this.#pools);
+    const hops = [hop(first, random.chance(this.#sellChance(first)) ? first.token0 : first.token1)];
+    const { venue } = first;
+    if (!random.chance(MULTI_HOP_SHARE)) return { venue, hops };
 
+    const next = random.chance(MIXED_SHARE) ? (UNIVERSAL_VENUES.get(venue) ?? venue) : venue;
     const { tokenIn, tokenOut } = hops[0];
-    const onward = this.#book.pairs.filter(
-      (pair) => pair.factory === first.factory && pair !== first && has(pair, tokenOut) && !has(pair, tokenIn),
+    const onward = this.#pools.filter(
+      (pool) => pool.venue === next && pool !== first && has(pool, tokenOut) && !has(pool, tokenIn),
     );
-    return onward.length === 0 ? hops : [...hops, this.#hop(random.pick(onward), tokenOut)];
+    if (onward.length === 0) return { venue, hops };
+    return { venue: next === venue ? venue : 'universal', hops: [...hops, hop(random.pick(onward), tokenOut)] };
   }
 
-  #hop(pair, tokenIn) {
-    const tokenOut = tokenIn === pair.token0 ? pair.token1 : pair.token0;
-    const reserves = this.#reserves.get(pair.address);
-    const { router } = this.#book.factories.find(({ name }) => name === pair.factory);
-    return { router, tokenIn, tokenOut, reserveIn: reserves[tokenIn], reserveOut: reserves[tokenOut], feePips: pair.fee_pips };
-  }
-
-  /** How likely a trader sells token0 to this pair: more than half when the pair pays more than the fair price. */
+  /** How likely a trader sells token0 to this pool: more than half when the pool pays more than the fair price. */
   #sellChance({ address, token0, token1 }) {
-    const reserves = this.#reserves.get(address);
+    const reserves = this.#depths.get(address);
     const value = (token) => {
       const { usd, decimals } = Object.values(this.#book.tokens).find((t) => t.address === token);
       return Math.log(Number(reserves[token]) / 10 ** decimals) + Math.log(usd) + this.#fair.get(token);
@@ -202,20 +225,20 @@ export class Market {
     return Math.min(0.95, Math.max(0.05, 0.5 + LEAN_PER_PERCENT * percentTooDear));
   }
 
-  /** Any of the router's functions that fits the ends of the path: { name, args, value }. */
-  #chooseSwap(random, hops) {
-    const { weth } = this.#book;
-    const tokens = [hops[0].tokenIn, ...hops.map(({ tokenOut }) => tokenOut)];
-    const name = random.pick(kindsFor(tokens[0] === weth, tokens.at(-1) === weth));
-
-    const wanted = (hops[0].reserveIn * BigInt(Math.round(1e6 * random.logBetween(...SIZE)))) / 1_000_000n;
-    const out = hops.reduce((amount, hop) => amountOut(amount, hop.reserveIn, hop.reserveOut, hop.feePips), wanted);
+  /** Any of the routers that has the path, and any of its functions: a way to swap, with what its `encode` wants but the trader. */
+  async #chooseSwap(random, path) {
+    const way = random.pick(random.pick(waysToSwap(this.#book, path)));
+    const depth = this.#depths.get(path.hops[0].pool.address)[path.hops[0].tokenIn];
+    const wanted = (depth * BigInt(Math.round(1e6 * random.logBetween(...SIZE)))) / 1_000_000n;
     const slip = BigInt(Math.round(1e6 * random.between(...SLIPPAGE)));
-    const least = (out * (1_000_000n - slip)) / 1_000_000n;
-    const needed = hops.reduceRight((amount, hop) => amountIn(amount, hop.reserveIn, hop.reserveOut, hop.feePips), out);
-    const most = (needed * (1_000_000n + slip)) / 1_000_000n;
     const deadline = this.head.timestamp + BigInt(Math.round(random.between(...DEADLINE_S)));
-    return { name, ...amountsOf(name, { wanted, least, out, most }), tokens, deadline };
+
+    const quotes = new Quotes(this.#rpc, this.#book, this.#depths);
+    const out = await quotes.out(path, wanted);
+    const least = (out * (1_000_000n - slip)) / 1_000_000n;
+    const needed = way.isExactOut ? await quotes.in(path, out) : 0n;
+    const most = (needed * (1_000_000n + slip)) / 1_000_000n;
+    return { ...way, path, deadline, wanted, least, out, most };
   }
 
   /** The trader with the least in flight, so that trades rarely queue behind one another. */
@@ -224,10 +247,9 @@ export class Market {
     return random.pick(this.#seats.filter(({ pending }) => pending.length === least));
   }
 
-  #sign(random, seat, router, { name, amounts, value, tokens, deadline }) {
+  #sign(random, seat, swap) {
     const fees = this.#chooseFees(random, seat);
-    const data = ROUTER.encodeFunctionData(name, [...amounts, tokens, seat.wallet.address, deadline]);
-    const fields = { nonce: seat.nonce, to: router, data, value, gasLimit: SWAP_GAS, ...fees };
+    const fields = { nonce: seat.nonce, ...swap.encode({ ...swap, trader: seat.wallet.address }), gasLimit: SWAP_GAS, ...fees };
     return { ...signed(seat.wallet, fields), price: fees.maxFeePerGas ?? fees.gasPrice };
   }
 
@@ -295,27 +317,16 @@ class Traffic {
   }
 }
 
-/** The functions of Router02 that can swap along a path, by whether it starts and ends in WETH. */
-function kindsFor(fromWeth, toWeth) {
-  const kinds = ['swapExactTokensForTokens', 'swapTokensForExactTokens', 'swapExactTokensForTokensSupportingFeeOnTransferTokens'];
-  if (fromWeth) kinds.push('swapExactETHForTokens', 'swapETHForExactTokens', 'swapExactETHForTokensSupportingFeeOnTransferTokens');
-  if (toWeth) kinds.push('swapExactTokensForETH', 'swapTokensForExactETH', 'swapExactTokensForETHSupportingFeeOnTransferTokens');
-  return kinds;
-}
-
-/** The leading arguments of a router function, and the ether that goes with it. */
-function amountsOf(name, { wanted, least, out, most }) {
-  if (name.startsWith('swapExactETH')) return { amounts: [least], value: wanted };
-  if (name.startsWith('swapETHForExact')) return { amounts: [out], value: most };
-  if (name.includes('ForExact')) return { amounts: [out, most], value: 0n };
-  return { amounts: [wanted, least], value: 0n };
-}
-
 /** EIP-1559. */
 function nextBaseFee({ baseFeePerGas, gasUsed, gasLimit }) {
   const [fee, used, target] = [BigInt(baseFeePerGas), BigInt(gasUsed), BigInt(gasLimit) / 2n];
   const change = (fee * (used - target)) / target / 8n;
   return used > target && change === 0n ? fee + 1n : fee + change;
+}
+
+/** Through one pool, from one of its tokens to the other. */
+function hop(pool, tokenIn) {
+  return { pool, tokenIn, tokenOut: tokenIn === pool.token0 ? pool.token1 : pool.token0 };
 }
 
 const has = ({ token0, token1 }, token) => token0 === token || token1 === token;

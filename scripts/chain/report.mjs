@@ -4,7 +4,7 @@ import { formatEther } from 'ethers';
 
 import { countSends } from './proxy.mjs';
 
-export function jsonReport({ summary, chain, kills, signed }) {
+export function jsonReport({ summary, chain, legs, kills, signed }) {
   const books = summary.lifetime ?? summary;
   const { p50, p99, max } = summary.tick_to_trade_ns;
   return JSON.stringify({
@@ -14,6 +14,7 @@ export function jsonReport({ summary, chain, kills, signed }) {
     reverted: books.reverted,
     cancelled: books.cancelled,
     backruns_behind_target: books.backruns_behind_target,
+    landed_legs: legs,
     profit_wei: String(books.profit_wei),
     chain_profit_wei: String(chain.profit),
     gas_paid_wei: String(books.gas_paid_wei),
@@ -24,7 +25,7 @@ export function jsonReport({ summary, chain, kills, signed }) {
   });
 }
 
-export function tableReport({ summary, chain, market, blocks, counts, kills, signed }, isRight) {
+export function tableReport({ summary, chain, legs, market, blocks, counts, kills, signed }, isRight) {
   const isDryRun = counts !== undefined;
   const rows = [...Object.entries(summary.by_strategy), ['all', summary]];
   if (kills.length > 0) rows.push([`all ${kills.length + 1} runs`, summary.lifetime]);
@@ -39,8 +40,9 @@ export function tableReport({ summary, chain, market, blocks, counts, kills, sig
     '',
     ...aligned([
       ['tick to trade', `p50 ${micros(p50)}, p99 ${micros(p99)}, max ${micros(max)}`],
-      ['market', `${blocks} blocks, ${market.mined} trades, ${market.reverted} of them reverted`],
+      ['market', marketLine(market, blocks)],
       ['the chain says', `${ether(chain.profit)} ETH profit, ${chain.landed} landed, ${chain.reverted} reverted${takenBack(chain)}`],
+      ...(isDryRun ? [] : [['went through', legsLine(legs)]]),
       ...(kills.length > 0 ? [['killed', killed(kills, signed)]] : []),
       ...(isDryRun ? [['sent by the bot', `${countSends(counts)} transactions, in ${asked()} calls to the node`]] : []),
       ['verdict', isRight ? 'the bot and the chain agree' : 'the bot and the chain do not agree'],
@@ -54,6 +56,14 @@ const SCORE_HEADER = ['', 'found', 'won', 'contested', 'vanished', 'would-be ETH
 function tradeRow(name, line) {
   const { opportunities, sent, landed, reverted, backruns_behind_target: behind } = line;
   return [name, opportunities, sent, landed, reverted, behind, ether(line.profit_wei), ether(line.gas_paid_wei)];
+}
+
+const legsLine = ({ v3, solidly, mixed, behind_v3: behind }) =>
+  `V3 pools ${v3}, Solidly pools ${solidly}, pools of two kinds or more ${mixed}; right behind a V3 swap ${behind}`;
+
+function marketLine({ mined, reverted, liquidity }, blocks) {
+  const moved = `V3 liquidity added ${liquidity.minted} times and taken out ${liquidity.burned} times`;
+  return `${blocks} blocks, ${mined} trades, ${reverted} of them reverted; ${moved}`;
 }
 
 const takenBack = ({ cancelled }) => (cancelled > 0 ? `, ${cancelled} taken back` : '');

@@ -1,26 +1,39 @@
-//! Cold start: the whole universe read from the node at one block hash, in batches.
+//! The start: the whole universe read from the node at one block hash.
 //!
 //! ```text
-//! factories ─► pairs ─► tokens and reserves ─► the most liquid that a base token reaches ─► World
+//! cold: factories' events ─► pools ─► states ─► the most liquid that a base token reaches ─► World
+//! warm: what an earlier run kept, and what happened since ──────────────────────────────────┘
 //! ```
 //!
-//! Every call names the same block, so a reorg meanwhile is an error and not a silent mix.
+//! Every state is read at the same block, so a reorg meanwhile is an error and not a silent mix.
 //!
 //! Temperature: cold.
 
-mod batch;
+mod discover;
+mod lens;
+mod pool;
+mod questions;
+mod ranges;
+mod read;
+#[cfg(test)]
+mod tests;
 mod universe;
+mod warm;
 
 use alloy_primitives::Address;
 use anyhow::{Context, Result, ensure};
+use gannet_engine::amm::Tick;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
-use gannet_engine::input::Reloaded;
+use gannet_engine::input::{self, Reloaded};
 use gannet_engine::units::BlockNumber;
-use gannet_engine::world::{Tip, World};
+use gannet_engine::world::pools::PoolEntry;
+use gannet_engine::world::{Factory, Tip, World};
 use serde_json::{Value, json};
 
-use self::batch::Reader;
+use self::pool::{Kind, Known, Read, Reading};
+use self::read::Reader;
+pub(crate) use self::warm::Shelf;
 use crate::config::{Config, Node};
 use crate::feed::rpc::Rpc;
 
@@ -44,12 +57,71 @@ fn latest(rpc: &mut Rpc, chain: &ChainSpec) -> Result<Tip> {
     })
 }
 
-/// Reads the whole universe.
-pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<World> {
+/// The pools of a world in the order of their handles: what reading them again takes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roster {
+    pools: Vec<Known>,
+    /// What each had of its tokens when it was read.
+    held: Vec<[u128; 2]>,
+    /// The decimals of both of its tokens.
+    decimals: Vec<[u8; 2]>,
+    /// The factories, by their places.
+    factories: Vec<Factory>,
+}
+
+/// The universe as it was loaded.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) world: World,
+    pub(crate) roster: Roster,
+}
+
+/// Loads the universe: from what an earlier run kept if that still holds, or else as a whole.
+pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<Loaded> {
     let anchor = latest(rpc, &config.chain)?;
     let mut reader = Reader::new(rpc, anchor)?;
-    let world = universe::load(config, &mut reader, anchor)?;
+    let kept = Shelf::of(config).take_up(config, &mut reader)?;
+    let is_warm = kept.is_some();
+    let (pools, decimals) = match kept {
+        Some(kept) => kept,
+        None => (found(config, &mut reader)?, Vec::new()),
+    };
+    finish(config, reader, pools, decimals, is_warm)
+}
+
+/// Every pool that the factories made, with its state.
+fn found<S>(config: &Config<S>, reader: &mut Reader<'_>) -> Result<Vec<Read>> {
+    let blocks = 0..=reader.anchor.number.0;
+    let mut known = discover::announced(reader, &config.factories, blocks)?;
+    discover::complete(reader, &config.factories, &mut known)?;
+    states(reader, &known, &addresses(config))
+}
+
+/// Reads the states of pools; those that do not answer like pools are left out.
+fn states(reader: &mut Reader<'_>, known: &[Known], factories: &[Address]) -> Result<Vec<Read>> {
+    let states = reader.readings(known, factories)?;
+    let read = |(known, state): (&Known, Option<read::State>)| {
+        let (reading, held) = state?;
+        Some(Read { known: *known, reading, held, ticks: None })
+    };
+    Ok(known.iter().zip(states).filter_map(read).collect())
+}
+
+/// Reads what is still open of the pools that are chosen, and builds the world of them.
+fn finish<S>(
+    config: &Config<S>,
+    mut reader: Reader<'_>,
+    pools: Vec<Read>,
+    decimals: Vec<(Address, Option<u8>)>,
+    is_warm: bool,
+) -> Result<Loaded> {
+    let mut chosen = universe::choose(pools, config);
+    read_ticks(&mut reader, &mut chosen)?;
+    let tokens = universe::tokens(&chosen, config)?;
+    let decimals = complete_decimals(&mut reader, &tokens, decimals)?;
+    let anchor = reader.anchor;
     reader.finish()?;
+    let world = universe::build(config, anchor, &mut chosen, &decimals)?;
     ensure!(
         !world.pools.is_empty(),
         "no pool is reachable from universe.base_tokens through the configured factories"
@@ -58,12 +130,55 @@ pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<World> {
         block = anchor.number.0,
         pools = world.pools.len(),
         tokens = world.tokens.len(),
+        is_warm,
         "universe loaded"
     );
     for base in bases_without_pools(&world) {
         tracing::warn!(%base, "no pool holds this token of universe.base_tokens");
     }
-    Ok(world)
+    let entries = world.pools.ids().iter().map(|id| world.pools.get(*id));
+    let of = |entry: &PoolEntry| entry.tokens.map(|token| world.tokens.get(token).decimals);
+    let decimals = entries.map(of).collect();
+    let (pools, held) = chosen.into_iter().map(|pool| (pool.known, pool.held)).unzip();
+    let factories = world.factories.clone();
+    Ok(Loaded { world, roster: Roster { pools, held, decimals, factories } })
+}
+
+fn addresses<S>(config: &Config<S>) -> Vec<Address> {
+    config.factories.iter().map(|named| named.factory.address).collect()
+}
+
+/// Reads the ticks of concentrated pools that have none yet; a pool without a bitmap is dropped.
+fn read_ticks(reader: &mut Reader<'_>, pools: &mut Vec<Read>) -> Result<()> {
+    let wanted: Vec<(usize, (Address, i32))> = pools
+        .iter()
+        .enumerate()
+        .filter_map(|(place, pool)| Some((place, (pool.known.address, pool.ticks_wanted()?))))
+        .collect();
+    let asked: Vec<(Address, i32)> = wanted.iter().map(|(_, asked)| *asked).collect();
+    let ticks = reader.ticks(&asked)?;
+    for ((place, _), ticks) in wanted.into_iter().zip(ticks) {
+        pools[place].ticks = ticks;
+    }
+    let before = pools.len();
+    pools.retain(|pool| pool.ticks_wanted().is_none());
+    if pools.len() < before {
+        tracing::warn!(left_out = before - pools.len(), "pools whose ticks cannot be read");
+    }
+    Ok(())
+}
+
+/// Asks for the decimals of tokens that are not known yet; in the order of `tokens`.
+fn complete_decimals(
+    reader: &mut Reader<'_>,
+    tokens: &[Address],
+    known: Vec<(Address, Option<u8>)>,
+) -> Result<Vec<(Address, Option<u8>)>> {
+    let mut known: std::collections::HashMap<Address, Option<u8>> = known.into_iter().collect();
+    let missing: Vec<Address> =
+        tokens.iter().filter(|token| !known.contains_key(*token)).copied().collect();
+    known.extend(missing.iter().copied().zip(reader.decimals(&missing)?));
+    Ok(tokens.iter().map(|token| (*token, known.get(token).copied().flatten())).collect())
 }
 
 /// Base tokens that no pool holds: most likely mistyped.
@@ -83,14 +198,52 @@ pub(crate) fn bases_without_pools(world: &World) -> Vec<Address> {
 #[cfg(fuzzing)]
 pub fn load_from<S>(config: &Config<S>, answers: &[u8]) -> Result<World> {
     let (mut rpc, _node) = Rpc::answered(answers)?;
-    load(config, &mut rpc)
+    let anchor = latest(&mut rpc, &config.chain)?;
+    let mut reader = Reader::new(&mut rpc, anchor)?;
+    let pools = found(config, &mut reader)?;
+    finish(config, reader, pools, Vec::new(), false).map(|loaded| loaded.world)
 }
 
-/// Reads the reserves of known pools again, at the newest block.
-pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, pools: &[Address]) -> Result<Reloaded> {
+/// Reads the states of known pools again, at the newest block.
+pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, roster: &Roster) -> Result<Reloaded> {
     let anchor = latest(rpc, chain)?;
     let mut reader = Reader::new(rpc, anchor)?;
-    let reserves = reader.reserves(pools).context("reading reserves")?;
+    let factories: Vec<Address> = roster.factories.iter().map(|factory| factory.address).collect();
+    let states = reader.readings(&roster.pools, &factories).context("reading pools")?;
+    let ranged = |(place, state): (usize, &Option<read::State>)| match state {
+        Some((Reading::Concentrated { tick_spacing, .. }, _)) => {
+            Some((place, (roster.pools[place].address, *tick_spacing)))
+        }
+        Some((Reading::Pair { .. } | Reading::Solidly { .. }, _)) | None => None,
+    };
+    let (places, asked): (Vec<usize>, Vec<_>) =
+        states.iter().enumerate().filter_map(ranged).unzip();
+    let mut ticks = vec![None; states.len()];
+    for (place, read) in places.into_iter().zip(reader.ticks(&asked)?) {
+        ticks[place] = read;
+    }
     reader.finish()?;
-    Ok(Reloaded { anchor, reserves })
+    let pools = states.into_iter().zip(ticks).enumerate();
+    let pools = pools.map(|(place, (state, ticks))| loaded(roster, place, state, ticks)).collect();
+    Ok(Reloaded { anchor, pools })
+}
+
+/// A pool as it was read again; empty where it does not answer, so that it is not traded with.
+fn loaded(
+    roster: &Roster,
+    place: usize,
+    state: Option<read::State>,
+    ticks: Option<Vec<Tick>>,
+) -> input::Loaded {
+    let known = &roster.pools[place];
+    let factory = roster.factories.get(usize::from(known.factory)).copied().unwrap_or_default();
+    let is_whole = ticks.is_some() || !matches!(known.kind, Kind::Concentrated { .. });
+    let state = state.filter(|_| is_whole).and_then(|(reading, _)| {
+        universe::state(known, &reading, roster.decimals[place], factory.fee_pips)
+    });
+    let ticks = state.is_some().then_some(ticks).flatten().unwrap_or_default();
+    input::Loaded {
+        state: state.unwrap_or_else(|| universe::empty(known, roster.decimals[place])),
+        ticks,
+    }
 }

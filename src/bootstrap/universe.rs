@@ -4,82 +4,79 @@
 
 use std::collections::HashMap;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use anyhow::{Context, Result, ensure};
-use gannet_engine::amm::ConstantProduct;
+use gannet_engine::amm::ticks::TickArena;
+use gannet_engine::amm::{
+    Concentrated, ConcentratedState, ConstantProduct, Pool, Solidly, SolidlyState, Tick,
+};
 use gannet_engine::ids::FactoryId;
 use gannet_engine::limits::TOKENS_MAX;
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
-use gannet_engine::world::{Tip, Universe, World};
+use gannet_engine::world::{Factory, Tip, Universe, World};
 
-use super::batch::{Pair, Reader};
+use super::Roster;
+use super::pool::{Kind, Known, Read, Reading};
 use crate::config::Config;
 
 /// Rounds in which prices spread from the native token: one per hop of a longest route.
 const PRICE_ROUNDS: usize = 4;
 
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    factory: FactoryId,
-    fee_pips: u32,
-    pair: Pair,
-    /// Twice what its priced side is worth in the native token; orders candidates, decides nothing.
-    liquidity: f64,
-}
-
-pub(super) fn load<S>(config: &Config<S>, reader: &mut Reader<'_>, anchor: Tip) -> Result<World> {
-    let mut candidates = Vec::new();
-    for (index, named) in config.factories.iter().enumerate() {
-        let factory = FactoryId(u8::try_from(index).context("too many factories")?);
-        let fee_pips = named.factory.fee_pips;
-        let pairs = reader.pairs(named.factory.address, &named.name)?;
-        let fit = pairs.into_iter().filter(|pair| pair.reserves.iter().all(|held| *held > 0));
-        candidates.extend(fit.map(|pair| Candidate { factory, fee_pips, pair, liquidity: 0.0 }));
-    }
-    let found = candidates.len();
-    let candidates = choose(candidates, config);
-    if candidates.len() < found {
-        let left_out = found - candidates.len();
-        tracing::info!(
-            left_out,
-            "pools out of reach of the base tokens, or past universe.pools_max"
-        );
-    }
-    build(config, reader, anchor, &candidates)
-}
-
 /// Keeps what is reachable, ranks it, and cuts it at `universe.pools_max`.
-fn choose<S>(mut candidates: Vec<Candidate>, config: &Config<S>) -> Vec<Candidate> {
+pub(super) fn choose<S>(mut pools: Vec<Read>, config: &Config<S>) -> Vec<Read> {
+    let found = pools.len();
     let mut prices: HashMap<Address, (f64, f64)> = HashMap::new();
     for base in &config.base_tokens {
         prices.insert(*base, (0.0, 0.0));
     }
     // The native token's own price is certain.
     prices.insert(config.chain.wrapped_native, (1.0, f64::INFINITY));
+    // What it is worth in the native token; orders candidates, decides nothing.
+    let mut liquidity = vec![0.0_f64; pools.len()];
     for _ in 0..PRICE_ROUNDS {
-        for candidate in &mut candidates {
-            spread_price(candidate, &mut prices);
+        for (pool, liquidity) in pools.iter().zip(&mut liquidity) {
+            spread_price(pool, liquidity, &mut prices);
         }
     }
-    candidates
-        .retain(|candidate| candidate.pair.tokens.iter().all(|token| prices.contains_key(token)));
-    candidates.sort_by(|left, right| {
-        right.liquidity.total_cmp(&left.liquidity).then(left.pair.address.cmp(&right.pair.address))
+    let mut ranked: Vec<(f64, usize)> = liquidity.into_iter().zip(0..).collect();
+    ranked.retain(|(_, place)| {
+        let Read { known, reading, .. } = &pools[*place];
+        reading.is_alive() && known.tokens.iter().all(|token| prices.contains_key(token))
     });
-    candidates.truncate(config.pools_max);
-    candidates
+    ranked.sort_by(|left, right| {
+        let address = |place: usize| pools[place].known.address;
+        right.0.total_cmp(&left.0).then_with(|| address(left.1).cmp(&address(right.1)))
+    });
+    ranked.truncate(config.pools_max);
+    let chosen: Vec<Read> = ranked
+        .iter()
+        .map(|(_, place)| {
+            let pool = &mut pools[*place];
+            Read { ticks: pool.ticks.take(), ..*pool }
+        })
+        .collect();
+    if chosen.len() < found {
+        let left_out = found - chosen.len();
+        tracing::info!(
+            left_out,
+            "pools out of reach of the base tokens, or past universe.pools_max"
+        );
+    }
+    chosen
 }
 
-/// Prices a pair's other token by the pair, if it is deeper than what priced it before.
-fn spread_price(candidate: &mut Candidate, prices: &mut HashMap<Address, (f64, f64)>) {
-    let Pair { tokens, reserves, .. } = candidate.pair;
-    #[expect(clippy::cast_precision_loss, reason = "chooses candidates only")]
-    let reserves = reserves.map(|reserve| reserve as f64);
+/// Prices a pool's other token by the pool, if it is deeper than what priced it before.
+fn spread_price(pool: &Read, best: &mut f64, prices: &mut HashMap<Address, (f64, f64)>) {
+    let (tokens, depth) = (pool.known.tokens, pool.depth());
+    let reserves = pool.reading.virtual_reserves();
+    if !reserves.iter().all(|reserve| reserve.is_finite() && *reserve > 0.0) {
+        return;
+    }
     for (known, other) in [(0, 1), (1, 0)] {
         let Some((price, _)) = prices.get(&tokens[known]).copied() else { continue };
-        let liquidity = 2.0 * price * reserves[known];
-        candidate.liquidity = candidate.liquidity.max(liquidity);
+        let liquidity = 2.0 * price * depth[known];
+        *best = best.max(liquidity);
         let held = prices.entry(tokens[other]).or_insert((0.0, 0.0));
         if liquidity > held.1 {
             *held = (price * reserves[known] / reserves[other], liquidity);
@@ -87,25 +84,29 @@ fn spread_price(candidate: &mut Candidate, prices: &mut HashMap<Address, (f64, f
     }
 }
 
-fn build<S>(
-    config: &Config<S>,
-    reader: &mut Reader<'_>,
-    anchor: Tip,
-    candidates: &[Candidate],
-) -> Result<World> {
+/// The addresses of every token that the universe needs, each once.
+pub(super) fn tokens<S>(pools: &[Read], config: &Config<S>) -> Result<Vec<Address>> {
     let mut addresses = config.base_tokens.clone();
     addresses.push(config.chain.wrapped_native);
-    addresses.extend(candidates.iter().flat_map(|candidate| candidate.pair.tokens));
+    addresses.extend(pools.iter().flat_map(|pool| pool.known.tokens));
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(*address));
     ensure!(
         addresses.len() <= TOKENS_MAX,
         "more than {TOKENS_MAX} tokens: lower universe.pools_max"
     );
+    Ok(addresses)
+}
 
-    let decimals = reader.decimals(&addresses)?;
-    let mut tokens = TokenTable::new(addresses.len());
-    for (address, decimals) in addresses.iter().zip(decimals) {
+/// The world of these pools at `anchor`; `decimals` are those of [`tokens`], in their order.
+pub(super) fn build<S>(
+    config: &Config<S>,
+    anchor: Tip,
+    chosen: &mut Vec<Read>,
+    decimals: &[(Address, Option<u8>)],
+) -> Result<World> {
+    let mut tokens = TokenTable::new(decimals.len());
+    for (address, decimals) in decimals {
         let is_base = config.base_tokens.contains(address);
         ensure!(
             decimals.is_some() || !is_base,
@@ -119,20 +120,121 @@ fn build<S>(
     let native = id_of(&config.chain.wrapped_native)?;
     let bases = config.base_tokens.iter().map(id_of).collect::<Result<Vec<_>>>()?;
 
-    let mut pools = PoolTable::new(candidates.len());
-    for candidate in candidates {
-        let Pair { address, tokens: [first, second], reserves } = candidate.pair;
-        let state = ConstantProduct::new(reserves, candidate.fee_pips)
-            .with_context(|| format!("pair {address} reports reserves of more than 112 bits"))?;
-        let ids = [id_of(&first)?, id_of(&second)?];
-        let entry = PoolEntry::new(address, candidate.factory, ids, state.into());
-        pools.insert(entry).map_err(refused)?;
+    let factories: Vec<Factory> = config.factories.iter().map(|named| named.factory).collect();
+    let before = chosen.len();
+    let decimals_of = |known: &Known| {
+        known.tokens.map(|token| {
+            let id = tokens.id_of(&token);
+            id.map_or(18, |id| tokens.get(id).decimals)
+        })
+    };
+    let state = |pool: &Read| {
+        let fee_pips = factories.get(usize::from(pool.known.factory))?.fee_pips;
+        state(&pool.known, &pool.reading, decimals_of(&pool.known), fee_pips)
+    };
+    chosen.retain(|pool| state(pool).is_some());
+    if chosen.len() < before {
+        let left_out = before - chosen.len();
+        tracing::warn!(left_out, "pools in a state that their kind cannot have");
+    }
+    let room: usize = chosen.iter().map(|pool| TickArena::room_for(ticks_of(pool).len())).sum();
+    // What is minted while it flies needs room too: twice as much, and some for each pool.
+    let room = room.saturating_mul(2).saturating_add(TICKS_SPARE);
+    let mut pools = PoolTable::new(chosen.len(), if has_ticks(chosen) { room } else { 0 });
+    for pool in chosen.iter() {
+        let known = pool.known;
+        let ids = [id_of(&known.tokens[0])?, id_of(&known.tokens[1])?];
+        let Some(state) = state(pool) else { continue };
+        let entry = PoolEntry::new(known.address, FactoryId(known.factory), ids, state);
+        pools.insert_with_ticks(entry, ticks_of(pool)).map_err(refused)?;
     }
     pools.index_pairs();
     tokens.set_bases(&bases);
-    let factories = config.factories.iter().map(|named| named.factory).collect();
     let chain = config.chain;
-    Ok(World::new(Universe { chain, tokens, pools, factories, bases, native, anchor }))
+    let routers = config.routers.clone();
+    Ok(World::new(Universe { chain, tokens, pools, factories, routers, bases, native, anchor }))
+}
+
+/// Ticks that pools may gain while it flies, at least.
+const TICKS_SPARE: usize = 16_384;
+
+fn ticks_of(pool: &Read) -> &[Tick] {
+    pool.ticks.as_deref().unwrap_or_default()
+}
+
+fn has_ticks(pools: &[Read]) -> bool {
+    pools.iter().any(|pool| matches!(pool.reading, Reading::Concentrated { .. }))
+}
+
+/// What the engine quotes on; `None` where the chain says what the kind cannot have.
+pub(super) fn state(
+    known: &Known,
+    reading: &Reading,
+    decimals: [u8; 2],
+    fee_pips: u32,
+) -> Option<Pool> {
+    match (*reading, known.kind) {
+        (Reading::Pair { reserves }, _) => ConstantProduct::new(reserves, fee_pips).map(Pool::from),
+        (Reading::Concentrated { sqrt_price, tick, liquidity, fee_pips, tick_spacing }, _) => {
+            let state = ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing };
+            Concentrated::new(&state).map(Pool::from)
+        }
+        (Reading::Solidly { reserves, fee_pips }, Kind::Solidly { is_stable }) => {
+            let state = SolidlyState { reserves, decimals, fee_pips, is_stable };
+            Solidly::new(&state).map(Pool::from)
+        }
+        (Reading::Solidly { .. }, Kind::Pair | Kind::Concentrated { .. }) => None,
+    }
+}
+
+/// A pool that cannot be traded with.
+pub(super) fn empty(known: &Known, decimals: [u8; 2]) -> Pool {
+    let reading = match known.kind {
+        Kind::Pair => Reading::Pair { reserves: [0; 2] },
+        Kind::Solidly { .. } => Reading::Solidly { reserves: [0; 2], fee_pips: 0 },
+        Kind::Concentrated { tick_spacing } => Reading::Concentrated {
+            sqrt_price: U256::ZERO,
+            tick: 0,
+            liquidity: 0,
+            fee_pips: 0,
+            tick_spacing: tick_spacing.clamp(1, 16_383),
+        },
+    };
+    state(known, &reading, decimals, 0).unwrap_or_else(|| ConstantProduct::EMPTY.into())
+}
+
+/// The pools of a world as they are to be kept: as the chain has them, without the trades of a
+/// dry-run. One that is quarantined is read again at the next start.
+pub(super) fn kept(world: &World, roster: &Roster) -> Vec<Read> {
+    let pools = world.pools.ids().iter().zip(roster.pools.iter().zip(&roster.held));
+    let kept = pools.filter(|(id, _)| !world.pools.get(**id).is_quarantined);
+    kept.map(|(id, (known, held))| {
+        let chain = world.pools.get(*id).chain;
+        let ticks = world.pools.tick_list(*id).collect();
+        let is_ranged = matches!(chain, Pool::Concentrated(_));
+        Read {
+            known: *known,
+            reading: reading_of(&chain),
+            held: *held,
+            ticks: is_ranged.then_some(ticks),
+        }
+    })
+    .collect()
+}
+
+fn reading_of(pool: &Pool) -> Reading {
+    match pool {
+        Pool::ConstantProduct(pool) => Reading::Pair { reserves: pool.reserves() },
+        Pool::Solidly(pool) => {
+            let SolidlyState { reserves, fee_pips, .. } = pool.state();
+            Reading::Solidly { reserves, fee_pips }
+        }
+        Pool::Concentrated(pool) => {
+            let ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing } =
+                pool.state();
+            Reading::Concentrated { sqrt_price, tick, liquidity, fee_pips, tick_spacing }
+        }
+    }
 }
 
 fn refused(reason: gannet_engine::world::pools::Refused) -> anyhow::Error {

@@ -11,7 +11,7 @@ use gannet_engine::strategy::StrategySet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::bootstrap;
+use crate::bootstrap::{self, Loaded};
 use crate::config::{Config, Mode, Wallet, in_ether};
 use crate::contracts::Executor;
 use crate::feed::connect;
@@ -230,7 +230,7 @@ fn check_chain<S>(config: &Config<S>, rpc: &mut Rpc, report: &mut Report) {
     let executor = executor_of(config, rpc);
     report.note("executor", executor.map_or_else(Found::fail, Found::ok));
     match bootstrap::load(config, rpc) {
-        Ok(world) => {
+        Ok(Loaded { world, .. }) => {
             let size = format!("{} pools, {} tokens", world.pools.len(), world.tokens.len());
             report.note("universe", Found::ok(size));
             for base in bootstrap::bases_without_pools(&world) {

@@ -14,6 +14,7 @@ mod problems;
 mod raw;
 mod secret;
 mod sections;
+mod venues;
 
 use std::path::PathBuf;
 
@@ -24,7 +25,7 @@ use gannet_engine::guard::GuardLimits;
 use gannet_engine::risk::Limits;
 use gannet_engine::sign::WalletKey;
 use gannet_engine::strategy::StrategySet;
-use gannet_engine::world::Factory;
+use gannet_engine::world::{Factory, Router};
 use toml::{Table, Value};
 
 pub(crate) use self::amount::in_ether;
@@ -86,6 +87,8 @@ pub struct NamedFactory {
     pub name: String,
     /// What the engine needs of it.
     pub factory: Factory,
+    /// The first block that can have its events.
+    pub deployed_block: u64,
 }
 
 /// How the process runs.
@@ -124,6 +127,8 @@ pub struct Config<S> {
     pub wallets: Vec<Wallet>,
     /// Factories, by handle.
     pub factories: Vec<NamedFactory>,
+    /// Routers whose pending swaps are followed, beside those of the V2 factories.
+    pub routers: Vec<Router>,
     /// Base tokens, most preferred first.
     pub base_tokens: Vec<Address>,
     /// Pools in the universe; the most liquid are kept.
@@ -217,9 +222,9 @@ fn read_file(text: &str, overrides: &[String], problems: &mut Problems) -> Optio
 }
 
 /// What stands at the top of the file.
-const SECTIONS: [&str; 10] = [
-    "mode", "chain", "node", "executor", "wallet", "factory", "universe", "risk", "strategy",
-    "runtime",
+const SECTIONS: [&str; 11] = [
+    "mode", "chain", "node", "executor", "wallet", "factory", "router", "universe", "risk",
+    "strategy", "runtime",
 ];
 
 /// Checks every section; `None` where a required value is missing, which is a problem then.
@@ -229,7 +234,8 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
     let node = sections::node(&mut file, chain, problems);
     let (executor, owner_key, funding) = sections::executor(&mut file, mode, problems);
     let wallets = sections::wallets(&mut file, mode, problems);
-    let factories = sections::factories(&mut file, problems);
+    let factories = venues::factories(&mut file, problems);
+    let routers = venues::routers(&mut file, &factories, problems);
     let (base_tokens, pools_max) = sections::universe(&mut file, problems);
     let (limits, guard, allows_public) = sections::risk(&mut file, funding, problems);
     if mode == Mode::Live && chain.is_some_and(|chain| chain.id == 1) && !allows_public {
@@ -245,7 +251,13 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         let message = problems::unknown(&key, &SECTIONS);
         problems.add(key, message);
     }
-    let named = sections::Named { chain, executor, wallets: &wallets, factories: &factories };
+    let named = sections::Named {
+        chain,
+        executor,
+        wallets: &wallets,
+        factories: &factories,
+        routers: &routers,
+    };
     named.check(&base_tokens, problems);
     Some(Config {
         mode,
@@ -256,6 +268,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         owner_key,
         wallets,
         factories,
+        routers,
         base_tokens,
         pools_max,
         limits,

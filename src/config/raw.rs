@@ -62,6 +62,20 @@ pub(super) struct Factory {
     #[serde(deserialize_with = "address")]
     pub(super) router: Option<Address>,
     pub(super) fee_pips: Option<u32>,
+    pub(super) kind: Option<String>,
+    pub(super) deployed_block: Option<u64>,
+}
+
+/// `[[router]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Router {
+    pub(super) name: Option<String>,
+    pub(super) kind: Option<String>,
+    #[serde(deserialize_with = "address")]
+    pub(super) address: Option<Address>,
+    pub(super) v2: Option<String>,
+    pub(super) v3: Option<String>,
 }
 
 /// `[universe]`

@@ -9,13 +9,11 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::Address;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::guard::GuardLimits;
-use gannet_engine::limits::{
-    BASE_TOKENS_MAX, FACTORIES_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX,
-};
+use gannet_engine::limits::{BASE_TOKENS_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX};
 use gannet_engine::risk::{Funding, Limits};
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Wei;
-use gannet_engine::world::Factory;
+use gannet_engine::world::Router;
 use toml::{Table, Value};
 
 use super::amount::spelled;
@@ -163,29 +161,6 @@ impl Secret {
             key
         }))
     }
-}
-
-pub(super) fn factories(file: &mut Table, problems: &mut Problems) -> Vec<NamedFactory> {
-    let tables = problems.tables(file, "factory");
-    count(tables.len(), FACTORIES_MAX, "factory", problems);
-    let mut factories: Vec<NamedFactory> = Vec::new();
-    for (index, table) in tables.iter().enumerate() {
-        let path = format!("factory.{index}");
-        let raw: raw::Factory = problems.section(table, &path);
-        let key = |key: &str| format!("{path}.{key}");
-        let address = problems.required(raw.address, &key("address"), "the factory's address");
-        let router = problems.required(raw.router, &key("router"), "its router's address");
-        let wanted = "its pairs' fee in millionths, 3000 for 0.3 %";
-        let fee_pips = problems.required(raw.fee_pips, &key("fee_pips"), wanted);
-        let fee_pips = within(fee_pips, 0, 0..=999_999, &key("fee_pips"), problems);
-        let name = raw.name.unwrap_or_else(|| format!("factory {index}"));
-        if factories.iter().any(|other| other.name == name) {
-            problems.add(key("name"), format!("found \"{name}\" again; wanted different names"));
-        }
-        let (address, router) = (address.unwrap_or_default(), router.unwrap_or_default());
-        factories.push(NamedFactory { name, factory: Factory { address, router, fee_pips } });
-    }
-    factories
 }
 
 /// The base tokens, and how many pools are followed.
@@ -348,6 +323,7 @@ pub(super) struct Named<'a> {
     pub(super) executor: Option<Address>,
     pub(super) wallets: &'a [Wallet],
     pub(super) factories: &'a [NamedFactory],
+    pub(super) routers: &'a [Router],
 }
 
 impl Named<'_> {
@@ -374,6 +350,9 @@ impl Named<'_> {
             name(format!("factory.{index}.address"), factory.address, problems);
             name(format!("factory.{index}.router"), factory.router, problems);
         }
+        for (index, router) in self.routers.iter().enumerate() {
+            name(format!("router.{index}.address"), router.address, problems);
+        }
         name("executor.address".to_owned(), self.executor.unwrap_or_default(), problems);
         let native = self.chain.map(|chain| chain.wrapped_native).unwrap_or_default();
         if !base_tokens.contains(&native) {
@@ -385,13 +364,13 @@ impl Named<'_> {
     }
 }
 
-fn count(found: usize, most: usize, key: &str, problems: &mut Problems) {
+pub(super) fn count(found: usize, most: usize, key: &str, problems: &mut Problems) {
     if !(1..=most).contains(&found) && !problems.has(key) {
         problems.add(key, format!("found {found}; wanted 1 to {most} tables [[{key}]]"));
     }
 }
 
-fn within<T: PartialOrd + Copy + Display>(
+pub(super) fn within<T: PartialOrd + Copy + Display>(
     value: Option<T>,
     default: T,
     range: RangeInclusive<T>,

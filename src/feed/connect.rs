@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use gannet_engine::decode::topics::SYNC;
+use gannet_engine::decode::topics::MOVES;
 use gannet_engine::input::Source;
 use gannet_engine::wire::{newline, websocket};
 use rustls::pki_types::ServerName;
@@ -50,7 +50,7 @@ pub(crate) fn open(node: &Node, chain_id: u64, source: Source, mask_seed: u32) -
     match source {
         Source::Chain => {
             subscribe(&mut rpc, &json!(["newHeads"]), &mut early)?;
-            subscribe(&mut rpc, &json!(["logs", { "topics": [SYNC] }]), &mut early)?;
+            subscribe(&mut rpc, &json!(["logs", { "topics": [MOVES] }]), &mut early)?;
         }
         Source::Pending => {
             let full = json!(["newPendingTransactions", true]);

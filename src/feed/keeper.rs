@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use alloy_primitives::Address;
 use anyhow::{Context, Result};
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::input::{Reloaded, Source};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::connect::{self, Opened};
-use crate::bootstrap;
+use crate::bootstrap::{self, Roster};
 use crate::config::Node;
 
 /// Requests and answers on their way; there are three connections and one reload.
@@ -31,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) enum Request {
     /// A connection, which was lost or never was.
     Connect(Source),
-    /// The pools' reserves at the newest block.
+    /// The pools' states at the newest block.
     Reload,
 }
 
@@ -54,15 +53,15 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread. `pools` are read again when the world must be reloaded.
-    pub(crate) fn start(node: Node, chain: ChainSpec, pools: Vec<Address>) -> Result<Self> {
+    /// Starts the thread. What is in `roster` is read again when the world must be reloaded.
+    pub(crate) fn start(node: Node, chain: ChainSpec, roster: Roster) -> Result<Self> {
         let (requests, incoming) = RingBuffer::new(RING);
         let (outgoing, deliveries) = RingBuffer::new(RING);
         let is_over = Arc::new(AtomicBool::new(false));
         let shift = Shift {
             node,
             chain,
-            pools,
+            roster,
             requests: incoming,
             deliveries: outgoing,
             is_over: Arc::clone(&is_over),
@@ -113,7 +112,7 @@ struct Task {
 struct Shift {
     node: Node,
     chain: ChainSpec,
-    pools: Vec<Address>,
+    roster: Roster,
     requests: Consumer<Request>,
     deliveries: Producer<Delivery>,
     is_over: Arc<AtomicBool>,
@@ -179,7 +178,7 @@ impl Shift {
 
     fn reload(&self) -> Result<Reloaded> {
         let mut rpc = bootstrap::connect(&self.node, self.chain.id)?;
-        bootstrap::reload(&mut rpc, &self.chain, &self.pools)
+        bootstrap::reload(&mut rpc, &self.chain, &self.roster)
     }
 
     const fn next_chance(&mut self) -> u64 {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use anyhow::{Context, Result, bail, ensure};
 use gannet_engine::wire::Message;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -147,44 +148,36 @@ impl Rpc {
         }
     }
 
-    /// Asks many questions in one batch; the answers are in their order.
-    pub(crate) fn batch(
+    /// Waits for the answer to any of the questions that are on their way, and says to which. It is
+    /// read straight from the message: a long list of logs never becomes a tree of values.
+    pub(crate) fn next_reply<T: DeserializeOwned>(
         &mut self,
-        method: &str,
-        questions: &[Value],
-    ) -> Result<Vec<Result<Value, NodeError>>> {
-        let first = self.next_id;
-        let requests: Vec<Value> = questions
-            .iter()
-            .map(|params| {
-                let id = self.take_id();
-                json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
-            })
-            .collect();
-        self.wire.sender.send(Value::Array(requests).to_string().as_bytes())?;
+    ) -> Result<(u64, Result<T, NodeError>)> {
         let deadline = Instant::now() + EXCHANGE;
-        let replies = loop {
-            let message = self.next_text(deadline)?;
-            let reply: Value = serde_json::from_slice(&message).unwrap_or_default();
-            if let Value::Array(replies) = reply {
-                break replies;
-            }
-            // A node that takes no batch of this size says so in one object.
-            if let Some(error) = reply.get("error") {
-                let refused = format!("the node refuses a batch of {}", questions.len());
-                return Err(anyhow::Error::new(NodeError::new(error)).context(refused));
-            }
-        };
-        let missing = NodeError::new(&json!("with nothing in its batch"));
-        let mut answers = vec![Err(missing); questions.len()];
-        for reply in replies {
-            let id = reply.get("id").and_then(Value::as_u64).unwrap_or_default();
-            let place = id.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-            if let Some(answer) = place.and_then(|place| answers.get_mut(place)) {
-                *answer = outcome(reply);
+        loop {
+            let read = self.with_next_text(deadline, |text| {
+                serde_json::from_slice::<Reply<T>>(text).or_else(|error| {
+                    // It may be an answer of another shape: then somebody waits for it.
+                    let other: Reply<serde::de::IgnoredAny> =
+                        serde_json::from_slice(text).unwrap_or_default();
+                    let told = json!(format!("something else: {error}"));
+                    other
+                        .id
+                        .map(|id| Reply { id: Some(id), result: None, error: Some(told) })
+                        .ok_or(error)
+                })
+            })?;
+            match read.unwrap_or_default() {
+                Reply { id: Some(id), error: Some(error), .. } => {
+                    return Ok((id, Err(NodeError::new(&error))));
+                }
+                Reply { id: Some(id), result: Some(result), .. } => return Ok((id, Ok(result))),
+                Reply { id: Some(id), .. } => return Ok((id, Err(NodeError::new(&Value::Null)))),
+                // Not to be told which question it was, so none of them will be answered.
+                Reply { id: None, error: Some(error), .. } => bail!(NodeError::new(&error)),
+                Reply { id: None, .. } => {}
             }
         }
-        Ok(answers)
     }
 
     const fn take_id(&mut self) -> u64 {
@@ -195,11 +188,16 @@ impl Rpc {
 
     /// The next text message; control frames are answered on the way.
     fn next_text(&mut self, deadline: Instant) -> Result<Vec<u8>> {
+        self.with_next_text(deadline, <[u8]>::to_vec)
+    }
+
+    /// Looks at the next text message where it lies; control frames are answered on the way.
+    fn with_next_text<R>(&mut self, deadline: Instant, look: impl FnOnce(&[u8]) -> R) -> Result<R> {
         loop {
             ensure!(Instant::now() < deadline, "the node does not answer");
             let Wire { framing, sender } = &mut self.wire;
             match framing.next() {
-                Some(Ok(Message::Text(text) | Message::Binary(text))) => return Ok(text.to_vec()),
+                Some(Ok(Message::Text(text) | Message::Binary(text))) => return Ok(look(text)),
                 Some(Ok(Message::Ping(payload))) => sender.pong(payload)?,
                 Some(Ok(Message::Close { code })) => bail!("the node closes (code {code:?})"),
                 Some(Ok(Message::Pong(_))) => {}
@@ -213,6 +211,24 @@ impl Rpc {
                 }
             }
         }
+    }
+}
+
+/// An answer whose result is read as what it is.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: DeserializeOwned"))]
+struct Reply<T> {
+    #[serde(default)]
+    id: Option<u64>,
+    #[serde(default = "Option::default")]
+    result: Option<T>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+impl<T> Default for Reply<T> {
+    fn default() -> Self {
+        Self { id: None, result: None, error: None }
     }
 }
 

@@ -5,6 +5,7 @@
 use alloy_primitives::{Address, B256, keccak256};
 use gannet_engine::books::{Books, Line};
 use gannet_engine::flight::{Admitted, Cancels, Fees, Flight};
+use gannet_engine::gas::Shape;
 use gannet_engine::guard::Losses;
 use gannet_engine::ids::{Direction, StrategyId, TokenId, WalletId};
 use gannet_engine::limits::{BASE_TOKENS_MAX, CANCELS_MAX, HOPS_MAX};
@@ -156,7 +157,16 @@ impl Record {
     pub(super) fn write(&self, room: &mut [u8]) -> Option<()> {
         let Self { serial, hash, wallet, token, pools, flight } = self;
         let Admitted {
-            plan, nonce, fees, least_profit, net_wei, gas_price, stake, is_flash, ..
+            plan,
+            nonce,
+            fees,
+            least_profit,
+            net_wei,
+            gas_price,
+            stake,
+            is_flash,
+            shape,
+            ..
         } = &flight.admitted;
         let mut pen = Pen { room, at: 0 };
         pen.u64(*serial)?;
@@ -178,6 +188,9 @@ impl Record {
         let offered = flight.cancels.offered();
         pen.byte(u8::from(offered.is_some()))?;
         write_fees(&mut pen, offered.unwrap_or(*fees))?;
+        // Last: in what was written before it was kept, there are zeros.
+        pen.bytes(&shape.legs)?;
+        pen.bytes(&[shape.neighbours, shape.crossings])?;
         close(room)
     }
 
@@ -197,6 +210,8 @@ impl Record {
         }
         let has_offered = eye.bool()?;
         let offered = read_fees(&mut eye)?;
+        let shape =
+            Shape { legs: eye.array()?, neighbours: eye.byte()?, crossings: eye.byte()?, is_flash };
         let admitted = Admitted {
             plan,
             wallet: WalletId(u8::MAX),
@@ -207,6 +222,7 @@ impl Record {
             gas_price,
             stake,
             is_flash,
+            shape,
         };
         let mut flight = Flight::new(admitted, hash, first_block);
         flight.serial = serial;

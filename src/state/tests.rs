@@ -3,7 +3,9 @@
 //! Temperature: cold.
 
 use alloy_primitives::keccak256;
+use gannet_engine::amm::Pool;
 use gannet_engine::flight::{Admitted, Cancels, Fees};
+use gannet_engine::gas::Shape;
 use gannet_engine::ids::Direction;
 use gannet_engine::limits::HOPS_MAX;
 use gannet_engine::plan::{Bid, Follow, Leg, Plan};
@@ -85,6 +87,7 @@ fn flight(serial: u64, is_follower: bool) -> Flight {
         gas_price: Wei(3),
         stake: Wei(4),
         is_flash: true,
+        shape: Shape { legs: [2; Pool::KINDS.len()], neighbours: 1, crossings: 3, is_flash: true },
     };
     let hash = keccak256(serial.to_be_bytes());
     Flight { serial, ..Flight::new(admitted, hash, BlockNumber(101)) }

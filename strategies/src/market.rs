@@ -67,7 +67,7 @@ impl Market {
         }
         let bases: Vec<TokenId> = ids[..2].to_vec();
         tokens.set_bases(&bases);
-        let mut pools = PoolTable::new(self.pools.len());
+        let mut pools = PoolTable::new(self.pools.len(), 0);
         for (place, (pair, reserves)) in (101_u8..).zip(&self.pools) {
             let state = ConstantProduct::new(*reserves, 3_000).unwrap().into();
             let pair = pair.map(|token| ids[token]);
@@ -80,6 +80,7 @@ impl Market {
             tokens,
             pools,
             factories: Vec::new(),
+            routers: Vec::new(),
             native: bases[0],
             bases,
             anchor: Tip { number: BlockNumber(100), ..Tip::default() },

@@ -12,7 +12,8 @@
 use alloy_primitives::U256;
 
 use super::math::{mul_div_ceil, mul_div_floor, narrow};
-use super::{Amm, Mobius};
+use super::ticks::Ticks;
+use super::{Amm, Mobius, Swapped};
 use crate::ids::Direction;
 
 /// A fee of all of it, in pips.
@@ -37,6 +38,9 @@ impl ConstantProduct {
     /// Its name in files, tables and reports.
     pub const NAME: &'static str = "constant_product";
 
+    /// A pool with nothing in it.
+    pub const EMPTY: Self = Self { reserves: [0; 2], fee_pips: 0 };
+
     /// A pool with these reserves and this fee (3,000 pips is 0.3 %); `None` if a reserve has
     /// more than 112 bits or the fee is more than all of it.
     #[must_use]
@@ -57,6 +61,33 @@ impl ConstantProduct {
     #[must_use]
     pub const fn fee_pips(&self) -> u32 {
         self.fee_pips
+    }
+
+    /// The pool after a swap of these amounts; `None` if it cannot hold the result. Not checked
+    /// against the formula: the pair accepts whatever does not lower the product.
+    #[must_use]
+    #[inline]
+    pub fn after_swap(
+        &self,
+        amount_in: u128,
+        amount_out: u128,
+        direction: Direction,
+    ) -> Option<Self> {
+        let (reserve_in, reserve_out) = self.reserves_along(direction);
+        let mut reserves = [0; 2];
+        reserves[direction.index_in()] = reserve_in.checked_add(amount_in)?;
+        reserves[direction.index_out()] = reserve_out.checked_sub(amount_out)?;
+        Self::new(reserves, self.fee_pips)
+    }
+
+    /// The same pool with other reserves. What it could not hold makes it empty, so that it trades
+    /// no more.
+    #[must_use]
+    pub const fn with_reserves(&self, reserves: [u128; 2]) -> Self {
+        match Self::new(reserves, self.fee_pips) {
+            Some(pool) => pool,
+            None => Self { reserves: [0; 2], fee_pips: self.fee_pips },
+        }
     }
 
     /// What is kept of a million that go in.
@@ -95,7 +126,7 @@ impl ConstantProduct {
 
 impl Amm for ConstantProduct {
     #[inline]
-    fn quote_out(&self, amount_in: u128, direction: Direction) -> Option<u128> {
+    fn quote_out(&self, _ticks: Ticks<'_>, amount_in: u128, direction: Direction) -> Option<u128> {
         let (reserve_in, reserve_out) = self.reserves_along(direction);
         let total = reserve_in.checked_add(amount_in)?;
         if total > RESERVE_MAX || amount_in == 0 || reserve_in == 0 {
@@ -113,7 +144,7 @@ impl Amm for ConstantProduct {
     }
 
     #[inline]
-    fn quote_in(&self, amount_out: u128, direction: Direction) -> Option<u128> {
+    fn quote_in(&self, _ticks: Ticks<'_>, amount_out: u128, direction: Direction) -> Option<u128> {
         let (reserve_in, reserve_out) = self.reserves_along(direction);
         let left = reserve_out.checked_sub(amount_out)?;
         // The router rounds down and adds 1, so that an exact quotient is one more than needed.
@@ -127,7 +158,7 @@ impl Amm for ConstantProduct {
     }
 
     #[inline]
-    fn least_in(&self, amount_out: u128, direction: Direction) -> Option<u128> {
+    fn least_in(&self, _ticks: Ticks<'_>, amount_out: u128, direction: Direction) -> Option<u128> {
         let (reserve_in, reserve_out) = self.reserves_along(direction);
         let left = reserve_out.checked_sub(amount_out)?;
         if amount_out == 0 || reserve_in == 0 || left == 0 {
@@ -143,21 +174,27 @@ impl Amm for ConstantProduct {
     }
 
     #[inline]
-    fn after_swap(&self, amount_in: u128, amount_out: u128, direction: Direction) -> Option<Self> {
-        let (reserve_in, reserve_out) = self.reserves_along(direction);
-        let mut reserves = [0; 2];
-        reserves[direction.index_in()] = reserve_in.checked_add(amount_in)?;
-        reserves[direction.index_out()] = reserve_out.checked_sub(amount_out)?;
-        Self::new(reserves, self.fee_pips)
+    fn swap_in(
+        &self,
+        ticks: Ticks<'_>,
+        amount_in: u128,
+        direction: Direction,
+    ) -> Option<Swapped<Self>> {
+        let amount_out = self.quote_out(ticks, amount_in, direction)?;
+        let after = self.after_swap(amount_in, amount_out, direction)?;
+        Some(Swapped { amount_in, amount_out, after })
     }
 
-    fn with_reserves(&self, reserves: [u128; 2], overlay: [i128; 2]) -> Self {
-        let ours = |index: usize| reserves[index].checked_add_signed(overlay[index]);
-        let held = match (ours(0), ours(1)) {
-            (Some(first), Some(second)) => Self::new([first, second], self.fee_pips),
-            (None, _) | (_, None) => None,
-        };
-        held.unwrap_or(Self { reserves: [0; 2], fee_pips: self.fee_pips })
+    #[inline]
+    fn swap_out(
+        &self,
+        ticks: Ticks<'_>,
+        amount_out: u128,
+        direction: Direction,
+    ) -> Option<Swapped<Self>> {
+        let amount_in = self.quote_in(ticks, amount_out, direction)?;
+        let after = self.after_swap(amount_in, amount_out, direction)?;
+        Some(Swapped { amount_in, amount_out, after })
     }
 
     #[inline]

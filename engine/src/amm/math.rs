@@ -9,7 +9,7 @@
 //!
 //! Temperature: hot.
 
-use alloy_primitives::U256;
+use alloy_primitives::{U256, U512};
 
 /// A product of two 128-bit numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,55 @@ pub fn mul_div_floor(left: u128, right: u128, divisor: u128) -> Option<u128> {
 #[inline]
 pub fn mul_div_ceil(left: u128, right: u128, divisor: u128) -> Option<u128> {
     Wide::product(left, right).div_ceil(divisor)
+}
+
+/// `left · right / divisor` rounded down, in 512 bits between; `None` if the result needs more than
+/// 256 bits or `divisor` is 0.
+#[must_use]
+#[inline]
+pub fn mul_div_256(left: U256, right: U256, divisor: U256) -> Option<U256> {
+    div_wide(left, right, divisor).map(|(quotient, _)| quotient)
+}
+
+/// The same rounded up.
+#[must_use]
+#[inline]
+pub fn mul_div_up_256(left: U256, right: U256, divisor: U256) -> Option<U256> {
+    let (quotient, is_exact) = div_wide(left, right, divisor)?;
+    if is_exact { Some(quotient) } else { quotient.checked_add(U256::ONE) }
+}
+
+/// Quotient of a 512-bit product, and whether nothing remains.
+#[inline]
+fn div_wide(left: U256, right: U256, divisor: U256) -> Option<(U256, bool)> {
+    if divisor.is_zero() {
+        return None;
+    }
+    let (quotient, remainder) = match left.checked_mul(right) {
+        // Most products fit 256 bits.
+        Some(product) => {
+            let quotient = product.wrapping_div(divisor);
+            (quotient, product.wrapping_sub(quotient.wrapping_mul(divisor)))
+        }
+        None => {
+            let product: U512 = left.widening_mul(right);
+            let [d0, d1, d2, d3] = *divisor.as_limbs();
+            let divisor = U512::from_limbs([d0, d1, d2, d3, 0, 0, 0, 0]);
+            let quotient = product.wrapping_div(divisor);
+            let rest = product.wrapping_sub(quotient.wrapping_mul(divisor));
+            (low_half(quotient)?, low_half(rest)?)
+        }
+    };
+    Some((quotient, remainder.is_zero()))
+}
+
+/// The number in 256 bits, if it fits.
+#[inline]
+const fn low_half(value: U512) -> Option<U256> {
+    match *value.as_limbs() {
+        [a, b, c, d, 0, 0, 0, 0] => Some(U256::from_limbs([a, b, c, d])),
+        _ => None,
+    }
 }
 
 /// The value as a `u128`, if it has no more bits.
@@ -163,7 +212,6 @@ const fn join(high: u64, low: u64) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::U512;
     use proptest::prelude::*;
 
     /// Numbers of every width, with runs of ones and zeros, where digit estimates go wrong.

@@ -2,7 +2,8 @@
 //!
 //! Everything after the world's state and before a plan's amounts goes through here: the search
 //! screens with [`Amm::mobius`] and sizes with [`Amm::quote_out`] and [`Amm::least_in`]; the
-//! world moves pools with [`Amm::after_swap`] and [`Amm::with_reserves`].
+//! world moves pools with [`Amm::swap_in`] and [`Amm::swap_out`]. A [`PoolView`] is a pool with
+//! its ticks at hand.
 //!
 //! Invariants: quotes equal the contracts' integer arithmetic, rounding included; what a contract
 //! would refuse is `None`; floats only ever choose candidates.
@@ -19,36 +20,159 @@
     )
 )]
 
+pub mod concentrated;
 pub mod constant_product;
 pub mod math;
+pub mod solidly;
+pub mod tick_math;
+pub mod ticks;
 
+pub use self::concentrated::{Concentrated, ConcentratedState};
 pub use self::constant_product::ConstantProduct;
+pub use self::solidly::{Solidly, SolidlyState};
+pub use self::ticks::{Tick, Ticks};
 
 use crate::ids::Direction;
 
-/// What every kind of pool answers.
-pub trait Amm: Copy {
-    /// What comes out for exactly `amount_in`; `None` if the contract would refuse the swap.
-    fn quote_out(&self, amount_in: u128, direction: Direction) -> Option<u128>;
+/// A swap and the pool after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swapped<P> {
+    /// What goes in.
+    pub amount_in: u128,
+    /// What comes out.
+    pub amount_out: u128,
+    /// The pool then.
+    pub after: P,
+}
 
-    /// What the contract's own formula asks for exactly `amount_out` (the router's `getAmountIn`,
-    /// which may be one more than needed); `None` if it cannot be had.
-    fn quote_in(&self, amount_out: u128, direction: Direction) -> Option<u128>;
+/// What every kind of pool answers. `ticks` are the pool's own; kinds without any ignore them.
+pub trait Amm: Copy {
+    /// What comes out for exactly `amount_in`; `None` if the contract would refuse the swap, or
+    /// would not take all of it.
+    fn quote_out(&self, ticks: Ticks<'_>, amount_in: u128, direction: Direction) -> Option<u128>;
+
+    /// What is asked for exactly `amount_out` by the contract or, where it has no such swap, by
+    /// its router (`getAmountIn`, which may be one more than needed); `None` if it cannot be had.
+    fn quote_in(&self, ticks: Ticks<'_>, amount_out: u128, direction: Direction) -> Option<u128>;
 
     /// The least input for which [`quote_out`](Self::quote_out) gives at least `amount_out`.
-    fn least_in(&self, amount_out: u128, direction: Direction) -> Option<u128>;
+    fn least_in(&self, ticks: Ticks<'_>, amount_out: u128, direction: Direction) -> Option<u128>;
 
-    /// The pool after a swap of these amounts; `None` if its state could not hold the result.
-    /// Not checked against the formula: what the chain did is always right.
-    fn after_swap(&self, amount_in: u128, amount_out: u128, direction: Direction) -> Option<Self>;
+    /// The swap of exactly `amount_in`, and the pool after it.
+    fn swap_in(
+        &self,
+        ticks: Ticks<'_>,
+        amount_in: u128,
+        direction: Direction,
+    ) -> Option<Swapped<Self>>;
 
-    /// The pool after the chain reported `reserves`, with our own `overlay` added. What the pool
-    /// could not hold makes it empty, so that it trades no more.
-    #[must_use]
-    fn with_reserves(&self, reserves: [u128; 2], overlay: [i128; 2]) -> Self;
+    /// The swap that gives exactly `amount_out`, and the pool after it.
+    fn swap_out(
+        &self,
+        ticks: Ticks<'_>,
+        amount_out: u128,
+        direction: Direction,
+    ) -> Option<Swapped<Self>>;
 
     /// The pool's curve near its present state, without rounding; `None` if it cannot trade.
     fn mobius(&self, direction: Direction) -> Option<Mobius>;
+}
+
+/// The least amount that is enough, looked for around `seed`; `None` if none is found within a
+/// bounded number of trials. What is more than enough is enough.
+fn least_near(seed: u128, is_enough: impl Fn(u128) -> bool) -> Option<u128> {
+    let (mut low, mut high) = (0, seed.max(1));
+    let mut stride = 1_u128;
+    if is_enough(high) {
+        // Down, in strides that double, to something that is not enough.
+        while high.saturating_sub(low) > 1 {
+            let trial = high.saturating_sub(stride).max(low.saturating_add(1));
+            stride = stride.saturating_mul(2);
+            if is_enough(trial) {
+                high = trial;
+            } else {
+                low = trial;
+                break;
+            }
+        }
+    } else {
+        loop {
+            low = high;
+            high = high.checked_add(stride)?;
+            stride = stride.checked_mul(2)?;
+            if is_enough(high) {
+                break;
+            }
+            if stride > STRIDE_MAX {
+                return None;
+            }
+        }
+    }
+    while high.saturating_sub(low) > 1 {
+        let middle = low.midpoint(high);
+        if is_enough(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Some(high)
+}
+
+/// A seed that is further off than this is no seed.
+const STRIDE_MAX: u128 = 1 << 40;
+
+/// A pool with its ticks: what quotes are asked of.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolView<'w> {
+    /// The pool.
+    pub pool: &'w Pool,
+    /// Its ticks.
+    pub ticks: Ticks<'w>,
+}
+
+impl PoolView<'_> {
+    /// See [`Amm::quote_out`].
+    #[must_use]
+    #[inline]
+    pub fn quote_out(&self, amount_in: u128, direction: Direction) -> Option<u128> {
+        self.pool.quote_out(self.ticks, amount_in, direction)
+    }
+
+    /// See [`Amm::quote_in`].
+    #[must_use]
+    #[inline]
+    pub fn quote_in(&self, amount_out: u128, direction: Direction) -> Option<u128> {
+        self.pool.quote_in(self.ticks, amount_out, direction)
+    }
+
+    /// See [`Amm::least_in`].
+    #[must_use]
+    #[inline]
+    pub fn least_in(&self, amount_out: u128, direction: Direction) -> Option<u128> {
+        self.pool.least_in(self.ticks, amount_out, direction)
+    }
+
+    /// See [`Amm::swap_in`].
+    #[must_use]
+    #[inline]
+    pub fn swap_in(&self, amount_in: u128, direction: Direction) -> Option<Swapped<Pool>> {
+        self.pool.swap_in(self.ticks, amount_in, direction)
+    }
+
+    /// See [`Amm::swap_out`].
+    #[must_use]
+    #[inline]
+    pub fn swap_out(&self, amount_out: u128, direction: Direction) -> Option<Swapped<Pool>> {
+        self.pool.swap_out(self.ticks, amount_out, direction)
+    }
+
+    /// See [`Amm::mobius`].
+    #[must_use]
+    #[inline]
+    pub fn mobius(&self, direction: Direction) -> Option<Mobius> {
+        self.pool.mobius(direction)
+    }
 }
 
 /// The curve `out = gain·in / (1 + bend·in)`: any constant-product segment without its rounding.
@@ -102,61 +226,116 @@ macro_rules! pools {
             }
         })+
 
-        impl Pool {
-            /// See [`Amm::quote_out`].
-            #[must_use]
+        impl Amm for Pool {
             #[inline]
-            pub fn quote_out(&self, amount_in: u128, direction: Direction) -> Option<u128> {
-                match self { $(Self::$kind(pool) => pool.quote_out(amount_in, direction)),+ }
-            }
-
-            /// See [`Amm::quote_in`].
-            #[must_use]
-            #[inline]
-            pub fn quote_in(&self, amount_out: u128, direction: Direction) -> Option<u128> {
-                match self { $(Self::$kind(pool) => pool.quote_in(amount_out, direction)),+ }
-            }
-
-            /// See [`Amm::least_in`].
-            #[must_use]
-            #[inline]
-            pub fn least_in(&self, amount_out: u128, direction: Direction) -> Option<u128> {
-                match self { $(Self::$kind(pool) => pool.least_in(amount_out, direction)),+ }
-            }
-
-            /// See [`Amm::after_swap`].
-            #[must_use]
-            #[inline]
-            pub fn after_swap(
+            fn quote_out(
                 &self,
+                ticks: Ticks<'_>,
                 amount_in: u128,
+                direction: Direction,
+            ) -> Option<u128> {
+                match self { $(Self::$kind(pool) => pool.quote_out(ticks, amount_in, direction)),+ }
+            }
+
+            #[inline]
+            fn quote_in(
+                &self,
+                ticks: Ticks<'_>,
                 amount_out: u128,
                 direction: Direction,
-            ) -> Option<Self> {
+            ) -> Option<u128> {
+                match self { $(Self::$kind(pool) => pool.quote_in(ticks, amount_out, direction)),+ }
+            }
+
+            #[inline]
+            fn least_in(
+                &self,
+                ticks: Ticks<'_>,
+                amount_out: u128,
+                direction: Direction,
+            ) -> Option<u128> {
+                match self { $(Self::$kind(pool) => pool.least_in(ticks, amount_out, direction)),+ }
+            }
+
+            #[inline]
+            fn swap_in(
+                &self,
+                ticks: Ticks<'_>,
+                amount_in: u128,
+                direction: Direction,
+            ) -> Option<Swapped<Self>> {
                 match self {
                     $(Self::$kind(pool) => {
-                        pool.after_swap(amount_in, amount_out, direction).map(Self::$kind)
+                        pool.swap_in(ticks, amount_in, direction).map(Swapped::any_kind)
                     })+
                 }
             }
 
-            /// See [`Amm::with_reserves`].
-            #[must_use]
             #[inline]
-            pub fn with_reserves(&self, reserves: [u128; 2], overlay: [i128; 2]) -> Self {
+            fn swap_out(
+                &self,
+                ticks: Ticks<'_>,
+                amount_out: u128,
+                direction: Direction,
+            ) -> Option<Swapped<Self>> {
                 match self {
-                    $(Self::$kind(pool) => Self::$kind(pool.with_reserves(reserves, overlay))),+
+                    $(Self::$kind(pool) => {
+                        pool.swap_out(ticks, amount_out, direction).map(Swapped::any_kind)
+                    })+
                 }
             }
 
-            /// See [`Amm::mobius`].
-            #[must_use]
             #[inline]
-            pub fn mobius(&self, direction: Direction) -> Option<Mobius> {
+            fn mobius(&self, direction: Direction) -> Option<Mobius> {
                 match self { $(Self::$kind(pool) => pool.mobius(direction)),+ }
             }
         }
     };
+}
+
+impl<P: Into<Pool>> Swapped<P> {
+    #[inline]
+    fn any_kind(self) -> Swapped<Pool> {
+        let Self { amount_in, amount_out, after } = self;
+        Swapped { amount_in, amount_out, after: after.into() }
+    }
+}
+
+impl Pool {
+    /// What a pool that lives on reserves holds; `None` for one that lives on a price.
+    #[must_use]
+    pub const fn reserves(&self) -> Option<[u128; 2]> {
+        match self {
+            Self::ConstantProduct(pool) => Some(pool.reserves()),
+            Self::Solidly(pool) => Some(pool.state().reserves),
+            Self::Concentrated(_) => None,
+        }
+    }
+
+    /// The pool as it is once trades of ours that the chain does not contain are laid over it, in
+    /// token units: added to reserves, or swapped. What it could not hold makes it empty.
+    #[must_use]
+    pub fn with_overlay(&self, ticks: Ticks<'_>, overlay: [i128; 2]) -> Self {
+        if overlay == [0; 2] {
+            return *self;
+        }
+        let held = |reserves: [u128; 2]| {
+            let ours = |token: usize| reserves[token].checked_add_signed(overlay[token]);
+            ours(0).zip(ours(1)).map_or([0; 2], |(first, second)| [first, second])
+        };
+        match self {
+            Self::ConstantProduct(pool) => pool.with_reserves(held(pool.reserves())).into(),
+            Self::Solidly(pool) => pool.with_reserves(held(pool.state().reserves)).into(),
+            Self::Concentrated(pool) => {
+                let (direction, amount) = match overlay {
+                    [paid, taken] if paid > 0 && taken <= 0 => (Direction::ZeroForOne, paid),
+                    [_, paid] => (Direction::OneForZero, paid.max(0)),
+                };
+                let swapped = pool.swap_in(ticks, amount.unsigned_abs(), direction);
+                swapped.map_or(*pool, |swapped| swapped.after).into()
+            }
+        }
+    }
 }
 
 // ADD A POOL KIND HERE. The compiler or a test names each next step:
@@ -167,7 +346,7 @@ macro_rules! pools {
 //  4. its event topics in `engine/src/decode/`, and how they change the state in `world/`;
 //  5. its loader in `src/bootstrap/`.
 // Strategies need nothing: they see a `Pool` and ask it for quotes.
-pools! { ConstantProduct }
+pools! { ConstantProduct, Concentrated, Solidly }
 
 #[cfg(test)]
 mod tests;

@@ -13,19 +13,47 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::constant_product::{PIPS, RESERVE_MAX};
+use super::ticks::TickArena;
 use super::*;
+use crate::ids::PoolId;
 
 fn number(value: &Value) -> u128 {
     value.as_str().expect("amounts are decimal strings").parse().expect("amounts fit 128 bits")
 }
 
 /// The pool of a golden case. A new kind adds its arm here.
-fn golden_pool(kind: PoolKind, case: &Value) -> Pool {
+fn golden_pool(kind: PoolKind, case: &Value, arena: &mut TickArena) -> Pool {
     match kind {
         PoolKind::ConstantProduct => {
             let reserves = [number(&case["reserves"][0]), number(&case["reserves"][1])];
             let fee_pips = case["fee_pips"].as_u64().unwrap().try_into().unwrap();
             ConstantProduct::new(reserves, fee_pips).unwrap().into()
+        }
+        PoolKind::Concentrated => {
+            let ticks = case["ticks"].as_array().unwrap().iter().map(|tick| {
+                let net: i128 = tick["net"].as_str().unwrap().parse().unwrap();
+                let index = tick["index"].as_i64().unwrap().try_into().unwrap();
+                Tick { index, net, gross: net.unsigned_abs() }
+            });
+            arena.load(PoolId(0), &ticks.collect::<Vec<_>>()).unwrap();
+            let integer = |name: &str| case[name].as_i64().unwrap().try_into().unwrap();
+            let state = ConcentratedState {
+                sqrt_price: case["sqrt_price"].as_str().unwrap().parse().unwrap(),
+                tick: integer("tick"),
+                liquidity: number(&case["liquidity"]),
+                fee_pips: case["fee_pips"].as_u64().unwrap().try_into().unwrap(),
+                tick_spacing: integer("tick_spacing"),
+            };
+            Concentrated::new(&state).unwrap().into()
+        }
+        PoolKind::Solidly => {
+            let reserves = [number(&case["reserves"][0]), number(&case["reserves"][1])];
+            let decimals =
+                [0, 1].map(|token| case["decimals"][token].as_u64().unwrap().try_into().unwrap());
+            let fee_pips = case["fee_pips"].as_u64().unwrap().try_into().unwrap();
+            let is_stable = case["is_stable"].as_bool().unwrap();
+            let state = SolidlyState { reserves, decimals, fee_pips, is_stable };
+            Solidly::new(&state).unwrap().into()
         }
     }
 }
@@ -44,7 +72,9 @@ fn every_kind_has_golden_quotes() {
         let cases = golden_cases(kind);
         assert!(cases.len() >= 10, "{}: ten cases at least", kind.name());
         for case in &cases {
-            let pool = golden_pool(kind, case);
+            let mut arena = TickArena::new(1, 64);
+            let pool = golden_pool(kind, case, &mut arena);
+            let ticks = arena.of(PoolId(0));
             assert_eq!(pool.kind(), kind);
             let direction = match case["direction"].as_str().unwrap() {
                 "zero_for_one" => Direction::ZeroForOne,
@@ -54,9 +84,9 @@ fn every_kind_has_golden_quotes() {
             let amount = number(&case["amount"]);
             let expected = case["answer"].as_str().map(|text| text.parse::<u128>().unwrap());
             let answer = match case["question"].as_str().unwrap() {
-                "quote_out" => pool.quote_out(amount, direction),
-                "quote_in" => pool.quote_in(amount, direction),
-                "least_in" => pool.least_in(amount, direction),
+                "quote_out" => pool.quote_out(ticks, amount, direction),
+                "quote_in" => pool.quote_in(ticks, amount, direction),
+                "least_in" => pool.least_in(ticks, amount, direction),
                 other => panic!("unknown question {other}"),
             };
             assert_eq!(answer, expected, "{}: {case}", kind.name());
@@ -77,20 +107,25 @@ fn a_pool_refuses_what_its_contract_cannot_hold() {
     assert_eq!(ConstantProduct::new([RESERVE_MAX + 1, 1], 0), None);
     assert_eq!(ConstantProduct::new([1, 1], PIPS + 1), None);
     let full = ConstantProduct::new([RESERVE_MAX - 5, 1_000], 3_000).unwrap();
-    assert_eq!(full.quote_out(6, Direction::ZeroForOne), None);
+    assert_eq!(full.quote_out(Ticks::NONE, 6, Direction::ZeroForOne), None);
     assert_eq!(full.after_swap(6, 0, Direction::ZeroForOne), None);
     assert_eq!(full.after_swap(0, 1_001, Direction::ZeroForOne), None);
-    assert_eq!(full.quote_in(1_000, Direction::ZeroForOne), None, "a reserve is never emptied");
+    assert_eq!(
+        full.quote_in(Ticks::NONE, 1_000, Direction::ZeroForOne),
+        None,
+        "a reserve is never emptied"
+    );
 }
 
 #[test]
 fn reserves_that_the_overlay_makes_impossible_empty_the_pool() {
-    let pool: Pool = ConstantProduct::new([10, 10], 3_000).unwrap().into();
-    let shifted = pool.with_reserves([100, 100], [-40, 7]);
+    let pool = |reserves| Pool::from(ConstantProduct::new(reserves, 3_000).unwrap());
+    let over = |reserves, overlay| pool(reserves).with_overlay(Ticks::NONE, overlay);
+    let shifted = over([100, 100], [-40, 7]);
     assert_eq!(shifted, ConstantProduct::new([60, 107], 3_000).unwrap().into());
     let empty = ConstantProduct::new([0, 0], 3_000).unwrap().into();
-    assert_eq!(pool.with_reserves([100, 100], [-101, 0]), empty);
-    assert_eq!(pool.with_reserves([100, RESERVE_MAX], [0, 1]), empty);
+    assert_eq!(over([100, 100], [-101, 0]), empty);
+    assert_eq!(over([100, RESERVE_MAX], [0, 1]), empty);
 }
 
 #[test]
@@ -98,8 +133,8 @@ fn a_pool_that_cannot_trade_has_no_curve() {
     for (reserves, fee_pips) in [([0, 5], 3_000), ([5, 0], 3_000), ([5, 5], PIPS)] {
         let pool = ConstantProduct::new(reserves, fee_pips).unwrap();
         assert_eq!(pool.mobius(Direction::ZeroForOne), None);
-        assert_eq!(pool.quote_out(3, Direction::ZeroForOne), None);
-        assert_eq!(pool.least_in(1, Direction::ZeroForOne), None);
+        assert_eq!(pool.quote_out(Ticks::NONE, 3, Direction::ZeroForOne), None);
+        assert_eq!(pool.least_in(Ticks::NONE, 1, Direction::ZeroForOne), None);
     }
 }
 
@@ -131,10 +166,10 @@ proptest! {
     #[test]
     fn quotes_agree_with_the_formula_in_512_bits(pool in any_pool(), amount in any_reserve()) {
         let expected = formula_out(pool.reserves(), pool.fee_pips(), amount);
-        prop_assert_eq!(pool.quote_out(amount, Direction::ZeroForOne), expected);
+        prop_assert_eq!(pool.quote_out(Ticks::NONE, amount, Direction::ZeroForOne), expected);
         let [first, second] = pool.reserves();
         let turned = ConstantProduct::new([second, first], pool.fee_pips()).unwrap();
-        prop_assert_eq!(turned.quote_out(amount, Direction::OneForZero), expected);
+        prop_assert_eq!(turned.quote_out(Ticks::NONE, amount, Direction::OneForZero), expected);
     }
 
     #[test]
@@ -143,17 +178,17 @@ proptest! {
     ) {
         let reserve_out = pool.reserves()[1];
         let wanted = (reserve_out / 1_000_000 * share).max(1);
-        let Some(least) = pool.least_in(wanted, Direction::ZeroForOne) else { return Ok(()) };
-        prop_assert!(pool.quote_out(least, Direction::ZeroForOne).unwrap() >= wanted);
-        let less = pool.quote_out(least - 1, Direction::ZeroForOne).unwrap_or(0);
+        let Some(least) = pool.least_in(Ticks::NONE, wanted, Direction::ZeroForOne) else { return Ok(()) };
+        prop_assert!(pool.quote_out(Ticks::NONE, least, Direction::ZeroForOne).unwrap() >= wanted);
+        let less = pool.quote_out(Ticks::NONE, least - 1, Direction::ZeroForOne).unwrap_or(0);
         prop_assert!(less < wanted);
-        let router = pool.quote_in(wanted, Direction::ZeroForOne);
+        let router = pool.quote_in(Ticks::NONE, wanted, Direction::ZeroForOne);
         prop_assert!(router.is_none_or(|asked| asked == least || asked == least + 1));
     }
 
     #[test]
     fn a_swap_never_lowers_the_product(pool in any_pool(), amount in any_reserve()) {
-        let Some(out) = pool.quote_out(amount, Direction::OneForZero) else { return Ok(()) };
+        let Some(out) = pool.quote_out(Ticks::NONE, amount, Direction::OneForZero) else { return Ok(()) };
         let after = pool.after_swap(amount, out, Direction::OneForZero).unwrap();
         let product = |[left, right]: [u128; 2]| U256::from(left) * U256::from(right);
         prop_assert!(product(after.reserves()) >= product(pool.reserves()));
@@ -161,7 +196,7 @@ proptest! {
 
     #[test]
     fn the_curve_is_the_quote_without_its_rounding(pool in any_pool(), amount in any_reserve()) {
-        let Some(out) = pool.quote_out(amount, Direction::ZeroForOne) else { return Ok(()) };
+        let Some(out) = pool.quote_out(Ticks::NONE, amount, Direction::ZeroForOne) else { return Ok(()) };
         let Mobius { gain, bend } = pool.mobius(Direction::ZeroForOne).unwrap();
         let estimate = gain * amount as f64 / bend.mul_add(amount as f64, 1.0);
         prop_assert!((estimate - out as f64).abs() <= 1.0 + estimate * 1e-14);

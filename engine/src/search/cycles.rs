@@ -1,17 +1,19 @@
-//! The index of cycles: which token cycles lead through a pair, and which pools a pair has.
+//! The index of cycles: which pools a pair of tokens has, and where a cycle through it can lead.
 //!
-//! Built cold from the pool table, read hot by the [`Searcher`](super::Searcher). A *pair* is two
-//! tokens with at least one pool; an *edge* is a pair with a direction. A cycle starts and ends at
-//! the most preferred base token on it; it is kept once and screened in both directions.
+//! Built cold from a [`Graph`], which owns all that it needs and can go to another thread; read hot
+//! by the [`Searcher`](super::Searcher). A *pair* is two tokens with at least one pool; an *edge*
+//! is a pair with a direction.
 //!
 //! ```text
 //! pool ─► slot ─► pair ─► its slots (pools side by side)
-//!                   └───► its entries: the other edges of every cycle through it
+//!                   └───► its tokens ─► map: hubs and tails ─► paths between hubs
 //! ```
 //!
+//! Cycles are not listed: a token in most pairs is on too many of them. See [`map`](super::map) and
+//! [`paths`](super::paths) for what is kept instead.
+//!
 //! Invariants: flat arrays, never changed after [`CycleIndex::build`]; tokens of a cycle are
-//! distinct, so only a two-hop cycle meets a pair twice; at most [`CYCLES_MAX`] cycles, shortest
-//! first, and what did not fit is counted.
+//! distinct, so only a two-hop cycle meets a pair twice.
 //!
 //! Temperature: cold.
 
@@ -19,8 +21,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::map::Map;
+use super::paths::Paths;
 use crate::ids::{Direction, PoolId, TokenId};
-use crate::limits::{CYCLES_MAX, HOPS_MAX};
+use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, TAIL_DEGREE_MAX};
 use crate::world::pools::PoolTable;
 
 /// A pair with a direction: twice the pair's index, plus 1 from the higher token to the lower.
@@ -28,7 +32,7 @@ use crate::world::pools::PoolTable;
 pub(super) struct Edge(pub(super) u32);
 
 impl Edge {
-    const fn new(pair: usize, is_downward: bool) -> Self {
+    pub(super) const fn new(pair: usize, is_downward: bool) -> Self {
         // Not more pairs than pools, and those fit 31 bits.
         #[expect(clippy::cast_possible_truncation, reason = "checked when the index is built")]
         Self(((pair as u32) << 1) | is_downward as u32)
@@ -73,7 +77,7 @@ impl Slot {
     }
 }
 
-/// A token cycle, in the direction in which it was found.
+/// A token cycle from its most preferred base token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenCycle {
     /// Its edges in order; places past `hop_count` hold the edge whose price is always 1.
@@ -83,100 +87,137 @@ pub(super) struct TokenCycle {
     pub(super) base_rank: u8,
 }
 
-impl TokenCycle {
-    /// The same tokens the other way round, from the same first token.
-    pub(super) fn reversed(&self) -> Self {
-        let mut turned = *self;
-        let hops = &mut turned.edges[..usize::from(self.hop_count).min(HOPS_MAX)];
-        hops.reverse();
-        for edge in hops {
-            *edge = edge.reversed();
-        }
-        turned
+/// What an index is built from. It owns everything, so that another thread can build.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// The tokens of each pool, by handle.
+    pub tokens: Vec<[TokenId; 2]>,
+    /// The base tokens, most preferred first.
+    pub bases: Vec<TokenId>,
+    /// The token that wraps the native one: what cycles are worth is counted in it.
+    pub native: TokenId,
+    /// The longest cycle, in swaps.
+    pub hops_max: usize,
+    /// A token with more neighbours than this is a hub.
+    pub(super) tail_degree_max: usize,
+}
+
+impl Graph {
+    /// The graph of pools whose tokens are `tokens`, for cycles of two to `hops_max` swaps through
+    /// one of `bases` (most preferred first, [`BASE_TOKENS_MAX`] at most).
+    ///
+    /// # Panics
+    /// When `hops_max` is not between 2 and [`HOPS_MAX`]: the configuration is checked earlier.
+    #[must_use]
+    #[cold]
+    pub fn new(
+        tokens: Vec<[TokenId; 2]>,
+        bases: &[TokenId],
+        native: TokenId,
+        hops_max: usize,
+    ) -> Self {
+        assert!((2..=HOPS_MAX).contains(&hops_max), "a cycle has two to HOPS_MAX swaps");
+        assert!(tokens.len() < 1 << 30, "an edge is a u32");
+        let bases = bases[..bases.len().min(BASE_TOKENS_MAX)].into();
+        Self { tokens, bases, native, hops_max, tail_degree_max: TAIL_DEGREE_MAX }
+    }
+
+    /// The graph of the pools in a table.
+    #[must_use]
+    #[cold]
+    pub fn of(pools: &PoolTable, bases: &[TokenId], native: TokenId, hops_max: usize) -> Self {
+        let tokens = pools.ids().iter().map(|id| pools.get(*id).tokens).collect();
+        Self::new(tokens, bases, native, hops_max)
     }
 }
 
-/// A cycle as seen from one pair on it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    /// Its edges other than this pair's.
-    pub(super) others: [Edge; HOPS_MAX - 1],
-    /// Twice the cycle's index, plus the side in which it meets this pair.
-    cycle_and_side: u32,
-}
-
-impl Entry {
-    pub(super) const fn cycle(self) -> usize {
-        (self.cycle_and_side >> 1) as usize
-    }
-
-    pub(super) const fn side(self) -> usize {
-        (self.cycle_and_side & 1) as usize
-    }
-}
-
-const _: () = assert!(CYCLES_MAX <= 1 << 30, "an entry keeps a cycle's index in 31 bits");
-const _: () = assert!(size_of::<Entry>() == 4 * HOPS_MAX, "four entries to a cache line");
-
-/// Steps after which the build stops counting what did not fit.
-const STEPS_MAX: u64 = 1 << 28;
 const NO_SLOT: u32 = u32::MAX;
 
-/// Every cycle of a universe, by the pairs on it.
+/// A universe as the search walks it.
 #[derive(Debug)]
 pub struct CycleIndex {
     slots: Vec<Slot>,
     slot_of_pool: Vec<u32>,
     /// First slot of each pair, and one more.
     pair_slots: Vec<u32>,
-    cycles: Vec<TokenCycle>,
-    entries: Vec<Entry>,
-    /// First entry of each pair, and one more.
-    pair_entries: Vec<u32>,
     pairs: Vec<[TokenId; 2]>,
-    dropped: u64,
+    pub(super) map: Map,
+    pub(super) paths: Paths,
+    bases: Vec<TokenId>,
+    hops_max: usize,
+    is_empty: bool,
 }
 
 impl CycleIndex {
-    /// Every cycle of two to `hops_max` swaps that starts at one of `bases`.
-    ///
-    /// # Panics
-    /// When `hops_max` is not between 2 and [`HOPS_MAX`]: the configuration is checked earlier.
+    /// The index of a graph.
     #[must_use]
     #[cold]
-    pub fn build(pools: &PoolTable, bases: &[TokenId], hops_max: usize) -> Self {
-        assert!((2..=HOPS_MAX).contains(&hops_max), "a cycle has two to HOPS_MAX swaps");
-        assert!(pools.len() < 1 << 30, "an edge is a u32");
-        let (pairs, slots, pair_slots) = group(pools);
-        let mut slot_of_pool = vec![NO_SLOT; pools.len()];
+    pub fn build(graph: &Graph) -> Self {
+        let (pairs, slots, pair_slots) = group(graph);
+        let mut slot_of_pool = vec![NO_SLOT; graph.tokens.len()];
         for (place, slot) in (0_u32..).zip(&slots) {
             slot_of_pool[slot.pool.index()] = place;
         }
-        let graph = Graph::new(&pairs, bases, &pair_slots);
-        let (cycles, dropped) = graph.cycles(hops_max);
-        let (entries, pair_entries) = by_pair(&cycles, pairs.len());
-        Self { slots, slot_of_pool, pair_slots, cycles, entries, pair_entries, pairs, dropped }
+        let map = Map::of(&pairs, graph);
+        let paths = Paths::of(&map, graph.hops_max);
+        let has_return = (0..pairs.len()).any(|pair| {
+            let has_base = map.ends(pair).iter().any(|node| map.base_rank(*node).is_some());
+            has_base && pair_slots[pair + 1] - pair_slots[pair] >= 2
+        });
+        let is_empty = !has_return && !map.has_cycle(graph.hops_max);
+        Self {
+            slots,
+            slot_of_pool,
+            pair_slots,
+            pairs,
+            map,
+            paths,
+            bases: graph.bases.clone(),
+            hops_max: graph.hops_max,
+            is_empty,
+        }
     }
 
-    /// How many token cycles there are, either direction counting as the same.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.cycles.len()
-    }
-
-    /// Whether there is no cycle.
+    /// Whether there is no cycle at all.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.cycles.is_empty()
+        self.is_empty
     }
 
-    /// Cycles that did not fit, at least: counting stops after a while.
+    /// The longest cycle that is found, in swaps.
+    #[must_use]
+    pub const fn hops_max(&self) -> usize {
+        self.hops_max
+    }
+
+    /// The base tokens, most preferred first.
+    #[must_use]
+    pub fn bases(&self) -> &[TokenId] {
+        &self.bases
+    }
+
+    /// Paths from hub to hub that are kept up to date.
+    #[must_use]
+    pub const fn path_count(&self) -> usize {
+        self.paths.count()
+    }
+
+    /// Tokens with so many neighbours that they are searched as hubs.
+    #[must_use]
+    pub const fn hub_count(&self) -> usize {
+        self.map.hub_count()
+    }
+
+    /// Paths from hub to hub that did not fit: cycles along them are found only through a token
+    /// between the hubs.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
-        self.dropped
+        self.paths.dropped()
     }
 
-    pub(super) const fn pair_count(&self) -> usize {
+    /// Pairs of tokens that have a pool.
+    #[must_use]
+    pub const fn pair_count(&self) -> usize {
         self.pairs.len()
     }
 
@@ -200,16 +241,6 @@ impl CycleIndex {
         self.pair_slots[pair] as usize..self.pair_slots[pair + 1] as usize
     }
 
-    #[inline]
-    pub(super) fn entries_of(&self, pair: usize) -> &[Entry] {
-        &self.entries[self.pair_entries[pair] as usize..self.pair_entries[pair + 1] as usize]
-    }
-
-    #[inline]
-    pub(super) fn cycle(&self, cycle: usize) -> &TokenCycle {
-        &self.cycles[cycle]
-    }
-
     /// The edge from one token to another, if they have a pool. Not for the hot path.
     pub(super) fn edge(&self, from: TokenId, to: TokenId) -> Option<Edge> {
         let key = [from.min(to), from.max(to)];
@@ -219,15 +250,16 @@ impl CycleIndex {
 }
 
 /// Pairs with their tokens (lower first), slots pair by pair, and each pair's first slot. Pairs
-/// come in the order of their first pool: where pools are ranked, so are cycles.
+/// come in the order of their first pool.
 #[cold]
-fn group(pools: &PoolTable) -> (Vec<[TokenId; 2]>, Vec<Slot>, Vec<u32>) {
-    let tokens_of = |id: PoolId| {
-        let [first, second] = pools.get(id).tokens;
-        [first.min(second), first.max(second)]
-    };
-    let mut order: Vec<([TokenId; 2], PoolId)> = Vec::with_capacity(pools.len());
-    order.extend(pools.ids().iter().map(|id| (tokens_of(*id), *id)));
+fn group(graph: &Graph) -> (Vec<[TokenId; 2]>, Vec<Slot>, Vec<u32>) {
+    let mut order: Vec<([TokenId; 2], PoolId)> = Vec::with_capacity(graph.tokens.len());
+    order.extend(
+        (0..)
+            .map(PoolId)
+            .zip(&graph.tokens)
+            .map(|(pool, [first, second])| ([*first.min(second), *first.max(second)], pool)),
+    );
     order.sort_unstable();
     let mut groups: Vec<&[([TokenId; 2], PoolId)]> = Vec::with_capacity(order.len());
     groups.extend(order.chunk_by(|left, right| left.0 == right.0));
@@ -240,7 +272,7 @@ fn group(pools: &PoolTable) -> (Vec<[TokenId; 2]>, Vec<Slot>, Vec<u32>) {
         pairs.push(group[0].0);
         pair_slots.push(count(slots.len()));
         slots.extend(group.iter().map(|(tokens, pool)| {
-            let is_flipped = pools.get(*pool).tokens[0] != tokens[0];
+            let is_flipped = graph.tokens[pool.index()][0] != tokens[0];
             Slot { pool: *pool, pair, is_flipped }
         }));
     }
@@ -248,230 +280,45 @@ fn group(pools: &PoolTable) -> (Vec<[TokenId; 2]>, Vec<Slot>, Vec<u32>) {
     (pairs, slots, pair_slots)
 }
 
-/// The entries, pair by pair, and each pair's first.
-#[cold]
-fn by_pair(cycles: &[TokenCycle], pair_count: usize) -> (Vec<Entry>, Vec<u32>) {
-    let none = Edge::new(pair_count, false);
-    let mut starts = vec![0_u32; pair_count + 1];
-    for cycle in cycles {
-        for edge in met(cycle) {
-            starts[edge.pair() + 1] += 1;
-        }
-    }
-    for pair in 0..pair_count {
-        starts[pair + 1] += starts[pair];
-    }
-    let empty = Entry { others: [none; HOPS_MAX - 1], cycle_and_side: 0 };
-    let mut entries = vec![empty; starts[pair_count] as usize];
-    let mut next = starts.clone();
-    for (index, cycle) in (0_u32..).zip(cycles) {
-        for (place, edge) in met(cycle).iter().enumerate() {
-            let mut entry = Entry { cycle_and_side: (index << 1) | (edge.0 & 1), ..empty };
-            let others = cycle.edges.iter().enumerate().filter(|(other, _)| *other != place);
-            for (held, (_, other)) in entry.others.iter_mut().zip(others) {
-                *held = *other;
-            }
-            entries[next[edge.pair()] as usize] = entry;
-            next[edge.pair()] += 1;
-        }
-    }
-    (entries, starts)
-}
-
-/// The edges by which a cycle is listed: a two-hop cycle meets its pair twice, but is listed once.
-fn met(cycle: &TokenCycle) -> &[Edge] {
-    let listed = if cycle.hop_count == 2 { 1 } else { usize::from(cycle.hop_count) };
-    &cycle.edges[..listed]
-}
-
 /// A count as it is kept in the index.
-fn count(value: usize) -> u32 {
-    // Bounded by the assertions in `build`.
+pub(super) fn count(value: usize) -> u32 {
+    // Bounded by the assertion in `Graph::new` and by the limits.
     u32::try_from(value).unwrap_or(u32::MAX)
-}
-
-/// The tokens as nodes, for the enumeration only.
-#[derive(Debug)]
-struct Graph<'a> {
-    bases: &'a [TokenId],
-    pair_slots: &'a [u32],
-    pair_count: usize,
-    /// Edges that leave a token, token by token, with where they lead.
-    leaving: Vec<(TokenId, Edge)>,
-    starts: Vec<u32>,
-}
-
-/// A walk from a base token.
-#[derive(Debug)]
-struct Walk {
-    cycles: Vec<TokenCycle>,
-    dropped: u64,
-    steps: u64,
-    /// The edge from each token to the base at which the walk started, if there is one.
-    closing: Vec<Option<Edge>>,
-    is_on_path: Vec<bool>,
-    path: [Edge; HOPS_MAX],
-    base_rank: u8,
-}
-
-impl<'a> Graph<'a> {
-    #[cold]
-    fn new(pairs: &[[TokenId; 2]], bases: &'a [TokenId], pair_slots: &'a [u32]) -> Self {
-        let named = pairs.iter().flatten().chain(bases);
-        let token_count = named.map(|token| token.index() + 1).max().unwrap_or(0);
-        let mut starts = vec![0_u32; token_count + 1];
-        for token in pairs.iter().flatten() {
-            starts[token.index() + 1] += 1;
-        }
-        for token in 0..token_count {
-            starts[token + 1] += starts[token];
-        }
-        let mut leaving = vec![(TokenId(0), Edge(0)); pairs.len() * 2];
-        let mut next = starts.clone();
-        for (pair, [low, high]) in pairs.iter().enumerate() {
-            for (from, to, is_downward) in [(low, high, false), (high, low, true)] {
-                let place = &mut next[from.index()];
-                leaving[*place as usize] = (*to, Edge::new(pair, is_downward));
-                *place += 1;
-            }
-        }
-        Self { bases, pair_slots, pair_count: pairs.len(), leaving, starts }
-    }
-
-    fn leaving(&self, token: TokenId) -> &[(TokenId, Edge)] {
-        let token = token.index();
-        &self.leaving[self.starts[token] as usize..self.starts[token + 1] as usize]
-    }
-
-    /// Every cycle, shortest first, and how many did not fit.
-    #[cold]
-    fn cycles(&self, hops_max: usize) -> (Vec<TokenCycle>, u64) {
-        let token_count = self.starts.len() - 1;
-        let none = Edge::new(self.pair_count, false);
-        let mut walk = Walk {
-            cycles: Vec::new(),
-            dropped: 0,
-            steps: 0,
-            closing: Vec::new(),
-            is_on_path: Vec::new(),
-            path: [none; HOPS_MAX],
-            base_rank: 0,
-        };
-        for hop_count in 2..=hops_max {
-            walk.is_on_path.clear();
-            walk.is_on_path.resize(token_count, false);
-            for (rank, base) in (0_u8..).zip(self.bases) {
-                walk.base_rank = rank;
-                walk.closing.clear();
-                walk.closing.resize(token_count, None);
-                for (token, edge) in self.leaving(*base) {
-                    walk.closing[token.index()] = Some(edge.reversed());
-                }
-                // Stays set: cycles through this base start at it, not at a less preferred one.
-                walk.is_on_path[base.index()] = true;
-                self.extend(&mut walk, *base, 0, hop_count);
-            }
-        }
-        (walk.cycles, walk.dropped)
-    }
-
-    /// Takes every edge from `token` as hop number `hop`, and the last hop back to the base.
-    fn extend(&self, walk: &mut Walk, token: TokenId, hop: usize, hop_count: usize) {
-        if hop + 1 == hop_count {
-            if let Some(edge) = walk.closing[token.index()] {
-                walk.path[hop] = edge;
-                self.close(walk, hop_count);
-            }
-            return;
-        }
-        for (to, edge) in self.leaving(token) {
-            walk.steps += 1;
-            if walk.is_on_path[to.index()] || walk.steps > STEPS_MAX {
-                continue;
-            }
-            walk.path[hop] = *edge;
-            walk.is_on_path[to.index()] = true;
-            self.extend(walk, *to, hop + 1, hop_count);
-            walk.is_on_path[to.index()] = false;
-        }
-    }
-
-    fn close(&self, walk: &mut Walk, hop_count: usize) {
-        let (first, last) = (walk.path[0].pair(), walk.path[hop_count - 1].pair());
-        let is_wanted = if hop_count == 2 {
-            // There and back needs two pools.
-            self.pair_slots[first + 1] - self.pair_slots[first] >= 2
-        } else {
-            // Of its two directions.
-            first < last
-        };
-        if !is_wanted {
-            return;
-        }
-        if walk.cycles.len() == CYCLES_MAX {
-            walk.dropped += 1;
-            return;
-        }
-        let none = Edge::new(self.pair_count, false);
-        let mut edges = walk.path;
-        edges[hop_count..].fill(none);
-        let hop_count = u8::try_from(hop_count).unwrap_or(0);
-        walk.cycles.push(TokenCycle { edges, hop_count, base_rank: walk.base_rank });
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amm::ConstantProduct;
-    use crate::ids::FactoryId;
-    use crate::world::pools::PoolEntry;
 
-    use alloy_primitives::Address;
-
-    fn table(pools: &[[u32; 2]]) -> PoolTable {
-        let mut table = PoolTable::new(pools.len());
-        for (place, tokens) in (0_u64..).zip(pools) {
-            let mut address = Address::ZERO;
-            address[..8].copy_from_slice(&place.to_be_bytes());
-            let state = ConstantProduct::new([1_000, 1_000], 3_000).unwrap().into();
-            let entry = PoolEntry::new(address, FactoryId(0), tokens.map(TokenId), state);
-            table.insert(entry).unwrap();
-        }
-        table
-    }
-
-    fn counts(index: &CycleIndex) -> [usize; 3] {
-        [2, 3, 4].map(|hops| index.cycles.iter().filter(|c| c.hop_count == hops).count())
+    fn index(pools: &[[u32; 2]], bases: &[u32], hops_max: usize) -> CycleIndex {
+        let bases: Vec<_> = bases.iter().copied().map(TokenId).collect();
+        let tokens = pools.iter().map(|pair| pair.map(TokenId)).collect();
+        CycleIndex::build(&Graph::new(tokens, &bases, TokenId(0), hops_max))
     }
 
     #[test]
-    fn a_pair_with_two_pools_is_a_cycle_and_with_one_is_not() {
-        let index = CycleIndex::build(&table(&[[0, 1], [1, 0], [0, 2]]), &[TokenId(0)], 4);
-        assert_eq!(counts(&index), [1, 0, 0]);
-        assert_eq!((index.entries_of(0).len(), index.entries_of(1).len()), (1, 0));
+    fn an_index_is_empty_if_no_cycle_leads_through_a_base() {
+        assert!(index(&[], &[], 2).is_empty());
+        assert!(index(&[[0, 1], [0, 1]], &[7], 4).is_empty());
+        assert!(!index(&[[0, 1], [1, 0]], &[1], 2).is_empty(), "there and back");
+        let triangle = [[0, 1], [1, 2], [2, 0], [2, 5]];
+        assert!(index(&triangle, &[0], 2).is_empty());
+        assert!(index(&triangle, &[5], 3).is_empty(), "the base is not on it");
+        assert!(!index(&triangle, &[0], 3).is_empty());
+        let square = [[0, 1], [1, 2], [2, 3], [3, 0]];
+        assert!(index(&square, &[0], 3).is_empty());
+        assert!(!index(&square, &[0], 4).is_empty());
+        let pentagon = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 0]];
+        assert!(index(&pentagon, &[0], 4).is_empty());
     }
 
     #[test]
-    fn a_cycle_starts_at_its_most_preferred_base_and_is_kept_once() {
-        // A complete graph of four tokens: four triangles, three squares.
-        let pools = table(&[[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
-        let all = [TokenId(2), TokenId(0), TokenId(1), TokenId(3)];
-        let index = CycleIndex::build(&pools, &all, 4);
-        assert_eq!(counts(&index), [0, 4, 3]);
-        let from = |rank| index.cycles.iter().filter(|cycle| cycle.base_rank == rank).count();
-        assert_eq!([from(0), from(1), from(2), from(3)], [6, 1, 0, 0]);
-        let one = CycleIndex::build(&pools, &all[..1], 4);
-        assert_eq!(counts(&one), [0, 3, 3]);
-        assert_eq!(counts(&CycleIndex::build(&pools, &all[..1], 3)), [0, 3, 0]);
-        // Each pair lists the cycles through it.
-        assert_eq!((0..6).map(|pair| index.entries_of(pair).len()).sum::<usize>(), 4 * 3 + 3 * 4);
-    }
-
-    #[test]
-    fn a_universe_without_its_bases_has_no_cycle() {
-        let index = CycleIndex::build(&table(&[[0, 1], [0, 1]]), &[TokenId(7)], 4);
-        assert!(index.is_empty());
-        assert!(CycleIndex::build(&table(&[]), &[], 2).is_empty());
+    fn pools_of_a_pair_lie_side_by_side_whichever_way_round_their_tokens_are() {
+        let index = index(&[[0, 1], [2, 1], [1, 0]], &[0], 4);
+        assert_eq!(index.pair_count(), 2);
+        let pools: Vec<_> = index.slots_of(0).map(|slot| index.slot(slot).pool).collect();
+        assert_eq!(pools, [PoolId(0), PoolId(2)]);
+        assert_eq!(index.slot(1).direction(0), Direction::OneForZero);
+        assert_eq!(index.slot_of(PoolId(3)), None);
     }
 }

@@ -16,15 +16,21 @@
 //! Temperature: hot.
 
 pub mod cycles;
+mod expand;
+mod map;
 pub mod mobius;
+mod paths;
 mod prices;
+mod screen;
+mod shortlist;
 pub mod sizing;
 
 use alloc::vec;
-use alloc::vec::Vec;
 
-use self::cycles::{CycleIndex, Edge, TokenCycle};
+use self::cycles::{CycleIndex, Edge, Graph};
 use self::prices::Prices;
+use self::screen::{Marks, Screen};
+use self::shortlist::{Candidate, Shortlist, float};
 use self::sizing::{Hop, best_input};
 use crate::amm::Mobius;
 use crate::ids::{Direction, PoolId, StrategyId, TokenId};
@@ -94,19 +100,28 @@ impl Found {
 pub struct SearchLimits {
     /// The most that may go into a cycle, per base token in order of preference.
     pub amount_in_max: [u128; BASE_TOKENS_MAX],
+    /// What a cycle must be worth, by estimate, so that it is reported. Dust that nobody takes
+    /// keeps thousands of cycles open: this is what keeps a search through a hub short.
+    pub worth_least: Wei,
 }
 
 impl SearchLimits {
     /// No limit but the pools' depth.
-    pub const NONE: Self = Self { amount_in_max: [u128::MAX; BASE_TOKENS_MAX] };
+    pub const NONE: Self =
+        Self { amount_in_max: [u128::MAX; BASE_TOKENS_MAX], worth_least: Wei(0) };
 }
 
 /// What searches did since the searcher was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SearchCounts {
-    /// Token cycles screened, each direction by itself.
+    /// Pairs screened.
     pub screened: u64,
-    /// Of those, expanded to pools.
+    /// Token cycles that could pay by their best prices, but not what they must be worth, or less
+    /// than the [`FOUND_MAX`] best that were known by then.
+    pub outvalued: u64,
+    /// Token cycles that were not looked at because their pair had too many that were open.
+    pub skipped: u64,
+    /// Token cycles expanded to pools.
     pub expanded: u64,
     /// Expansions that stopped at the limit of combinations.
     pub cut_short: u64,
@@ -114,46 +129,11 @@ pub struct SearchCounts {
     pub sized: u64,
 }
 
-/// A cycle of pools by its estimated worth, before it is sized.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    slots: [u32; HOPS_MAX],
-    /// Per hop, the side of its edge.
-    sides: [u8; HOPS_MAX],
-    hop_count: u8,
-    base_rank: u8,
-    /// Estimated gain in the base token, and in native.
-    profit: f64,
-    worth: f64,
-}
-
-impl Candidate {
-    const NONE: Self = Self {
-        slots: [0; HOPS_MAX],
-        sides: [0; HOPS_MAX],
-        hop_count: 0,
-        base_rank: 0,
-        profit: 0.0,
-        worth: 0.0,
-    };
-}
-
 /// Finds cycles. One per strategy; memory is taken by [`Searcher::new`].
 #[derive(Debug)]
 pub struct Searcher {
-    index: CycleIndex,
-    prices: Prices,
-    bases: Vec<TokenId>,
-    /// Per base, the edge to the native token.
-    to_native: Vec<ToNative>,
-    /// The round in which a slot was touched, a pair visited, a cycle evaluated.
-    touched_in: Vec<u32>,
-    visited_in: Vec<u32>,
-    evaluated_in: Vec<u32>,
-    round: u32,
-    candidates: [Candidate; FOUND_MAX],
-    candidate_count: usize,
-    counts: SearchCounts,
+    tables: Tables,
+    shortlist: Shortlist,
 }
 
 /// How a base token becomes native.
@@ -167,34 +147,40 @@ enum ToNative {
     Unknown,
 }
 
-impl Searcher {
-    /// A searcher over the pools as they are now, for cycles of two to `hops_max` swaps that start
-    /// at one of `bases` (most preferred first, [`BASE_TOKENS_MAX`] at most).
-    ///
-    /// # Panics
-    /// When `hops_max` is not between 2 and [`HOPS_MAX`]: the configuration is checked earlier.
+/// What a search reads and marks: all that depends on which pools there are.
+#[derive(Debug)]
+pub struct Tables {
+    index: CycleIndex,
+    prices: Prices,
+    marks: Marks,
+    /// Per base, the edge to the native token.
+    to_native: [ToNative; BASE_TOKENS_MAX],
+}
+
+impl Tables {
+    /// The tables of a graph, in which every pool is still closed.
     #[must_use]
     #[cold]
-    pub fn new(pools: &PoolTable, bases: &[TokenId], native: TokenId, hops_max: usize) -> Self {
-        let bases = &bases[..bases.len().min(BASE_TOKENS_MAX)];
-        let index = CycleIndex::build(pools, bases, hops_max);
-        let mut to_native = Vec::with_capacity(bases.len());
-        to_native.extend(bases.iter().map(|base| match index.edge(*base, native) {
-            _ if *base == native => ToNative::Same,
-            Some(edge) => ToNative::Along(edge),
-            None => ToNative::Unknown,
-        }));
+    pub fn build(graph: &Graph) -> Self {
+        let index = CycleIndex::build(graph);
+        let mut to_native = [ToNative::Unknown; BASE_TOKENS_MAX];
+        for (way, base) in to_native.iter_mut().zip(index.bases()) {
+            *way = match index.edge(*base, graph.native) {
+                _ if *base == graph.native => ToNative::Same,
+                Some(edge) => ToNative::Along(edge),
+                None => ToNative::Unknown,
+            };
+        }
         Self {
-            prices: Prices::new(&index, pools),
-            bases: bases.into(),
+            prices: Prices::new(&index),
+            marks: Marks {
+                slots: vec![0; index.slot_count()],
+                pairs: vec![0; index.pair_count()],
+                screened: vec![0; index.pair_count()],
+                round: 0,
+                is_single: false,
+            },
             to_native,
-            touched_in: vec![0; index.slot_count()],
-            visited_in: vec![0; index.pair_count()],
-            evaluated_in: vec![0; index.len()],
-            round: 0,
-            candidates: [Candidate::NONE; FOUND_MAX],
-            candidate_count: 0,
-            counts: SearchCounts::default(),
             index,
         }
     }
@@ -205,149 +191,41 @@ impl Searcher {
         &self.index
     }
 
-    /// What searches did so far.
-    #[must_use]
-    pub const fn counts(&self) -> &SearchCounts {
-        &self.counts
-    }
-
-    /// Reads the pools that moved, or that were quarantined or released. Every move must be told
-    /// before the next search, moves back (a reorg) included. What was supposed is taken back.
-    /// A list of [`TOUCHED_MAX`] pools stands for all of them.
-    pub fn refresh(&mut self, pools: &PoolTable, touched: &[PoolId]) {
-        self.restore();
-        let moved = if touched.len() < TOUCHED_MAX { touched } else { pools.ids() };
+    /// Reads the pools that moved.
+    fn refresh(&mut self, pools: &PoolTable, moved: &[PoolId]) {
         self.prices.refresh(&self.index, pools, moved);
     }
 
-    /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].
-    pub fn suppose(&mut self, pools: &PoolTable, touched: &[PoolId]) {
-        self.prices.suppose(&self.index, pools, touched);
-    }
-
-    /// Takes back what was supposed.
-    pub fn restore(&mut self) {
-        self.prices.restore(&self.index);
-    }
-
-    /// Limits under which no input is worth more than `worth`. A base token that has no pool with
-    /// the native one cannot be valued, so nothing may go in.
-    #[must_use]
-    pub fn limits_worth(&self, worth: Wei) -> SearchLimits {
-        let mut limits = SearchLimits { amount_in_max: [0; BASE_TOKENS_MAX] };
-        for (amount, way) in limits.amount_in_max.iter_mut().zip(&self.to_native) {
-            *amount = match way {
-                ToNative::Same => worth.0,
-                // A price of 0 gives infinity, but then no cycle can be valued either.
-                ToNative::Along(edge) => whole(float(worth.0) / self.prices.best(*edge)),
-                ToNative::Unknown => 0,
-            };
-        }
-        limits
-    }
-
-    /// Reports the cycles through at least one `touched` pool that pay, the most valuable first by
-    /// estimate, [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
-    /// [`TOUCHED_MAX`] pools stands for all of them.
-    pub fn search(
-        &mut self,
-        pools: &PoolTable,
-        touched: &[PoolId],
-        limits: &SearchLimits,
-        found: &mut impl FnMut(&Found),
-    ) {
-        let touched = if touched.len() < TOUCHED_MAX { touched } else { pools.ids() };
-        self.start_round(touched);
-        for pool in touched {
-            let Some(slot) = self.index.slot_of(*pool) else { continue };
-            let pair = self.index.slot(slot).pair as usize;
-            if self.visited_in[pair] != self.round {
-                self.visited_in[pair] = self.round;
-                self.screen(pair, limits);
-            }
-        }
-        for place in 0..self.candidate_count {
-            if let Some(cycle) = self.size(pools, &self.candidates[place], limits) {
-                found(&cycle);
-            }
-            self.counts.sized += 1;
-        }
-    }
-
     fn start_round(&mut self, touched: &[PoolId]) {
-        self.candidate_count = 0;
-        self.round = match self.round.checked_add(1) {
+        let Marks { slots, pairs, screened, round, is_single } = &mut self.marks;
+        *round = match round.checked_add(1) {
             Some(round) => round,
             None => {
-                self.touched_in.fill(0);
-                self.visited_in.fill(0);
-                self.evaluated_in.fill(0);
+                slots.fill(0);
+                pairs.fill(0);
+                screened.fill(0);
                 1
             }
         };
+        let mut pair_count = 0;
         for pool in touched {
             if let Some(slot) = self.index.slot_of(*pool) {
-                self.touched_in[slot] = self.round;
+                slots[slot] = *round;
+                let pair = &mut pairs[self.index.slot(slot).pair as usize];
+                pair_count += usize::from(*pair != *round);
+                *pair = *round;
             }
         }
-    }
-
-    /// Looks at every token cycle through a pair, in both directions.
-    fn screen(&mut self, pair: usize, limits: &SearchLimits) {
-        for place in 0..self.index.entries_of(pair).len() {
-            let entry = self.index.entries_of(pair)[place];
-            let own = Edge::of(pair, entry.side());
-            let price = |turn: fn(Edge) -> Edge| {
-                let others = entry.others.iter().map(|edge| self.prices.best(turn(*edge)));
-                others.fold(self.prices.best(turn(own)), |price, best| price * best)
-            };
-            let is_open = [price(|edge| edge), price(Edge::reversed)].map(|p| p > PRICE_LEAST);
-            self.counts.screened += 2;
-            if is_open == [false; 2] || self.evaluated_in[entry.cycle()] == self.round {
-                continue;
-            }
-            self.evaluated_in[entry.cycle()] = self.round;
-            let cycle = *self.index.cycle(entry.cycle());
-            if is_open[0] {
-                self.expand(&cycle, limits);
-            }
-            // There and back is the same token cycle in both directions.
-            if is_open[1] && cycle.hop_count > 2 {
-                self.expand(&cycle.reversed(), limits);
-            }
-        }
-    }
-
-    /// Chooses the pools along a token cycle that would gain most, and remembers them.
-    fn expand(&mut self, cycle: &TokenCycle, limits: &SearchLimits) {
-        self.counts.expanded += 1;
-        let mut expansion = Expansion::new(self, cycle, limits);
-        expansion.extend(0, Mobius::IDENTITY, false);
-        let (best, is_cut_short) = (expansion.best, expansion.combinations == 0);
-        self.counts.cut_short += u64::from(is_cut_short);
-        let Some(mut best) = best else { return };
-        best.worth = best.profit * self.native_price(best.base_rank);
-        self.remember(&best);
+        *is_single = pair_count == 1;
     }
 
     /// Native per unit of a base token, by the best pool; for ranking only.
-    fn native_price(&self, base_rank: u8) -> f64 {
-        match self.to_native[usize::from(base_rank)] {
+    fn native_price(&self, base_rank: usize) -> f64 {
+        match self.to_native[base_rank] {
             ToNative::Same => 1.0,
             ToNative::Along(edge) => self.prices.best(edge),
             ToNative::Unknown => PRICE_UNKNOWN,
         }
-    }
-
-    fn remember(&mut self, candidate: &Candidate) {
-        let held = &self.candidates[..self.candidate_count];
-        let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == FOUND_MAX {
-            return;
-        }
-        self.candidate_count = (self.candidate_count + 1).min(FOUND_MAX);
-        self.candidates[rank..self.candidate_count].rotate_right(1);
-        self.candidates[rank] = *candidate;
     }
 
     /// The exact best of a candidate.
@@ -362,7 +240,7 @@ impl Searcher {
             (leg.pool, leg.direction) = (held.pool, held.direction(side));
         }
         let legs = &mut legs[..];
-        let hop_of = |leg: &Leg| Hop { pool: &pools.get(leg.pool).state, direction: leg.direction };
+        let hop_of = |leg: &Leg| Hop { pool: pools.view(leg.pool), direction: leg.direction };
         let first = hop_of(&legs[0]);
         let mut hops = [first; HOPS_MAX];
         for (hop, leg) in hops.iter_mut().zip(&*legs).take(hop_count) {
@@ -379,7 +257,7 @@ impl Searcher {
         Some(Found {
             legs: core::array::from_fn(|hop| legs[hop]),
             leg_count: chosen.hop_count,
-            profit_token: self.bases[base_rank],
+            profit_token: self.index.bases()[base_rank],
             amount_in: sizing.amount_in,
             profit: sizing.profit,
             profit_before: whole(before.best_profit(float(amount_in_max))),
@@ -387,71 +265,128 @@ impl Searcher {
     }
 }
 
-/// The choice of pools along one token cycle.
-struct Expansion<'s> {
-    searcher: &'s Searcher,
-    cycle: &'s TokenCycle,
-    amount_in_max: f64,
-    /// The best that the hops from each place on could do to the price.
-    rest: [f64; HOPS_MAX + 1],
-    slots: [u32; HOPS_MAX],
-    best: Option<Candidate>,
-    /// Combinations that may still be tried.
-    combinations: u32,
+impl Searcher {
+    /// A searcher over the pools as they are now, for cycles of two to `hops_max` swaps that start
+    /// at one of `bases` (most preferred first, [`BASE_TOKENS_MAX`] at most).
+    ///
+    /// # Panics
+    /// When `hops_max` is not between 2 and [`HOPS_MAX`]: the configuration is checked earlier.
+    #[must_use]
+    #[cold]
+    pub fn new(pools: &PoolTable, bases: &[TokenId], native: TokenId, hops_max: usize) -> Self {
+        Self::over(pools, &Graph::of(pools, bases, native, hops_max))
+    }
+
+    #[cold]
+    fn over(pools: &PoolTable, graph: &Graph) -> Self {
+        let mut tables = Tables::build(graph);
+        tables.refresh(pools, pools.ids());
+        Self { tables, shortlist: Shortlist::new() }
+    }
+
+    /// The index that is searched.
+    #[must_use]
+    pub const fn index(&self) -> &CycleIndex {
+        &self.tables.index
+    }
+
+    /// What searches did so far.
+    #[must_use]
+    pub const fn counts(&self) -> &SearchCounts {
+        &self.shortlist.counts
+    }
+
+    /// Reads the pools that moved, or that were quarantined or released. Every move must be told
+    /// before the next search, moves back (a reorg) included. What was supposed is taken back.
+    /// A list of [`TOUCHED_MAX`] pools stands for all of them.
+    pub fn refresh(&mut self, pools: &PoolTable, touched: &[PoolId]) {
+        self.restore();
+        self.tables.refresh(pools, all_if_full(pools, touched));
+    }
+
+    /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].
+    pub fn suppose(&mut self, pools: &PoolTable, touched: &[PoolId]) {
+        self.tables.prices.suppose(&self.tables.index, pools, touched);
+    }
+
+    /// Takes back what was supposed.
+    pub fn restore(&mut self) {
+        self.tables.prices.restore(&self.tables.index);
+    }
+
+    /// Limits under which no input is worth more than `worth`. A base token that has no pool with
+    /// the native one cannot be valued, so nothing may go in.
+    #[must_use]
+    pub fn limits_worth(&self, worth: Wei) -> SearchLimits {
+        let mut limits = SearchLimits { amount_in_max: [0; BASE_TOKENS_MAX], ..SearchLimits::NONE };
+        for (amount, way) in limits.amount_in_max.iter_mut().zip(&self.tables.to_native) {
+            *amount = match way {
+                ToNative::Same => worth.0,
+                // A price of 0 gives infinity, but then no cycle can be valued either.
+                ToNative::Along(edge) => whole(float(worth.0) / self.tables.prices.best(*edge)),
+                ToNative::Unknown => 0,
+            };
+        }
+        limits
+    }
+
+    /// Reports the cycles through at least one `touched` pool that pay, the most valuable first by
+    /// estimate, [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
+    /// [`TOUCHED_MAX`] pools stands for all of them.
+    pub fn search(
+        &mut self,
+        pools: &PoolTable,
+        touched: &[PoolId],
+        limits: &SearchLimits,
+        found: &mut impl FnMut(&Found),
+    ) {
+        let touched = all_if_full(pools, touched);
+        let tables = &mut self.tables;
+        tables.start_round(touched);
+        self.shortlist.clear(float(limits.worth_least.0));
+        let native_prices: [f64; BASE_TOKENS_MAX] =
+            core::array::from_fn(|rank| tables.native_price(rank));
+        for pool in touched {
+            let Some(slot) = tables.index.slot_of(*pool) else { continue };
+            let pair = tables.index.slot(slot).pair as usize;
+            let Marks { screened, round, .. } = &mut tables.marks;
+            if core::mem::replace(&mut screened[pair], *round) != *round {
+                let Tables { index, prices, marks, .. } = &*tables;
+                let bounds = (limits, native_prices.as_slice());
+                Screen::new(index, prices, marks, bounds, &mut self.shortlist).pair(pair);
+            }
+        }
+        self.report(pools, limits, found);
+    }
+
+    /// Sizes the candidates, and reports the best of each token cycle.
+    fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
+        let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
+        let candidates = self.shortlist.as_slice();
+        let count = candidates.len();
+        for (place, candidate) in candidates.iter().enumerate() {
+            sized[place] = self.tables.size(pools, candidate, limits);
+            let Some(Found { profit, .. }) = sized[place] else { continue };
+            // Of one token cycle the better combination stays, in the place of its own estimate.
+            for rival in 0..place {
+                if candidates[rival].serial == candidate.serial
+                    && let Some(other) = sized[rival]
+                {
+                    let worse = if other.profit < profit { rival } else { place };
+                    sized[worse] = None;
+                }
+            }
+        }
+        self.shortlist.counts.sized += count as u64;
+        for cycle in sized.iter().flatten() {
+            found(cycle);
+        }
+    }
 }
 
-impl<'s> Expansion<'s> {
-    fn new(searcher: &'s Searcher, cycle: &'s TokenCycle, limits: &SearchLimits) -> Self {
-        let mut rest = [1.0; HOPS_MAX + 1];
-        for hop in (0..HOPS_MAX).rev() {
-            rest[hop] = rest[hop + 1] * searcher.prices.best(cycle.edges[hop]);
-        }
-        Self {
-            searcher,
-            cycle,
-            amount_in_max: float(limits.amount_in_max[usize::from(cycle.base_rank)]),
-            rest,
-            slots: [0; HOPS_MAX],
-            best: None,
-            combinations: COMBINATIONS_MAX,
-        }
-    }
-
-    /// Tries every pool as hop number `hop` that can still lead to a price above 1.
-    fn extend(&mut self, hop: usize, so_far: Mobius, has_touched: bool) {
-        if hop == usize::from(self.cycle.hop_count) {
-            if has_touched {
-                self.close(so_far);
-            }
-            return;
-        }
-        let edge = self.cycle.edges[hop];
-        for slot in self.searcher.index.slots_of(edge.pair()) {
-            let curve = self.searcher.prices.curve(slot, edge.side());
-            let is_hopeless = so_far.gain * curve.gain * self.rest[hop + 1] < PRICE_LEAST;
-            // Only a two-hop cycle meets a pair twice.
-            let is_used = hop == 1 && self.cycle.hop_count == 2 && self.slots[0] as usize == slot;
-            if is_hopeless || is_used || self.combinations == 0 {
-                continue;
-            }
-            // Slots are counted in u32 when the index is built.
-            self.slots[hop] = u32::try_from(slot).unwrap_or(0);
-            let is_touched = self.searcher.touched_in[slot] == self.searcher.round;
-            self.extend(hop + 1, so_far.then(curve), has_touched || is_touched);
-        }
-    }
-
-    fn close(&mut self, curve: Mobius) {
-        self.combinations -= 1;
-        let profit = curve.best_profit(self.amount_in_max);
-        if profit > self.best.map_or(0.0, |best| best.profit) {
-            let (slots, cycle) = (self.slots, self.cycle);
-            // A side is 0 or 1.
-            let sides = cycle.edges.map(|edge| u8::from(edge.side() == 1));
-            let (hop_count, base_rank) = (cycle.hop_count, cycle.base_rank);
-            self.best = Some(Candidate { slots, sides, hop_count, base_rank, profit, worth: 0.0 });
-        }
-    }
+/// A list that is full stands for all pools.
+fn all_if_full<'a>(pools: &'a PoolTable, touched: &'a [PoolId]) -> &'a [PoolId] {
+    if touched.len() < TOUCHED_MAX { touched } else { pools.ids() }
 }
 
 /// What `amount` of `token` gives in `native` through the single best pool of the two, exactly;
@@ -470,7 +405,7 @@ pub fn native_value(
         let entry = pools.get(*pool);
         let direction =
             if entry.tokens[0] == token { Direction::ZeroForOne } else { Direction::OneForZero };
-        if entry.is_quarantined { None } else { entry.state.quote_out(amount, direction) }
+        if entry.is_quarantined { None } else { pools.view(*pool).quote_out(amount, direction) }
     });
     quotes.max()
 }
@@ -479,11 +414,6 @@ pub fn native_value(
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating is meant")]
 const fn whole(value: f64) -> u128 {
     value as u128
-}
-
-#[expect(clippy::cast_precision_loss, reason = "chooses candidates only")]
-const fn float(value: u128) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! selector 4 | flags 1 | last block 8 | profit token 20 | amount in 16 | least profit 16 | tip 16
-//! then per leg: kind 1 | pool 20 | fee in pips 3 | direction 1
+//! then per leg: kind 1 | pool 20 | fee in pips 3 | direction 1 | token that goes in 20
 //! ```
 //!
-//! All numbers are big-endian.
+//! All numbers are big-endian. A pool whose kind has a fee of its own to ask for has no fee here,
+//! and a pair, whose tokens the executor never touches, no token.
 //!
 //! Temperature: hot.
 
@@ -23,6 +24,8 @@ use crate::world::World;
 pub const EXECUTE: [u8; 4] = [0x61, 0x46, 0x19, 0x54];
 const FLAG_FLASH: u8 = 1;
 const KIND_CONSTANT_PRODUCT: u8 = 0;
+const KIND_CONCENTRATED: u8 = 1;
+const KIND_SOLIDLY: u8 = 2;
 
 /// A program of the executor, before it is packed.
 #[derive(Clone, Copy, Debug)]
@@ -74,20 +77,27 @@ impl<'a> Program<'a> {
         text.put(&self.least_profit.to_be_bytes())?;
         text.put(&self.tip.to_be_bytes())?;
         for leg in self.legs {
-            let entry = self.world.pools.get(leg.pool);
-            match entry.state {
-                Pool::ConstantProduct(pool) => {
-                    text.put(&[KIND_CONSTANT_PRODUCT])?;
-                    text.put(entry.address.as_slice())?;
-                    text.put(&pool.fee_pips().to_be_bytes()[1..])?;
-                }
-            }
-            text.put(&[match leg.direction {
-                Direction::ZeroForOne => 1,
-                Direction::OneForZero => 0,
-            }])?;
+            self.write_leg(leg, &mut text)?;
         }
         Some(text.len)
+    }
+
+    fn write_leg(&self, leg: &Leg, text: &mut Packer<'_>) -> Option<()> {
+        let entry = self.world.pools.get(leg.pool);
+        let token_in = self.world.tokens.get(entry.tokens[leg.direction.index_in()]).address;
+        let (kind, fee_pips, token) = match entry.state {
+            Pool::ConstantProduct(pool) => (KIND_CONSTANT_PRODUCT, pool.fee_pips(), Address::ZERO),
+            Pool::Concentrated(_) => (KIND_CONCENTRATED, 0, token_in),
+            Pool::Solidly(_) => (KIND_SOLIDLY, 0, token_in),
+        };
+        text.put(&[kind])?;
+        text.put(entry.address.as_slice())?;
+        text.put(&fee_pips.to_be_bytes()[1..])?;
+        text.put(&[match leg.direction {
+            Direction::ZeroForOne => 1,
+            Direction::OneForZero => 0,
+        }])?;
+        text.put(token.as_slice())
     }
 }
 

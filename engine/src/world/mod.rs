@@ -14,6 +14,7 @@
 pub mod follow;
 pub mod freshness;
 pub mod hash;
+mod moves;
 pub mod pools;
 mod target;
 pub mod tokens;
@@ -25,49 +26,66 @@ use alloy_primitives::{Address, B256};
 
 pub use self::follow::{BlockRef, Follower};
 pub use self::freshness::{Freshness, Stale};
-use self::pools::{PoolEntry, PoolTable};
+use self::pools::PoolTable;
 use self::tokens::TokenTable;
 use self::undo::{Mark, TooFarBack, UndoLog};
-use crate::amm::Pool;
+use crate::amm::{Amm, Pool};
 use crate::chain::ChainSpec;
 use crate::ids::{Direction, FactoryId, PoolId, TokenId};
 use crate::limits::{TOUCHED_MAX, UNDO_ENTRIES_MAX};
 use crate::plan::Leg;
 use crate::units::{BlockNumber, Wei};
 
-/// A factory of the configuration: where its pairs are and what they cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The shape of a factory's pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FactoryKind {
+    /// Uniswap V2 and its forks.
+    #[default]
+    UniswapV2,
+    /// Uniswap V3, and forks with its events.
+    UniswapV3,
+    /// Pancake V3: V3 with two more fields in `Swap`.
+    PancakeV3,
+    /// Solidly, Velodrome V2, Aerodrome.
+    Solidly,
+}
+
+/// A factory of the configuration: where its pools are and what they cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Factory {
     /// The factory.
     pub address: Address,
-    /// The router whose swaps go through this factory's pairs.
+    /// The router whose swaps go through this factory's pools; zero if none is followed.
     pub router: Address,
-    /// The pairs' fee in pips (3,000 is 0.3 %). Configured, never derived.
+    /// The pairs' fee in pips (3,000 is 0.3 %), for kinds whose pools do not say it themselves.
+    /// Configured, never derived.
     pub fee_pips: u32,
+    /// The shape of its pools.
+    pub kind: FactoryKind,
 }
 
-/// A router of the configuration that swaps through several pools or kinds of them.
+/// What a router that goes through several factories speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterKind {
+    /// Uniswap V3's first `SwapRouter`.
+    SwapRouter,
+    /// `SwapRouter02`: V2 and V3.
+    SwapRouter02,
+    /// The Universal Router: V2 and V3 by commands.
+    Universal,
+}
+
+/// A router of the configuration, and the factories that it goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Router {
     /// The router.
     pub address: Address,
-    /// Which functions it has.
+    /// What it speaks.
     pub kind: RouterKind,
-    /// The factory of its V2 pairs, if that is followed.
+    /// Where its V2 swaps go.
     pub v2: Option<FactoryId>,
-    /// The factory of its V3 pools, if that is followed.
+    /// Where its V3 swaps go.
     pub v3: Option<FactoryId>,
-}
-
-/// Which functions a router has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouterKind {
-    /// Uniswap V3's `SwapRouter`.
-    SwapRouter,
-    /// `SwapRouter02`, for V2 and V3.
-    SwapRouter02,
-    /// The Universal Router, for V2 and V3 and more.
-    Universal,
 }
 
 /// The block that the world stands at, and what follows from it.
@@ -133,7 +151,7 @@ pub struct World {
     pub pools: PoolTable,
     /// Factories, by handle.
     pub factories: Vec<Factory>,
-    /// Routers that do more than one factory's.
+    /// Routers that go through several factories.
     pub routers: Vec<Router>,
     /// Base tokens: what profit is kept in, most preferred first.
     pub bases: Vec<TokenId>,
@@ -145,6 +163,7 @@ pub struct World {
     undo: UndoLog,
     touched: Touched,
     supposed: Touched,
+    contradicted: u64,
 }
 
 /// What a world is made of; see [`World::new`].
@@ -158,6 +177,8 @@ pub struct Universe {
     pub pools: PoolTable,
     /// Factories.
     pub factories: Vec<Factory>,
+    /// Routers that go through several factories.
+    pub routers: Vec<Router>,
     /// Base tokens, most preferred first.
     pub bases: Vec<TokenId>,
     /// The wrapped native token.
@@ -171,7 +192,7 @@ impl World {
     #[must_use]
     #[cold]
     pub fn new(universe: Universe) -> Self {
-        let Universe { chain, tokens, pools, factories, bases, native, anchor } = universe;
+        let Universe { chain, tokens, pools, factories, routers, bases, native, anchor } = universe;
         let (touched, supposed) = (Touched::new(pools.len()), Touched::new(pools.len()));
         let undo = UndoLog::new(UNDO_ENTRIES_MAX);
         let follower = Follower::new(anchor, undo.mark());
@@ -182,7 +203,7 @@ impl World {
             tokens,
             pools,
             factories,
-            routers: Vec::new(),
+            routers,
             bases,
             native,
             tip,
@@ -191,6 +212,7 @@ impl World {
             undo,
             touched,
             supposed,
+            contradicted: 0,
         }
     }
 
@@ -240,16 +262,10 @@ impl World {
         self.supposed.as_slice()
     }
 
-    /// Sets a pool's reserves to what its own log says; our overlay, if any, is added.
-    fn set_reserves(&mut self, pool: PoolId, reserves: [u128; 2]) {
-        let entry = self.pools.entry_mut(pool);
-        self.undo.remember(pool, entry);
-        entry.version = entry.version.wrapping_add(1);
-        if entry.overlay != [0; 2] && is_absorbed(entry, reserves) {
-            entry.overlay = [0; 2];
-        }
-        entry.state = entry.state.with_reserves(reserves, entry.overlay);
-        self.touched.push(pool);
+    /// Logs that contradicted what was held of their pool, since the start: it is quarantined.
+    #[must_use]
+    pub const fn contradicted(&self) -> u64 {
+        self.contradicted
     }
 
     /// Adds a trade of ours that the chain does not contain (dry-run, backtest): it stays in the
@@ -258,11 +274,9 @@ impl World {
     pub fn overlay(&mut self, legs: &[Leg]) {
         let before = self.undo.mark();
         for leg in legs {
+            let view = self.pools.view(leg.pool);
+            let Some(state) = after_leg(view.pool, view.ticks, leg) else { continue };
             let entry = self.pools.entry_mut(leg.pool);
-            let Some(state) = entry.state.after_swap(leg.amount_in, leg.amount_out, leg.direction)
-            else {
-                continue;
-            };
             self.undo.remember(leg.pool, entry);
             entry.state = state;
             let (paid, taken) = (leg.direction.index_in(), leg.direction.index_out());
@@ -276,7 +290,7 @@ impl World {
     /// What `amount` of a pool's input token gives, on the state as it is.
     #[must_use]
     pub fn quote(&self, pool: PoolId, direction: Direction, amount: u128) -> Option<u128> {
-        self.pools.get(pool).state.quote_out(amount, direction)
+        self.pools.view(pool).quote_out(amount, direction)
     }
 
     /// Starts a new list of the pools that pending swaps are supposed to move.
@@ -299,17 +313,18 @@ impl World {
     }
 }
 
-/// Whether the chain now contains about the trade that our overlay stands for.
-fn is_absorbed(entry: &PoolEntry, reserves: [u128; 2]) -> bool {
-    let Pool::ConstantProduct(pool) = entry.state;
-    let held = pool.reserves();
-    (0..2).all(|token| {
-        let ours = entry.overlay[token];
-        // What the chain said last is what we hold less our own trade.
-        let last = held[token].checked_add_signed(ours.saturating_neg());
-        let moved = last.map_or(0, |last| reserves[token].wrapping_sub(last).cast_signed());
-        moved.signum() == ours.signum() && moved.unsigned_abs() >= ours.unsigned_abs() / 2
-    })
+/// The pool after a leg of ours. A constant-product pool takes any amounts that its invariant
+/// allows, so what was really traded counts there.
+fn after_leg(pool: &Pool, ticks: crate::amm::Ticks<'_>, leg: &Leg) -> Option<Pool> {
+    let Leg { amount_in, amount_out, direction, .. } = *leg;
+    match pool {
+        Pool::ConstantProduct(pool) => {
+            pool.after_swap(amount_in, amount_out, direction).map(Pool::from)
+        }
+        Pool::Concentrated(_) | Pool::Solidly(_) => {
+            pool.swap_in(ticks, amount_in, direction).map(|swapped| swapped.after)
+        }
+    }
 }
 
 /// The pools that moved, each once, in the order in which they first moved.
@@ -362,6 +377,9 @@ impl World {
     /// The factory whose router this is.
     #[must_use]
     pub fn factory_of_router(&self, router: &Address) -> Option<FactoryId> {
+        if router.is_zero() {
+            return None;
+        }
         let place = self.factories.iter().position(|factory| factory.router == *router)?;
         u8::try_from(place).ok().map(FactoryId)
     }
@@ -396,7 +414,7 @@ impl World {
         let candidates = self.pools.pools_of_pair(from, to);
         let pool = candidates.iter().find(|pool| {
             let entry = self.pools.get(**pool);
-            let Pool::ConstantProduct(state) = entry.state;
+            let Pool::Concentrated(state) = entry.state else { return false };
             entry.factory == factory && state.fee_pips() == fee_pips
         })?;
         let direction = if self.pools.get(*pool).tokens[0] == from {

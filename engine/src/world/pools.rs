@@ -10,13 +10,13 @@
 //! Temperature: hot.
 
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use alloy_primitives::Address;
 use hashbrown::HashMap;
 
 use super::hash::FixedState;
-use crate::amm::Pool;
+use crate::amm::ticks::{Range, TickArena, TickError};
+use crate::amm::{Pool, PoolView, Tick, Ticks};
 use crate::ids::{FactoryId, PoolId, TokenId};
 
 /// Why a table took no new entry.
@@ -29,6 +29,8 @@ pub enum Refused {
     Known,
     /// A pool of a token with itself, which no factory makes.
     SameToken,
+    /// Its ticks are not sorted, or there is no room for them.
+    Ticks,
 }
 
 /// One pool: what never changes, its state, and what the state is built from.
@@ -36,6 +38,8 @@ pub enum Refused {
 pub struct PoolEntry {
     /// What a swap is quoted on: the chain's last word, with our overlay.
     pub state: Pool,
+    /// The chain's last word alone.
+    pub chain: Pool,
     /// Its tokens, in the pool's own order.
     pub tokens: [TokenId; 2],
     /// How often somebody else moved it. An opportunity is new only when this has changed.
@@ -46,8 +50,8 @@ pub struct PoolEntry {
     pub is_quarantined: bool,
     /// The contract.
     pub address: Address,
-    /// Our own trades that the chain does not contain (dry-run, backtest), in token units: added
-    /// to reserves as the chain reports them. Zero when live.
+    /// Our own trades that the chain does not contain (dry-run, backtest), in token units: what
+    /// the pool was paid, less what it paid. Zero when live.
     pub overlay: [i128; 2],
 }
 
@@ -60,7 +64,16 @@ impl PoolEntry {
         tokens: [TokenId; 2],
         state: Pool,
     ) -> Self {
-        Self { state, tokens, version: 0, factory, is_quarantined: false, address, overlay: [0; 2] }
+        Self {
+            state,
+            chain: state,
+            tokens,
+            version: 0,
+            factory,
+            is_quarantined: false,
+            address,
+            overlay: [0; 2],
+        }
     }
 }
 
@@ -73,18 +86,19 @@ pub struct PoolTable {
     by_address: HashMap<Address, PoolId, FixedState>,
     /// Pools, those of one pair side by side, in order of insertion.
     grouped: Vec<PoolId>,
+    ticks: TickArena,
     /// Where in `grouped` a pair's pools are.
-    pairs: HashMap<u64, Range<u32>, FixedState>,
+    pairs: HashMap<u64, core::ops::Range<u32>, FixedState>,
 }
 
 impl PoolTable {
-    /// An empty table for `capacity` pools.
+    /// An empty table for `capacity` pools and `ticks` ticks (see [`TickArena::room_for`]).
     ///
     /// # Panics
     /// When handles could not count that far: capacities are named in [`limits`](crate::limits).
     #[must_use]
     #[cold]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, ticks: usize) -> Self {
         assert!(u32::try_from(capacity).is_ok(), "a pool id is a u32");
         Self {
             entries: Vec::with_capacity(capacity),
@@ -92,6 +106,7 @@ impl PoolTable {
             capacity,
             by_address: HashMap::with_capacity_and_hasher(capacity, FixedState),
             grouped: Vec::new(),
+            ticks: TickArena::new(capacity, ticks),
             pairs: HashMap::with_hasher(FixedState),
         }
     }
@@ -119,6 +134,23 @@ impl PoolTable {
         Ok(id)
     }
 
+    /// Adds a pool with its ticks, and gives its handle.
+    ///
+    /// # Errors
+    /// As [`PoolTable::insert`], and when the ticks are not sorted or do not fit.
+    #[cold]
+    pub fn insert_with_ticks(
+        &mut self,
+        entry: PoolEntry,
+        ticks: &[Tick],
+    ) -> Result<PoolId, Refused> {
+        let Ok(next) = u32::try_from(self.entries.len()) else { return Err(Refused::Full) };
+        if self.ticks.load(PoolId(next), ticks).is_err() {
+            return Err(Refused::Ticks);
+        }
+        self.insert(entry)
+    }
+
     /// The handle of the pool at `address`, if it is in the universe.
     #[must_use]
     #[inline]
@@ -139,10 +171,45 @@ impl PoolTable {
         &mut self.entries[id.index()]
     }
 
-    /// Replaces a pool's state and nothing else.
+    /// The pool with its ticks: what quotes are asked of.
+    #[must_use]
     #[inline]
-    pub fn set_state(&mut self, id: PoolId, state: Pool) {
-        self.entries[id.index()].state = state;
+    pub fn view(&self, id: PoolId) -> PoolView<'_> {
+        PoolView { pool: &self.entries[id.index()].state, ticks: self.ticks.of(id) }
+    }
+
+    /// A pool's ticks.
+    #[must_use]
+    #[inline]
+    pub fn ticks(&self, id: PoolId) -> Ticks<'_> {
+        self.ticks.of(id)
+    }
+
+    /// A pool's ticks with all that is known of them, in order.
+    pub fn tick_list(&self, id: PoolId) -> impl Iterator<Item = Tick> {
+        self.ticks.list(id)
+    }
+
+    /// Adds or takes liquidity between two of a pool's ticks. The world writes its undo log first.
+    ///
+    /// # Errors
+    /// When there is no room, or more is taken than was there; nothing is changed then.
+    pub fn change_ticks(&mut self, id: PoolId, range: Range) -> Result<(), TickError> {
+        self.ticks.change(id, range)
+    }
+
+    /// Replaces a pool's ticks.
+    ///
+    /// # Errors
+    /// When they are not sorted or do not fit; nothing is changed then.
+    #[cold]
+    pub fn load_ticks(&mut self, id: PoolId, ticks: &[Tick]) -> Result<(), TickError> {
+        self.ticks.load(id, ticks)
+    }
+
+    /// Says between which ticks every initialised one of a pool is known.
+    pub fn set_known_ticks(&mut self, id: PoolId, known: [i32; 2]) {
+        self.ticks.set_known(id, known);
     }
 
     /// Every handle, in order of insertion.
@@ -221,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_pool_is_found_by_its_address_and_by_its_pair_in_either_order() {
-        let mut table = PoolTable::new(4);
+        let mut table = PoolTable::new(4, 0);
         let first = table.insert(pool(1, [5, 9])).unwrap();
         let other = table.insert(pool(2, [5, 7])).unwrap();
         let second = table.insert(pool(3, [9, 5])).unwrap();
@@ -237,21 +304,12 @@ mod tests {
 
     #[test]
     fn a_full_table_refuses_and_keeps_what_it_has() {
-        let mut table = PoolTable::new(2);
+        let mut table = PoolTable::new(2, 0);
         let first = table.insert(pool(1, [0, 1])).unwrap();
         assert_eq!(table.insert(pool(1, [2, 3])), Err(Refused::Known));
         assert_eq!(table.insert(pool(2, [4, 4])), Err(Refused::SameToken));
         table.insert(pool(2, [0, 1])).unwrap();
         assert_eq!(table.insert(pool(3, [0, 1])), Err(Refused::Full));
         assert_eq!((table.len(), table.get(first).tokens), (2, [TokenId(0), TokenId(1)]));
-    }
-
-    #[test]
-    fn a_new_state_replaces_the_old_and_nothing_else() {
-        let mut table = PoolTable::new(1);
-        let id = table.insert(pool(1, [0, 1])).unwrap();
-        let state = table.get(id).state.with_reserves([5, 6], [0; 2]);
-        table.set_state(id, state);
-        assert_eq!((table.get(id).state, table.get(id).version), (state, 0));
     }
 }

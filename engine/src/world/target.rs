@@ -7,7 +7,7 @@
 //! Temperature: hot.
 
 use super::{Mark, TooFarBack, Unfit, World};
-use crate::amm::Pool;
+use crate::amm::Swapped;
 use crate::limits::TARGET_TOKENS_MAX;
 use crate::target::{Part, Payer, Route, Share, Slot, Step, Target, TargetHop, Way};
 
@@ -132,7 +132,8 @@ impl World {
             Way::ExactIn => taken >= part.limit,
             Way::ExactOut | Way::ExactOutForward => paid <= part.limit,
         };
-        if !is_within || part.has_price_limit && self.is_at_limit(route, hops) {
+        // A swap that stops at a price takes less than it names: what it leaves is not followed.
+        if !is_within || part.has_price_limit {
             return Err(Unfit::LimitMissed);
         }
         let is_native =
@@ -164,34 +165,26 @@ impl World {
     /// What the first pool asks for, for `taken` out of the last, before anything is swapped.
     fn asked_for(&self, hops: &[TargetHop], taken: u128) -> Result<u128, Unfit> {
         let asked = hops.iter().rev().try_fold(taken, |needed, hop| {
-            self.pools.get(hop.pool).state.quote_in(needed, hop.direction)
+            self.pools.view(hop.pool).quote_in(needed, hop.direction)
         });
         asked.ok_or(Unfit::NoLiquidity)
     }
 
     /// Swaps in one pool, and returns the amount that was not fixed.
     fn swap(&mut self, hop: TargetHop, fixed: Fixed) -> Result<u128, Unfit> {
-        let entry = self.pools.entry_mut(hop.pool);
-        let moved = match fixed {
-            Fixed::In(paid) => {
-                entry.state.quote_out(paid, hop.direction).map(|taken| (paid, taken, taken))
-            }
-            Fixed::Out(taken) => {
-                entry.state.quote_in(taken, hop.direction).map(|paid| (paid, taken, paid))
-            }
+        let view = self.pools.view(hop.pool);
+        let swapped = match fixed {
+            Fixed::In(paid) => view.swap_in(paid, hop.direction),
+            Fixed::Out(taken) => view.swap_out(taken, hop.direction),
         };
-        let (paid, taken, other) = moved.ok_or(Unfit::NoLiquidity)?;
-        let after = entry.state.after_swap(paid, taken, hop.direction).ok_or(Unfit::NoLiquidity)?;
+        let Swapped { amount_in, amount_out, after } = swapped.ok_or(Unfit::NoLiquidity)?;
+        let entry = self.pools.entry_mut(hop.pool);
         self.undo.remember(hop.pool, entry);
         entry.state = after;
         self.supposed.push(hop.pool);
-        Ok(other)
-    }
-
-    /// Whether the pool of a part with a price limit stands at it: it may have stopped there.
-    fn is_at_limit(&self, _route: &Route, hops: &[TargetHop]) -> bool {
-        hops.iter().any(|hop| match self.pools.get(hop.pool).state {
-            Pool::ConstantProduct(_) => true,
+        Ok(match fixed {
+            Fixed::In(_) => amount_out,
+            Fixed::Out(_) => amount_in,
         })
     }
 }

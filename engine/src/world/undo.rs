@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::pools::{PoolEntry, PoolTable};
 use crate::amm::Pool;
+use crate::amm::ticks::Range;
 use crate::ids::PoolId;
 use crate::reserve;
 
@@ -24,8 +25,11 @@ pub struct TooFarBack;
 struct Inverse {
     pool: PoolId,
     state: Pool,
+    chain: Pool,
     version: u32,
     overlay: [i128; 2],
+    /// The liquidity that was added between two ticks; nothing if its amount is 0.
+    range: Range,
 }
 
 /// A ring of inverses.
@@ -58,8 +62,13 @@ impl UndoLog {
 
     /// Writes down what `entry` is now, before it changes.
     pub fn remember(&mut self, pool: PoolId, entry: &PoolEntry) {
-        let inverse =
-            Inverse { pool, state: entry.state, version: entry.version, overlay: entry.overlay };
+        self.remember_with(pool, entry, Range::default());
+    }
+
+    /// The same, where liquidity between two ticks has changed with it.
+    pub fn remember_with(&mut self, pool: PoolId, entry: &PoolEntry, range: Range) {
+        let PoolEntry { state, chain, version, overlay, .. } = *entry;
+        let inverse = Inverse { pool, state, chain, version, overlay, range };
         let at = self.slot(self.written);
         if at < self.ring.len() {
             self.ring[at] = inverse;
@@ -89,10 +98,24 @@ impl UndoLog {
             let inverse = self.ring[self.slot(self.written)];
             let entry = pools.entry_mut(inverse.pool);
             entry.state = inverse.state;
+            entry.chain = inverse.chain;
             entry.version = inverse.version;
             entry.overlay = inverse.overlay;
+            if inverse.range.amount != 0 {
+                // What was added is there, and its room too.
+                let undone = pools.change_ticks(inverse.pool, inverse.range.inverse());
+                debug_assert!(undone.is_ok(), "a change of ticks has an inverse");
+                if undone.is_err() {
+                    pools.entry_mut(inverse.pool).is_quarantined = true;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Forgets all that could be undone.
+    pub const fn forget(&mut self) {
+        self.oldest = self.written;
     }
 
     fn slot(&self, sequence: u64) -> usize {

@@ -10,8 +10,8 @@ use std::fmt::Debug;
 
 use alloy::primitives::{Address, U256, keccak256};
 use alloy::sol_types::{SolCall, SolValue};
-use gannet_engine::amm::Pool;
 use gannet_engine::amm::constant_product::RESERVE_MAX;
+use gannet_engine::amm::{Amm, ConstantProduct, Pool, Ticks};
 use gannet_engine::ids::{Direction, PoolId, TokenId};
 use gannet_engine::limits::HOPS_MAX;
 use gannet_engine::plan::Leg;
@@ -19,7 +19,7 @@ use gannet_engine::plan::Leg;
 use crate::evm::abi::{Pair, Router};
 use crate::evm::{Market, NATIVE, Receipt, STRANGER, Trade};
 
-const SEED: u64 = 0x9a77_e71b_5eed;
+pub(crate) const SEED: u64 = 0x9a77_e71b_5eed;
 const EXACT_IN_CASES: u32 = 10_000;
 const EXACT_OUT_CASES: u32 = 10_000;
 const ROUTER_CASES: u32 = 10_000;
@@ -43,17 +43,17 @@ fn the_engine_and_the_bytecode_agree_to_the_wei() {
 }
 
 /// A case's verdict: what differs.
-type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
 
 #[expect(clippy::needless_pass_by_value, reason = "a case reads better without references")]
-fn agree<T: PartialEq + Debug>(what: &str, engine: T, bytecode: T) -> Verdict {
+pub(crate) fn agree<T: PartialEq + Debug>(what: &str, engine: T, bytecode: T) -> Verdict {
     if engine == bytecode {
         return Ok(());
     }
     Err(format!("{what}: engine {engine:?}, bytecode {bytecode:?}"))
 }
 
-fn refused(what: &str, receipt: &Receipt) -> Verdict {
+pub(crate) fn refused(what: &str, receipt: &Receipt) -> Verdict {
     agree(what, true, receipt.answer.is_err())
 }
 
@@ -108,8 +108,13 @@ impl Bench {
         }
     }
 
-    fn state(&self, pool: PoolId) -> Pool {
-        self.market.world.pools.get(pool).state
+    fn state(&self, pool: PoolId) -> ConstantProduct {
+        match self.market.world.pools.get(pool).state {
+            Pool::ConstantProduct(pool) => pool,
+            other @ (Pool::Concentrated(_) | Pool::Solidly(_)) => {
+                unreachable!("only pairs are dealt here, not {other:?}")
+            }
+        }
     }
 
     fn read<C: SolCall>(&mut self, call: &C) -> Option<C::Return> {
@@ -142,7 +147,7 @@ impl Bench {
     fn exact_in(&mut self) -> Verdict {
         let (pool, direction, [reserve_in, reserve_out]) = self.any_pool();
         let amount = self.random.amount(reserve_in);
-        let quote = self.state(pool).quote_out(amount, direction);
+        let quote = self.state(pool).quote_out(Ticks::NONE, amount, direction);
         let call = Router::getAmountOutCall {
             amount: U256::from(amount),
             reserveIn: U256::from(reserve_in),
@@ -166,7 +171,8 @@ impl Bench {
         let state = self.state(pool);
         let room = RESERVE_MAX - reserve_in;
         // What fills the pool's other side to the brim is where the bounds are.
-        let brim = state.quote_out(room, direction).filter(|_| self.random.below(8) == 0);
+        let brim =
+            state.quote_out(Ticks::NONE, room, direction).filter(|_| self.random.below(8) == 0);
         let wanted = brim.unwrap_or_else(|| self.random.amount(reserve_out));
         let call = Router::getAmountInCall {
             amount: U256::from(wanted),
@@ -174,9 +180,13 @@ impl Bench {
             reserveOut: U256::from(reserve_out),
         };
         let router = self.read(&call).filter(|amount| *amount <= U256::from(room));
-        agree("getAmountIn", state.quote_in(wanted, direction).map(U256::from), router)?;
+        agree(
+            "getAmountIn",
+            state.quote_in(Ticks::NONE, wanted, direction).map(U256::from),
+            router,
+        )?;
 
-        let Some(least) = state.least_in(wanted, direction) else {
+        let Some(least) = state.least_in(Ticks::NONE, wanted, direction) else {
             return refused("all there is", &self.swap(pool, direction, [room, wanted]));
         };
         refused("a wei less", &self.swap(pool, direction, [least.saturating_sub(1), wanted]))?;
@@ -236,7 +246,7 @@ impl Bench {
         let mut amount_out = amount;
         let backwards = pools.iter().zip(path).rev().map(|(&pool, &token)| {
             let direction = self.market.direction(pool, token);
-            let amount_in = self.state(pool).quote_in(amount_out, direction)?;
+            let amount_in = self.state(pool).quote_in(Ticks::NONE, amount_out, direction)?;
             let leg = Leg { pool, direction, amount_in, amount_out };
             amount_out = amount_in;
             Some(leg)
@@ -367,10 +377,8 @@ impl Bench {
     }
 }
 
-const fn reserves_of(pool: Pool) -> [u128; 2] {
-    match pool {
-        Pool::ConstantProduct(pool) => pool.reserves(),
-    }
+const fn reserves_of(pool: ConstantProduct) -> [u128; 2] {
+    pool.reserves()
 }
 
 /// What a swap function of the router fixes.
@@ -431,7 +439,7 @@ fn router_call(kind: Kind, native: Native, [paid, got]: [u128; 2], path: Vec<Add
 }
 
 /// Random numbers: splitmix64.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     const fn next(&mut self) -> u64 {
@@ -441,20 +449,20 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn wide(&mut self) -> u128 {
+    pub(crate) fn wide(&mut self) -> u128 {
         (u128::from(self.next()) << 64) | u128::from(self.next())
     }
 
-    fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         usize::try_from(self.wide() % count as u128).expect("it is below a usize")
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
     /// The numbers below `count` in any order.
-    fn shuffled(&mut self, count: usize) -> Vec<usize> {
+    pub(crate) fn shuffled(&mut self, count: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..count).collect();
         for end in (1..count).rev() {
             all.swap(end, self.below(end + 1));
@@ -463,7 +471,7 @@ impl Random {
     }
 
     /// From 1 to `limit`, every magnitude as likely as another; 0 if that is the limit.
-    fn share(&mut self, limit: u128) -> u128 {
+    pub(crate) fn share(&mut self, limit: u128) -> u128 {
         let Some(log) = limit.checked_ilog2() else { return 0 };
         1 + self.wide() % (limit >> self.below(log as usize + 1))
     }

@@ -21,14 +21,19 @@ use gannet_engine::units::BlockNumber;
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
 use gannet_engine::world::{Tip, Universe, World};
+use revm::bytecode::Bytecode;
 use revm::context::result::{ExecutionResult, Output};
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
 use revm::database::{DbAccount, InMemoryDB};
+use revm::database_interface::Database as _;
 use revm::handler::{
     ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetContext, MainnetEvm,
 };
 use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
 use serde_json::Value;
+
+use crate::mixed_pools::Other;
 
 /// The cold key.
 pub(crate) const OWNER: Address = Address::repeat_byte(0xa1);
@@ -45,10 +50,12 @@ pub(crate) const NATIVE: Address = Address::ZERO;
 
 /// The block's time, and that of the pairs' last trade: prices are accumulated once per block.
 const TIME: u64 = 1_800_000_000;
-const LAST_TRADE: u64 = TIME - 12;
+pub(crate) const LAST_TRADE: u64 = TIME - 12;
 /// The pair's fee.
 const FEE_PIPS: u32 = 3_000;
-const TABLE_MAX: usize = 64;
+const TABLE_MAX: usize = 128;
+/// Ticks of all V3 pools together.
+const TICKS_MAX: usize = 8_192;
 /// Below the largest that a transaction may have (EIP-7825).
 const GAS_LIMIT: u64 = 16_000_000;
 
@@ -67,6 +74,25 @@ pub(crate) mod abi {
             event Sync(uint112 reserve0, uint112 reserve1);
             function swap(uint256 out0, uint256 out1, address to, bytes data) external;
         }
+        interface V3Factory {
+            function enableFeeAmount(uint24 fee, int24 tickSpacing) external;
+            function createPool(address a, address b, uint24 fee) external returns (address);
+            function getPool(address a, address b, uint24 fee) external view returns (address);
+        }
+        interface V3Pool {
+            event Initialize(uint160 sqrtPriceX96, int24 tick);
+            function initialize(uint160 sqrtPriceX96) external;
+            function token0() external view returns (address);
+            function token1() external view returns (address);
+        }
+        interface Quoter {
+            function quoteExactInputSingle(
+                address tokenIn, address tokenOut, uint24 fee, uint256 amountIn, uint160 limit
+            ) external returns (uint256);
+        }
+        interface Solidly {
+            function getAmountOut(uint256 amountIn, address tokenIn) external view returns (uint256);
+        }
         interface Router {
             function getAmountOut(uint256 amount, uint256 reserveIn, uint256 reserveOut)
                 external view returns (uint256);
@@ -82,6 +108,7 @@ pub(crate) mod abi {
             function transferOwnership(address to) external;
             function acceptOwnership() external;
             function anyCall(address sender, uint256 out0, uint256 out1, bytes data) external;
+            function anyV3Call(int256 amount0, int256 amount1, bytes data) external;
         }
         interface ReentrantToken {
             function aim(address target, bytes message) external;
@@ -102,6 +129,12 @@ pub(crate) fn bytecode(file: &str, name: Option<&str>) -> Vec<u8> {
     let json: Value = serde_json::from_str(&text).expect("an artifact is JSON");
     let contract = name.map_or(&json, |name| &json[name]);
     hex::decode(contract["bytecode"].as_str().expect("an artifact has bytecode")).expect("hex")
+}
+
+fn npm_v3(package: &str, name: &str) -> Vec<u8> {
+    let folder = format!("scripts/chain/node_modules/@uniswap/{package}/artifacts/contracts");
+    let file = name.rsplit('/').next().expect("a name");
+    bytecode(&format!("{folder}/{name}.sol/{file}.json"), None)
 }
 
 fn npm(package: &str, name: &str) -> Vec<u8> {
@@ -248,16 +281,30 @@ impl Chain {
         Address::from_slice(&receipt.answer.expect("it landed"))
     }
 
+    /// Puts this code at an address.
+    pub(crate) fn set_code(&mut self, address: Address, code: Vec<u8>) {
+        let code = Bytecode::new_raw(code.into());
+        let info = AccountInfo::default().with_code_and_hash(code.clone(), code.hash_slow());
+        self.evm.ctx.journaled_state.database.insert_account_info(address, info);
+    }
+
+    /// The code at an address.
+    pub(crate) fn code(&mut self, address: Address) -> Vec<u8> {
+        let hash = self.account(address).info.code_hash;
+        let Ok(code) = self.evm.ctx.journaled_state.database.code_by_hash(hash);
+        code.original_bytes().to_vec()
+    }
+
     fn account(&mut self, address: Address) -> &mut DbAccount {
         let Ok(account) = self.evm.ctx.journaled_state.database.load_account(address);
         account
     }
 
-    fn set_slot(&mut self, contract: Address, slot: U256, value: U256) {
+    pub(crate) fn set_slot(&mut self, contract: Address, slot: U256, value: U256) {
         self.account(contract).storage.insert(slot, value);
     }
 
-    fn slot(&mut self, contract: Address, slot: U256) -> U256 {
+    pub(crate) fn slot(&mut self, contract: Address, slot: U256) -> U256 {
         self.account(contract).storage.get(&slot).copied().unwrap_or_default()
     }
 
@@ -310,6 +357,12 @@ pub(crate) struct Market {
     pub(crate) router: Address,
     pub(crate) executor: Address,
     factories: [Address; 2],
+    /// Uniswap V3's factory.
+    pub(crate) v3_factory: Address,
+    /// Uniswap's contract that quotes V3 pools by trying.
+    pub(crate) quoter: Address,
+    /// Pools of other kinds than the pair's.
+    pub(crate) others: Vec<(PoolId, Other)>,
 }
 
 impl Market {
@@ -323,19 +376,34 @@ impl Market {
         let router = chain.deploy(npm("v2-periphery", "UniswapV2Router02"), &router);
         let executor = (weth, OWNER, vec![OPERATOR]).abi_encode_params();
         let executor = chain.deploy(bytecode("abi/Executor.json", None), &executor);
+        let v3_factory = chain.deploy(npm_v3("v3-core", "UniswapV3Factory"), &[]);
+        let quoter = (v3_factory, weth).abi_encode_params();
+        let quoter = chain.deploy(npm_v3("v3-periphery", "lens/Quoter"), &quoter);
 
         let mut tokens = TokenTable::new(TABLE_MAX);
         let native = tokens.insert(weth, 18).expect("there is room");
         let world = World::new(Universe {
             chain: ChainSpec::ethereum(1, weth),
             tokens,
-            pools: PoolTable::new(TABLE_MAX),
+            pools: PoolTable::new(TABLE_MAX, TICKS_MAX),
             factories: vec![],
+            routers: vec![],
             bases: vec![native],
             native,
             anchor: Tip { number: BlockNumber(BLOCK - 1), ..Tip::default() },
         });
-        let mut market = Self { chain, world, weth: native, router, executor, factories };
+        let others = vec![];
+        let mut market = Self {
+            chain,
+            world,
+            weth: native,
+            router,
+            executor,
+            factories,
+            v3_factory,
+            quoter,
+            others,
+        };
         // What WETH unwraps must be there.
         market.fund(NATIVE, weth, u128::MAX);
         market

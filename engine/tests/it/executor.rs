@@ -5,9 +5,12 @@
 //!
 //! Temperature: cold.
 
+use std::iter::repeat_n;
+
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::{SolCall, SolValue};
-use gannet_engine::gas::GasTable;
+use gannet_engine::amm::PoolKind;
+use gannet_engine::gas::{GasTable, Shape};
 use gannet_engine::ids::{PoolId, TokenId};
 
 use crate::evm::abi::{Erc20, Executor, HostilePair, ReentrantToken};
@@ -279,7 +282,7 @@ fn a_fee_below_the_pairs_own_is_refused() {
 fn malformed_programs_are_refused() {
     const FLAGS: usize = 4;
     const FIRST_LEG: usize = 81;
-    const SECOND_LEG: usize = FIRST_LEG + 25;
+    const SECOND_LEG: usize = FIRST_LEG + 45;
     let mut scene = Scene::new();
     let whole = scene.market.calldata(&scene.trade(2));
     let with = |at: usize, byte: u8| {
@@ -291,7 +294,7 @@ fn malformed_programs_are_refused() {
     for (data, error) in [
         (with(FLAGS, 2), "BadProgram"),
         (with(FLAGS, 3), "BadProgram"),
-        (with(FIRST_LEG, 1), "UnknownLeg"),
+        (with(FIRST_LEG, 3), "UnknownLeg"),
         (with(SECOND_LEG, 255), "UnknownLeg"),
         (with(SECOND_LEG + 24, 2), "BadProgram"),
         (cut(FIRST_LEG), "BadProgram"),
@@ -543,8 +546,8 @@ fn gas_is_what_the_engine_expects_of_it() {
     for (legs, is_flash) in [2, 3, 4].into_iter().flat_map(|n| FUNDINGS.map(|flash| (n, flash))) {
         let mut scene = Scene::new();
         let measured = scene.market.run(&scene.trade(legs).flash(is_flash)).lands().gas;
-        let expected = table.expected(legs, is_flash).0;
-        let limit = table.limit(legs, is_flash).0;
+        let shape = Shape::of(repeat_n(PoolKind::ConstantProduct, legs), 0, is_flash);
+        let (expected, limit) = (table.expected(&shape).0, table.limit(&shape).0);
         println!("{legs:4}  {is_flash:5}  {measured:8}  {expected:8}  {limit:5}");
         assert!(measured <= limit, "the limit is an upper bound");
         assert!(measured.abs_diff(expected) * 100 <= expected * 15, "the expectation holds");

@@ -5,7 +5,8 @@
 //! it at random; [`executor`] is what the executor promises, one promise a test; [`mainnet`] holds
 //! everything against real blocks. [`pipeline`], [`pending`] and [`money`] are what the engine
 //! promises on a [`stage`] without contracts: the path, what is followed, and what it does with a
-//! wallet's money when the world does the wrong thing.
+//! wallet's money when the world does the wrong thing. [`scale`] is the search over a made-up
+//! [`universe`] of mainnet's size.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
@@ -19,7 +20,13 @@ mod differential;
 mod evm;
 mod executor;
 mod mainnet;
+mod mixed;
+mod mixed_cycles;
+mod mixed_pools;
 mod money;
 mod pending;
 mod pipeline;
+mod scale;
 mod stage;
+#[path = "../../../benches/universe.rs"]
+mod universe;

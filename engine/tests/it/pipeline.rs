@@ -3,7 +3,9 @@
 //! Temperature: cold.
 
 use alloy::primitives::{Address, B256, TxKind, U256};
+use gannet_engine::amm::PoolKind;
 use gannet_engine::flight::{Attempt, Outcome};
+use gannet_engine::gas::Shape;
 use gannet_engine::ids::{PoolId, WalletId};
 use gannet_engine::input::{Command, Happening, Source};
 use gannet_engine::query::Query;
@@ -34,9 +36,9 @@ fn unpack(input: &[u8]) -> Program {
     let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| (sum << 8) | u128::from(*byte));
     let (head, legs) = input.split_at(81);
     assert_eq!(head[..4], alloy::primitives::keccak256("execute()")[..4]);
-    let (legs, rest) = legs.as_chunks::<25>();
+    let (legs, rest) = legs.as_chunks::<45>();
     assert!(rest.is_empty(), "whole legs");
-    let leg = |leg: &[u8; 25]| {
+    let leg = |leg: &[u8; 45]| {
         assert_eq!(leg[0], 0, "a constant-product pool");
         let fee = u32::try_from(number(&leg[21..24])).expect("three bytes");
         (Address::from_slice(&leg[1..21]), fee, leg[24] == 1)
@@ -50,6 +52,11 @@ fn unpack(input: &[u8]) -> Program {
         tip: number(&head[65..81]),
         legs: legs.iter().map(leg).collect(),
     }
+}
+
+/// What the gas of a flash swap through two pairs depends on.
+fn two_pairs() -> Shape {
+    Shape::of([PoolKind::ConstantProduct; 2].into_iter(), 0, true)
 }
 
 /// The router's own formula, with its 997 and 1,000.
@@ -103,7 +110,7 @@ mod sending {
         assert!(profit > ETHER / 2, "a gap of a tenth on 1,000 ether");
 
         // Half of the profit after gas is bid, and the cap holds in the last valid block.
-        let gas = u128::from(stage.engine.risk.gas.expected(2, true).0);
+        let gas = u128::from(stage.engine.risk.gas.expected(&two_pairs()).0);
         let limit = u128::from(tx.gas_limit);
         let dearest = BASE_FEE + BASE_FEE / 8;
         let wished = (profit - gas * BASE_FEE) / 2 / gas;
@@ -719,7 +726,7 @@ mod admission {
             prop_assert!(51_000 * tx.max_fee_per_gas <= profit);
             prop_assert!(tx.max_fee_per_gas <= cap * GWEI);
             prop_assert!(tx.max_fee_per_gas >= dearest + tx.max_priority_fee_per_gas);
-            let gas = u128::from(stage.engine.risk.gas.expected(2, true).0);
+            let gas = u128::from(stage.engine.risk.gas.expected(&two_pairs()).0);
             let least = unpack(&tx.input).least_profit;
             prop_assert!(least >= gas * (dearest + tx.max_priority_fee_per_gas));
             prop_assert!(least <= profit);
@@ -741,7 +748,7 @@ mod admission {
             stage.pending(&Swap { amount, max_fee, priority_fee, ..Swap::default() });
             let Some(sent) = stage.outbox.sent.first() else { return Ok(()) };
             let (tx, profit) = (sent.decode().0, stage.flight().admitted.plan.profit);
-            let gas = u128::from(stage.engine.risk.gas.expected(2, true).0);
+            let gas = u128::from(stage.engine.risk.gas.expected(&two_pairs()).0);
             let price = max_fee.min(BASE_FEE + priority_fee);
             let fees = (tx.max_fee_per_gas, tx.max_priority_fee_per_gas);
             prop_assert_eq!(fees, (max_fee, priority_fee));
@@ -958,7 +965,7 @@ mod endings {
             Some(Mined { gas_used: u64::MAX, gas_price: u128::MAX, ..mined(&stage, 0) }),
         );
         assert_eq!(stage.outcomes(), [Outcome::Landed]);
-        let limit = stage.engine.risk.gas.limit(2, true);
+        let limit = stage.engine.risk.gas.limit(&two_pairs());
         assert!(limit < Gas(10_000_000), "{limit:?}");
     }
 

@@ -24,7 +24,7 @@ use gannet_engine::decode::topics::{SYNC, TRANSFER};
 use gannet_engine::flight::{Attempt, Flight, Outcome, Settlement};
 use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::{FactoryId, StrategyId, TokenId, WalletId};
-use gannet_engine::input::{Command, Happening, Input, Reloaded, Source};
+use gannet_engine::input::{Command, Happening, Input, Loaded, Reloaded, Source};
 use gannet_engine::note::Note;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
@@ -173,19 +173,25 @@ pub(crate) fn world() -> World {
     let mut tokens = TokenTable::new(3);
     let [weth, dai, tkn] = [WETH, DAI, TKN].map(|at| tokens.insert(at, 18).expect("room"));
     tokens.set_bases(&[weth]);
-    let mut pools = PoolTable::new(POOLS.len());
+    let mut pools = PoolTable::new(POOLS.len(), 0);
     let pairs: [[TokenId; 2]; 4] = [[weth, dai], [weth, dai], [weth, tkn], [weth, tkn]];
     for ((address, pair), place) in POOLS.into_iter().zip(pairs).zip(0_u8..) {
         let state = ConstantProduct::new(EVEN, 3_000).expect("reserves fit").into();
         pools.insert(PoolEntry::new(address, FactoryId(place % 2), pair, state)).expect("room");
     }
     pools.index_pairs();
-    let factory = |router: Address| Factory { address: router, router, fee_pips: 3_000 };
+    let factory = |router: Address| Factory {
+        address: router,
+        router,
+        fee_pips: 3_000,
+        ..Factory::default()
+    };
     World::new(Universe {
         chain: ChainSpec::ethereum(CHAIN, WETH),
         tokens,
         pools,
         factories: ROUTERS.map(factory).to_vec(),
+        routers: vec![],
         bases: vec![weth],
         native: weth,
         anchor: Tip {
@@ -588,7 +594,9 @@ impl<const DRY: bool> Stage<DRY> {
     pub(crate) fn reload(&mut self, block: Block) {
         let Block { number, hash, .. } = block;
         let anchor = Tip { number: BlockNumber(number), hash, ..*self.engine.world.tip() };
-        let reloaded = Reloaded { anchor, reserves: vec![EVEN; POOLS.len()] };
+        let state = ConstantProduct::new(EVEN, 3_000).expect("even reserves").into();
+        let pools = vec![Loaded { state, ticks: vec![] }; POOLS.len()];
+        let reloaded = Reloaded { anchor, pools };
         self.input(Happening::Command(Command::Reload(Box::new(reloaded))));
     }
 

@@ -18,6 +18,8 @@ export const traders = all.slice(2, 8);
 export const botWallets = all.slice(8, 12);
 /** Sends what is not a swap. */
 export const bystander = all[12];
+/** Adds liquidity to V3 pools, and takes it out again. */
+export const provider = all[13];
 
 /** For the address book. */
 export function describe() {
@@ -27,6 +29,7 @@ export function describe() {
     if (traders.includes(wallet)) return 'trader';
     if (botWallets.includes(wallet)) return 'bot wallet';
     if (wallet === bystander) return 'bystander';
+    if (wallet === provider) return 'liquidity provider';
     return 'spare';
   };
   return all.map((wallet, index) => ({ index, role: role(wallet), address: wallet.address, private_key: wallet.privateKey }));

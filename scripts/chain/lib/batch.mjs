@@ -1,6 +1,6 @@
 // Sends many transactions at once and mines until all are in: a whole deployment takes a few blocks and about a second.
 
-import { AbiCoder, Transaction, getCreateAddress } from 'ethers';
+import { AbiCoder, ParamType, Transaction, getCreateAddress } from 'ethers';
 
 import { CHAIN_ID } from './accounts.mjs';
 import { hex } from './rpc.mjs';
@@ -19,11 +19,11 @@ export class Batch {
   }
 
   /** Queues the creation of a contract and returns the address that it will have. */
-  create(wallet, { name, abi, bytecode }, args = []) {
+  create(wallet, { name, abi, bytecode }, args = [], { gasLimit = 6_000_000n } = {}) {
     const inputs = abi.find((item) => item.type === 'constructor')?.inputs ?? [];
-    const encoded = AbiCoder.defaultAbiCoder().encode(inputs.map((input) => input.type), args);
+    const encoded = AbiCoder.defaultAbiCoder().encode(inputs.map((input) => ParamType.from(input)), args);
     const nonce = this.#nonce(wallet);
-    this.#push(wallet, { nonce, to: null, data: bytecode + encoded.slice(2), gasLimit: 6_000_000n, label: `create ${name}` });
+    this.#push(wallet, { nonce, to: null, data: bytecode + encoded.slice(2), gasLimit, label: `create ${name}` });
     return getCreateAddress({ from: wallet.address, nonce });
   }
 

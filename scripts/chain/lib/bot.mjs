@@ -53,7 +53,7 @@ export function startBot({ bot, config, url, executor, mode, files }) {
   args.push('--set', `runtime.state_dir=${files.state}`);
   const keys = mode === 'live' ? Object.fromEntries(botWallets.map((wallet, i) => [`GANNET_KEY_${i + 1}`, wallet.privateKey])) : {};
   const log = openSync(files.log, 'a');
-  return spawnGuarded(bot, [...args, `--json=${files.summary}`, '--journal', files.journal], {
+  return spawnGuarded(bot, [...args, `--json=${files.summary}`, '--journal', files.journal, '--snapshot', files.snapshot], {
     env: { ...environment(), ...keys },
     stdio: ['ignore', log, log],
   });

@@ -23,7 +23,8 @@ export async function startDevnet({ port, blockTime, seed, rate, log, ipc, say }
   try {
     say(`anvil listens on ${node.ws} (pid ${node.pid})`);
     const { book, batch } = await deployWorld(node.rpc);
-    say(`deployed ${book.factories.length} factories, ${Object.keys(book.tokens).length} tokens, ${book.pairs.length} pairs`);
+    const pools = `${book.pairs.length} pairs, ${book.v3.pools.length} V3 pools, ${book.solidly.pools.length} Solidly-style pools`;
+    say(`deployed ${Object.keys(book.tokens).length} tokens, ${pools}`);
     if (rate > 0) {
       await prepareTraders(batch, book);
       market = new Market({ rpc: node.rpc, book, seed, rate });

@@ -40,7 +40,7 @@ fn a_gap_that_nobody_moved_is_proposed_at_the_start_and_until_it_closes() {
     assert_eq!(on_block(&mut strategy, &world, &[]).len(), 1, "at the start");
     assert_eq!(on_block(&mut strategy, &world, &[]).len(), 1, "still open");
     let even = world.pools.get(PoolId(0)).state;
-    world.pools.set_state(PoolId(1), even);
+    world.pools.entry_mut(PoolId(1)).state = even;
     assert!(on_block(&mut strategy, &world, &[1]).is_empty(), "closed");
     assert!(on_block(&mut strategy, &world, &[]).is_empty());
 }

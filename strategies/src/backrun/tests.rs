@@ -2,6 +2,7 @@
 //!
 //! Temperature: cold.
 
+use gannet_engine::amm::ConstantProduct;
 use gannet_engine::ids::{Direction, PoolId};
 use gannet_engine::plan::Bid;
 use gannet_engine::strategy::Strategy;
@@ -85,10 +86,8 @@ fn a_swap_that_did_not_land_leaves_no_trace() {
 fn blocks_are_read_and_nothing_is_proposed_for_them() {
     let mut world = even();
     let mut strategy = started(&world);
-    world.pools.set_state(
-        PoolId(0),
-        world.pools.get(PoolId(0)).state.with_reserves([1_050 * ETHER, 1_904_763_000_000], [0; 2]),
-    );
+    let pool = ConstantProduct::new([1_050 * ETHER, 1_904_763_000_000], 3_000).unwrap();
+    world.pools.entry_mut(PoolId(0)).state = pool.into();
     assert!(on_block(&mut strategy, &world, &[0]).is_empty());
     // The gap is old news now: a swap that hardly moves it is not its cause.
     let small = swap(0, Direction::ZeroForOne, ETHER / 10);

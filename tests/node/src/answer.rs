@@ -10,7 +10,11 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use serde_json::{Value, json};
 
 use crate::json::{self, hex};
-use crate::model::{Block, Chain};
+use crate::lens::{self, Concentrated, Contracts};
+use crate::model::{Block, Chain, Market};
+
+/// What a call may use, as geth has it.
+const CALL_GAS: u64 = 50_000_000;
 
 sol! {
     function allPairsLength();
@@ -66,7 +70,13 @@ impl View<'_> {
                 let block = self.block(&params[1]).ok_or_else(header_not_found)?;
                 let data: Bytes =
                     field(&params[0], "data").or_else(|_| field(&params[0], "input"))?;
-                json!(self.call(field(&params[0], "to")?, &data, &block)?)
+                if params[0]["to"].is_null() {
+                    let held = Held { market: &chain.market, block: &block };
+                    let answer = lens::answer(&data, &held, CALL_GAS);
+                    json!(answer.ok_or_else(|| refusal(3, "execution reverted"))?)
+                } else {
+                    json!(self.call(field(&params[0], "to")?, &data, &block)?)
+                }
             }
             "eth_getBalance" => {
                 let block = self.block(&params[1]).ok_or_else(header_not_found)?;
@@ -230,6 +240,40 @@ impl View<'_> {
         let account = balanceOfCall::abi_decode(data).ok()?.account;
         let is_ours = account == market.executor;
         Some(if is_ours { block.state.held(&to) } else { U256::ZERO }.abi_encode())
+    }
+}
+
+/// What the market's contracts hold at a block.
+struct Held<'a> {
+    market: &'a Market,
+    block: &'a Block,
+}
+
+impl Contracts for Held<'_> {
+    fn reserves(&self, pool: &Address) -> Option<[u128; 2]> {
+        self.market.pair_at(pool).map(|place| self.block.state.reserves[place])
+    }
+
+    fn decimals(&self, token: &Address) -> Option<u8> {
+        let token = self.market.tokens.iter().find(|held| held.address == *token);
+        token.map(|token| token.decimals)
+    }
+
+    fn listed(&self, factory: &Address, place: u32) -> Option<[Address; 3]> {
+        let market = self.market;
+        let factory = market.factories.iter().position(|held| held.address == *factory)?;
+        let mut pairs = market.pairs.iter().filter(|pair| pair.factory == factory);
+        let pair = pairs.nth(usize::try_from(place).ok()?)?;
+        let [first, second] = pair.tokens.map(|token| market.tokens[token].address);
+        Some([pair.address, first, second])
+    }
+
+    fn concentrated(&self, _pool: &Address) -> Option<&Concentrated> {
+        None
+    }
+
+    fn solidly_fee(&self, _pool: &Address) -> Option<u16> {
+        None
     }
 }
 

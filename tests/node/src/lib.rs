@@ -14,6 +14,7 @@ mod faults;
 mod flood;
 mod json;
 mod judge;
+pub mod lens;
 pub mod model;
 mod node;
 mod play;

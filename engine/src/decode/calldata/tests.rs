@@ -622,7 +622,7 @@ fn each_router_has_its_own_numbers_for_itself_and_for_the_sender() {
         let parts = Parts { to: Address::with_last_byte(number), ..some() };
         let input = match kind {
             UNIVERSAL => commands(&[parts.command(true, Way::ExactIn, true)]),
-            OLD | NEW => parts.along(kind, Way::ExactIn),
+            RouterKind::SwapRouter | RouterKind::SwapRouter02 => parts.along(kind, Way::ExactIn),
         };
         one_swap(&actions(&input, kind).unwrap()).to
     };

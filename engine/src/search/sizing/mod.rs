@@ -4,11 +4,11 @@
 //! makes the profit a saw-tooth: all inputs that give the same count of some coarse token (one with
 //! few decimals) end in the same output, and only the least of them is worth paying. So:
 //!
-//! 1. seed with the closed form, capped by `amount_in_max` (the gain is concave, so the cap is the
+//! 1. seed with the closed form (curve by curve, where a pool has several: see `local`), capped by `amount_in_max` (the gain is concave, so the cap is the
 //!    best input below the optimum), and walk it forward in integers;
 //! 2. take the place on the way where the amount has the fewest units, the *pivot*. For each count
-//!    at the pivot the least input that reaches it follows backwards by [`Pool::least_in`], the
-//!    output forwards by [`Pool::quote_out`]. Every input is dominated by the one found so for its
+//!    at the pivot the least input that reaches it follows backwards by [`PoolView::least_in`],
+//!    the output forwards by [`PoolView::quote_out`]. Every input is dominated by the one found so for its
 //!    own count, so the true optimum is among these;
 //! 3. try the counts next to the seed's exactly. Where a second token is coarse enough to matter,
 //!    screen a wider range in floats first and try the most promising.
@@ -25,7 +25,10 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::integer_division))]
 
-use crate::amm::{Mobius, Pool};
+mod local;
+
+use self::local::Curves;
+use crate::amm::PoolView;
 use crate::ids::Direction;
 use crate::limits::HOPS_MAX;
 
@@ -33,7 +36,7 @@ use crate::limits::HOPS_MAX;
 #[derive(Clone, Copy, Debug)]
 pub struct Hop<'w> {
     /// The pool, in the state in which it will be met.
-    pub pool: &'w Pool,
+    pub pool: PoolView<'w>,
     /// Which way through it.
     pub direction: Direction,
 }
@@ -63,16 +66,11 @@ const COARSE_SHIFT: u32 = 33;
 #[must_use]
 pub fn best_input(hops: &[Hop<'_>], amount_in_max: u128) -> Option<Sizing> {
     debug_assert!((2..=HOPS_MAX).contains(&hops.len()), "a cycle has two to HOPS_MAX swaps");
-    let mut curves = [Mobius::IDENTITY; HOPS_MAX];
-    let mut cycle = Mobius::IDENTITY;
-    for (curve, hop) in curves.iter_mut().zip(hops) {
-        *curve = hop.pool.mobius(hop.direction)?;
-        cycle = cycle.then(*curve);
-    }
     if amount_in_max == 0 {
         return None;
     }
-    let seed = whole(cycle.best_input()?).clamp(1, amount_in_max);
+    let (seed, curves) = local::best_input(hops, float(amount_in_max))?;
+    let seed = whole(seed).clamp(1, amount_in_max);
     let mut search = Trials::around(hops, seed, amount_in_max);
     search.try_near();
     if search.is_second_token_coarse() {
@@ -178,7 +176,7 @@ impl<'h, 'w> Trials<'h, 'w> {
         self.second_count.saturating_mul(trifle) < self.seed
     }
 
-    fn try_far(&mut self, curves: &[Mobius; HOPS_MAX]) {
+    fn try_far(&mut self, curves: &Curves) {
         let (before, after) = curves.split_at(self.before.len());
         let after = &after[..self.after.len()];
         let middle = float(self.count);

@@ -9,7 +9,8 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::amm::ConstantProduct;
+use crate::amm::{ConstantProduct, Mobius, Pool, Ticks};
+use crate::ids::Direction;
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
 
@@ -20,7 +21,8 @@ fn cycle(reserves: &[(u128, u128)]) -> Vec<Pool> {
 }
 
 fn hops(pools: &[Pool]) -> Vec<Hop<'_>> {
-    pools.iter().map(|pool| Hop { pool, direction: Direction::ZeroForOne }).collect()
+    let view = |pool| PoolView { pool, ticks: Ticks::NONE };
+    pools.iter().map(|pool| Hop { pool: view(pool), direction: Direction::ZeroForOne }).collect()
 }
 
 /// What `amount_in` gains, quoted afresh; negative if it loses or a pool refuses.

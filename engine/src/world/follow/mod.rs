@@ -18,8 +18,9 @@ use super::{Stale, Tip, World};
 use crate::decode::DecodeError;
 use crate::decode::head::Head;
 use crate::decode::log::Log;
-use crate::decode::topics::SYNC;
+use crate::decode::topics::MOVES;
 use crate::ids::PoolId;
+use crate::input::Loaded;
 use crate::limits::REORG_BLOCKS_MAX;
 use crate::query::{Queries, Query};
 use crate::units::{BlockNumber, Nanos};
@@ -120,7 +121,7 @@ impl World {
             return Ok(LogFate::Removed);
         }
         if !self.follower.is_open_block(&log.block_hash) {
-            if self.follower.lacks(log) && self.reserves_in(log)?.is_some() {
+            if self.follower.lacks(log) && self.move_in(log)?.is_some() {
                 self.lose();
             }
             return Ok(LogFate::OtherBlock);
@@ -133,7 +134,7 @@ impl World {
     }
 
     fn apply_log(&mut self, log: &Log<'_>) -> Result<LogFate, DecodeError> {
-        let Some((pool, reserves)) = self.reserves_in(log)? else {
+        let Some((pool, moved)) = self.move_in(log)? else {
             return Ok(LogFate::Foreign);
         };
         if !self.follower.first_time(log.log_index) {
@@ -142,17 +143,8 @@ impl World {
         let open = &mut self.follower.open;
         open.applied_count += 1;
         open.highest = Some(log.log_index.max(open.highest.unwrap_or(0)));
-        self.set_reserves(pool, reserves);
+        self.apply_move(pool, &moved);
         Ok(LogFate::Applied)
-    }
-
-    fn reserves_in(&self, log: &Log<'_>) -> Result<Option<(PoolId, [u128; 2])>, DecodeError> {
-        if log.topic_count != 1 || log.topics[0] != SYNC {
-            return Ok(None);
-        }
-        let Some(pool) = self.pools.id_of(&log.address) else { return Ok(None) };
-        let reserves = [log.word_u112(0)?, log.word_u112(1)?];
-        Ok(Some((pool, reserves)))
     }
 
     /// Seals the open block by the node's own list of its logs (the JSON array `logs`).
@@ -227,7 +219,7 @@ impl World {
             if log.block_hash != self.follower.open.head.hash || last >= Some(log.log_index) {
                 return Err(DecodeError::Contradiction);
             }
-            self.reserves_in(&log)?;
+            self.move_in(&log)?;
             last = Some(log.log_index);
         }
         Ok(())
@@ -247,7 +239,7 @@ impl World {
         let (mut listed, mut known) = (0_u32, 0_u32);
         for item in json::items(logs)? {
             let log = Log::parse(item?)?;
-            if self.reserves_in(&log)?.is_some() {
+            if self.move_in(&log)?.is_some() {
                 listed += 1;
                 known += u32::from(self.follower.has_applied(log.log_index));
             }
@@ -326,13 +318,24 @@ impl World {
         }
     }
 
-    /// Loads the world anew: `states` are the pools' reserves at `anchor`, in the order of handles.
+    /// Loads the world anew: `loaded` are the pools at `anchor`, in the order of handles.
     #[cold]
-    pub fn reload(&mut self, anchor: &Tip, states: &[[u128; 2]]) {
-        for (index, reserves) in states.iter().enumerate().take(self.pools.len()) {
+    pub fn reload(&mut self, anchor: &Tip, loaded: &[Loaded]) {
+        for (index, Loaded { state, ticks }) in loaded.iter().enumerate().take(self.pools.len()) {
             let pool = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
-            self.set_reserves(pool, *reserves);
+            // What does not fit the tables is not traded with.
+            let is_whole = self.pools.load_ticks(pool, ticks).is_ok();
+            let entry = self.pools.entry_mut(pool);
+            entry.version = entry.version.wrapping_add(1);
+            entry.chain = *state;
+            entry.is_quarantined = !is_whole;
+            let overlay = entry.overlay;
+            let state = state.with_overlay(self.pools.ticks(pool), overlay);
+            self.pools.entry_mut(pool).state = state;
+            self.touched.push(pool);
         }
+        // Ticks were replaced, so nothing older can be undone.
+        self.undo.forget();
         self.tip = *anchor;
         self.follower.restart(*anchor, self.undo.mark());
         self.freshness.set(Stale::Lost, false);
@@ -360,7 +363,7 @@ impl World {
                 return Progress::None;
             }
             self.open(&head, at);
-            if head.may_contain_topic(&SYNC) {
+            if MOVES.iter().any(|topic| head.may_contain_topic(topic)) {
                 let open = self.follower.opened;
                 queries.ask(Query::BlockLogs { block: head.hash, open });
                 break;

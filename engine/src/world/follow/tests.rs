@@ -9,8 +9,9 @@ use std::vec::Vec;
 use alloy_primitives::{Address, B256, Bloom};
 
 use super::*;
-use crate::amm::{ConstantProduct, Pool};
+use crate::amm::ConstantProduct;
 use crate::chain::ChainSpec;
+use crate::decode::topics::SYNC;
 use crate::ids::{Direction, FactoryId, TokenId};
 use crate::plan::Leg;
 use crate::world::Universe;
@@ -35,7 +36,7 @@ fn story() -> Story {
     let mut tokens = TokenTable::new(2);
     let bases: Vec<TokenId> =
         [1, 2].map(|byte| tokens.insert(Address::repeat_byte(byte), 18).unwrap()).into();
-    let mut pools = PoolTable::new(1);
+    let mut pools = PoolTable::new(1, 0);
     let state = ConstantProduct::new([1_000, 1_000], 3_000).unwrap().into();
     pools.insert(PoolEntry::new(POOL, FactoryId(0), [bases[0], bases[1]], state)).unwrap();
     pools.index_pairs();
@@ -44,6 +45,7 @@ fn story() -> Story {
         chain: ChainSpec::ethereum(1, Address::repeat_byte(1)),
         tokens,
         pools,
+        routers: Vec::new(),
         factories: Vec::new(),
         native: bases[0],
         bases,
@@ -88,9 +90,7 @@ impl Story {
     }
 
     fn reserve(&self) -> u128 {
-        match self.world.pools.get(PoolId(0)).state {
-            Pool::ConstantProduct(pool) => pool.reserves()[0],
-        }
+        self.world.pools.get(PoolId(0)).state.reserves().unwrap()[0]
     }
 
     fn asked(&mut self) -> Vec<Query> {
@@ -120,6 +120,12 @@ fn list(block: u64, logs: &[(u32, u128)]) -> String {
     let logs: Vec<String> =
         logs.iter().map(|(index, reserve)| log(block, *index, *reserve)).collect();
     format!("[{}]", logs.join(","))
+}
+
+/// The pool as it is read with these reserves.
+fn loaded(reserves: [u128; 2]) -> Loaded {
+    let state = ConstantProduct::new(reserves, 3_000).unwrap().into();
+    Loaded { state, ticks: Vec::new() }
 }
 
 #[test]
@@ -194,7 +200,7 @@ fn a_log_that_comes_after_a_list_without_it_shows_that_the_list_was_wrong() {
     assert!(story.world.freshness().has(Stale::Lost));
     // What is read at a block holds all of its logs, however late they come.
     let anchor = Tip { number: BlockNumber(101), hash: hash(101), ..Tip::default() };
-    story.world.reload(&anchor, &[[9_999, 100]]);
+    story.world.reload(&anchor, &[loaded([9_999, 100])]);
     story.log(101, 9, 9_999);
     assert!(!story.world.freshness().has(Stale::Lost));
 }
@@ -352,7 +358,7 @@ fn a_fork_below_the_undo_log_is_lost_and_a_reload_mends_it() {
     story.quiet(Block(110, 999, 109));
     assert!(story.world.freshness().has(Stale::Lost));
     let anchor = Tip { number: BlockNumber(300), hash: hash(300), ..Tip::default() };
-    story.world.reload(&anchor, &[[5_000, 7]]);
+    story.world.reload(&anchor, &[loaded([5_000, 7])]);
     assert!(!story.world.freshness().has(Stale::Lost));
     assert_eq!((story.tip(), story.reserve()), (300, 5_000));
     assert_eq!(story.quiet(Block(301, 301, 300)), Progress::AtHead);
@@ -390,9 +396,7 @@ fn a_replay_visits_the_start_and_each_transaction() {
     story.log(101, 3, 2_000);
     let json = list(101, &[(3, 2_000), (4, 2_500), (12, 3_000)]);
     let mut seen = Vec::new();
-    let reserve = |world: &World| match world.pools.get(PoolId(0)).state {
-        Pool::ConstantProduct(pool) => pool.reserves()[0],
-    };
+    let reserve = |world: &World| world.pools.get(PoolId(0)).state.reserves().unwrap()[0];
     let mut visit = |world: &mut World, after: Option<Included>| {
         seen.push((after.map(|landed| landed.index), reserve(world)));
     };

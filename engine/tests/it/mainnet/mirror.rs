@@ -42,7 +42,7 @@ impl<'w> Mirror<'w> {
                 .unwrap_or_else(|| tokens.insert(address, DECIMALS).expect("a pair has two tokens"))
         };
         let [native, base] = [WETH, base].map(&mut token);
-        let mut pools = PoolTable::new(pairs.len());
+        let mut pools = PoolTable::new(pairs.len(), 0);
         for (pair, fee) in pairs {
             let state = ConstantProduct::new(pair.reserves, *fee).expect("reserves have 112 bits");
             let entry = PoolEntry::new(
@@ -63,7 +63,8 @@ impl<'w> Mirror<'w> {
         };
         let chain = ChainSpec::ethereum(1, WETH);
         let (factories, bases) = (vec![], vec![base]);
-        let universe = Universe { chain, tokens, pools, factories, bases, native, anchor };
+        let universe =
+            Universe { chain, tokens, pools, factories, routers: vec![], bases, native, anchor };
         Self { witness, world: World::new(universe), queries: Queries::default() }
     }
 
@@ -113,7 +114,5 @@ pub(crate) fn reserves(world: &World) -> Vec<[u128; 2]> {
 
 /// The reserves of a pool.
 pub(crate) const fn reserves_of(pool: &Pool) -> [u128; 2] {
-    match pool {
-        Pool::ConstantProduct(pool) => pool.reserves(),
-    }
+    pool.reserves().expect("only pairs are mirrored here")
 }

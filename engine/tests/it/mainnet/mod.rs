@@ -20,7 +20,7 @@ mod pair;
 mod run;
 mod swaps;
 mod table;
-mod witness;
+pub(crate) mod witness;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -14,7 +14,7 @@ use std::fmt;
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::sol_types::SolValue as _;
 use gannet_engine::amm::constant_product::{PIPS, RESERVE_MAX};
-use gannet_engine::amm::{Amm as _, ConstantProduct};
+use gannet_engine::amm::{Amm as _, ConstantProduct, Ticks};
 use gannet_engine::ids::Direction;
 use revm::bytecode::Bytecode;
 
@@ -174,7 +174,7 @@ impl<'w> Bench<'w> {
 
     fn quote(&self, fee_pips: u32, way: Direction, amount_in: u128) -> u128 {
         let pool = ConstantProduct::new(self.pair.reserves, fee_pips).expect("112 bits");
-        pool.quote_out(amount_in, way).unwrap_or(0)
+        pool.quote_out(Ticks::NONE, amount_in, way).unwrap_or(0)
     }
 
     fn fee(mut self) -> Result<u32, Because> {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::Address;
-use gannet_engine::amm::{Amm as _, ConstantProduct};
+use gannet_engine::amm::{Amm as _, ConstantProduct, Ticks};
 use gannet_engine::decode::log::Log;
 use gannet_engine::decode::topics::{SWAP, SYNC};
 use gannet_engine::ids::Direction;
@@ -101,7 +101,7 @@ impl Swaps {
         };
         let Some(held) = held else { return self.leave_out("no Sync stands before it") };
         let pool = ConstantProduct::new(held, fee_pips).expect("reserves have 112 bits");
-        match pool.quote_out(amount_in, way) {
+        match pool.quote_out(Ticks::NONE, amount_in, way) {
             Some(quote) if quote == amount_out => self.exact += 1,
             Some(quote) if quote > amount_out => self.less += 1,
             quote => self.wrong.push(format!(

@@ -207,7 +207,7 @@ impl Witness {
 }
 
 /// Every contract of the folder's blocks, by its hash; as hexadecimal digits, since few are run.
-fn codes(folder: &Path) -> &'static BTreeMap<B256, String> {
+pub(crate) fn codes(folder: &Path) -> &'static BTreeMap<B256, String> {
     static CODES: OnceLock<BTreeMap<B256, String>> = OnceLock::new();
     CODES.get_or_init(|| read_gzip(&folder.join("codes.json.gz")))
 }

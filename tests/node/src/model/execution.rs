@@ -290,9 +290,9 @@ impl Program {
             let bytes = input.get(from..to)?;
             Some(bytes.iter().fold(0, |number, byte| (number << 8) | u128::from(*byte)))
         };
-        let legs = input.get(81..).filter(|legs| !legs.is_empty() && legs.len() % 25 == 0)?;
+        let legs = input.get(81..).filter(|legs| !legs.is_empty() && legs.len() % 45 == 0)?;
         let legs = legs
-            .chunks(25)
+            .chunks(45)
             .map(|leg| {
                 (leg[0] == 0 && leg[24] < 2).then(|| Leg {
                     pool: Address::from_slice(&leg[1..21]),

@@ -1,0 +1,551 @@
+//! The concentrated pool: Uniswap V3 and its forks (Pancake V3 and others share the arithmetic).
+//!
+//! A swap walks from price to price: to the next initialised tick or the edge of its bitmap word,
+//! whichever is nearer, as the contract's loop does, since every step rounds by itself. Formulas
+//! are those of `UniswapV3Pool.swap`, `SwapMath` and `SqrtPriceMath` (v3-core 1.0.1).
+//!
+//! Invariants: the tick is the contract's own (landing on a boundary downwards it is one less than
+//! the price's); a swap that would end at the price limit, leave the known ticks, need more than
+//! 128 bits or more than [`STEPS_MAX`] steps is `None`.
+//!
+//! Temperature: hot.
+
+use alloy_primitives::{U128, U160, U256};
+
+use super::math::{mul_div_256, mul_div_up_256, narrow};
+use super::tick_math::{SQRT_PRICE_MAX, SQRT_PRICE_MIN, q96_to_f64, sqrt_price_at, tick_at};
+use super::ticks::{TICK_MAX, Ticks};
+use super::{Amm, Mobius, Swapped, least_near};
+use crate::ids::Direction;
+
+/// Steps of one swap after which it is refused; a real swap takes a handful.
+pub const STEPS_MAX: u32 = 1_024;
+/// A fee of all of it, in pips.
+const PIPS: u32 = 1_000_000;
+const PIPS_WIDE: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
+const Q96: U256 = U256::from_limbs([0, 1 << 32, 0, 0]);
+
+/// What a concentrated pool is made of; see [`Concentrated::new`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConcentratedState {
+    /// Square root of token 1 per token 0, Q64.96; 0 before it is initialised.
+    pub sqrt_price: U256,
+    /// The current tick, as the contract has it.
+    pub tick: i32,
+    /// Liquidity in range.
+    pub liquidity: u128,
+    /// The fee, in millionths of the input.
+    pub fee_pips: u32,
+    /// Ticks that liquidity may begin and end at are multiples of it.
+    pub tick_spacing: i32,
+}
+
+/// The state of a concentrated pool, without its ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concentrated {
+    sqrt_price: U160,
+    liquidity: U128,
+    tick: i32,
+    fee_pips: u32,
+    tick_spacing: i32,
+}
+
+impl Concentrated {
+    /// Its name in files, tables and reports.
+    pub const NAME: &'static str = "concentrated";
+
+    /// A pool in this state; `None` if no contract can be in it.
+    #[must_use]
+    pub fn new(state: &ConcentratedState) -> Option<Self> {
+        let ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing } = *state;
+        let has_price = (SQRT_PRICE_MIN..SQRT_PRICE_MAX).contains(&sqrt_price);
+        let fits = fee_pips < PIPS && tick_spacing > 0 && tick_spacing < 1 << 15;
+        if !fits
+            || !(has_price || sqrt_price.is_zero())
+            || tick.unsigned_abs() > TICK_MAX.unsigned_abs()
+        {
+            return None;
+        }
+        let sqrt_price = U160::from_limbs(*sqrt_price.as_limbs().first_chunk::<3>()?);
+        let liquidity = U128::from(liquidity);
+        Some(Self { sqrt_price, liquidity, tick, fee_pips, tick_spacing })
+    }
+
+    /// Its state, taken apart.
+    #[must_use]
+    pub fn state(&self) -> ConcentratedState {
+        ConcentratedState {
+            sqrt_price: self.sqrt_price(),
+            tick: self.tick,
+            liquidity: self.liquidity(),
+            fee_pips: self.fee_pips,
+            tick_spacing: self.tick_spacing,
+        }
+    }
+
+    /// Square root of token 1 per token 0, Q64.96.
+    #[must_use]
+    #[inline]
+    pub const fn sqrt_price(&self) -> U256 {
+        let [low, middle, high] = *self.sqrt_price.as_limbs();
+        U256::from_limbs([low, middle, high, 0])
+    }
+
+    /// Liquidity in range.
+    #[must_use]
+    #[inline]
+    pub fn liquidity(&self) -> u128 {
+        self.liquidity.to::<u128>()
+    }
+
+    /// The current tick.
+    #[must_use]
+    pub const fn tick(&self) -> i32 {
+        self.tick
+    }
+
+    /// The fee, in millionths of the input.
+    #[must_use]
+    pub const fn fee_pips(&self) -> u32 {
+        self.fee_pips
+    }
+
+    /// Ticks that liquidity may begin and end at are multiples of it.
+    #[must_use]
+    pub const fn tick_spacing(&self) -> i32 {
+        self.tick_spacing
+    }
+
+    /// The pool after its liquidity between two ticks has changed; `None` if that cannot be.
+    #[must_use]
+    pub fn with_liquidity(&self, range: super::ticks::Range) -> Option<Self> {
+        if self.tick < range.lower || self.tick >= range.upper {
+            return Some(*self);
+        }
+        let liquidity = self.liquidity().checked_add_signed(range.amount)?;
+        Some(Self { liquidity: U128::from(liquidity), ..*self })
+    }
+
+    /// What the pool gives or takes for an exact amount, as `swap` computes it without a price
+    /// limit.
+    fn swap(&self, ticks: Ticks<'_>, exact: Exact, direction: Direction) -> Option<Walk> {
+        if self.sqrt_price.is_zero() {
+            return None;
+        }
+        let mut walk = Walk {
+            pool: *self,
+            is_down: direction == Direction::ZeroForOne,
+            is_exact_in: matches!(exact, Exact::In(_)),
+            remaining: U256::from(match exact {
+                Exact::In(amount) | Exact::Out(amount) => amount,
+            }),
+            other: U256::ZERO,
+            price: self.sqrt_price(),
+            liquidity: self.liquidity(),
+            tick: self.tick,
+            place: 0,
+        };
+        if walk.remaining.is_zero() {
+            return None;
+        }
+        walk.place = ticks.above(walk.compressed()?.checked_mul(self.tick_spacing)?);
+        for _ in 0..STEPS_MAX {
+            walk.step(ticks)?;
+            if walk.remaining.is_zero() {
+                return Some(walk);
+            }
+        }
+        None
+    }
+
+    fn after(&self, walk: &Walk) -> Option<Self> {
+        let tick = match walk.tick_if_landed() {
+            Some(tick) => tick,
+            None => tick_at(walk.price)?,
+        };
+        Self::new(&ConcentratedState {
+            sqrt_price: walk.price,
+            tick,
+            liquidity: walk.liquidity,
+            ..self.state()
+        })
+    }
+}
+
+/// What a swap fixes.
+#[derive(Clone, Copy, Debug)]
+enum Exact {
+    In(u128),
+    Out(u128),
+}
+
+/// A swap under way.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    pool: Concentrated,
+    /// Whether the price falls: token 0 goes in.
+    is_down: bool,
+    is_exact_in: bool,
+    /// What is still to go in, or to come out.
+    remaining: U256,
+    /// What has come out, or has gone in.
+    other: U256,
+    price: U256,
+    liquidity: u128,
+    /// [`TICK_UNKNOWN`] if the price is between ticks and no longer where it was.
+    tick: i32,
+    /// In the pool's list, the place of the first tick above the current one.
+    place: usize,
+}
+
+const TICK_UNKNOWN: i32 = i32::MAX;
+
+/// Amounts of one step, and the price it ends at.
+struct Step {
+    price: U256,
+    amount_in: U256,
+    amount_out: U256,
+    fee: U256,
+}
+
+impl Walk {
+    const fn tick_if_landed(&self) -> Option<i32> {
+        if self.tick == TICK_UNKNOWN { None } else { Some(self.tick) }
+    }
+
+    /// The tick in units of the spacing, rounded down.
+    const fn compressed(&self) -> Option<i32> {
+        self.tick.checked_div_euclid(self.pool.tick_spacing)
+    }
+
+    /// The next tick to stop at, its net liquidity, and whether it is initialised.
+    #[inline]
+    fn next_tick(&self, ticks: Ticks<'_>) -> Option<(i32, Option<i128>)> {
+        let spacing = self.pool.tick_spacing;
+        let compressed = self.compressed()?;
+        if self.is_down {
+            let edge = compressed.wrapping_shr(8).wrapping_shl(8).checked_mul(spacing)?;
+            let found = self.place.checked_sub(1).and_then(|place| ticks.at(place));
+            match found {
+                Some((tick, net)) if tick >= edge => Some((tick, Some(net))),
+                _ => Some((edge.max(TICK_MAX.checked_neg()?), None)),
+            }
+        } else {
+            let first = compressed.checked_add(1)?;
+            let edge = (first | 0xff).checked_mul(spacing)?;
+            match ticks.at(self.place) {
+                Some((tick, net)) if tick <= edge => Some((tick, Some(net))),
+                _ => Some((edge.min(TICK_MAX), None)),
+            }
+        }
+    }
+
+    #[inline]
+    fn step(&mut self, ticks: Ticks<'_>) -> Option<()> {
+        let (next, net) = self.next_tick(ticks)?;
+        let boundary = sqrt_price_at(next)?;
+        let step =
+            if self.is_exact_in { self.step_in(boundary)? } else { self.step_out(boundary)? };
+        let paid = step.amount_in.checked_add(step.fee)?;
+        if self.is_exact_in {
+            self.remaining = self.remaining.checked_sub(paid)?;
+            self.other = self.other.checked_add(step.amount_out)?;
+        } else {
+            self.remaining = self.remaining.checked_sub(step.amount_out)?;
+            self.other = self.other.checked_add(paid)?;
+        }
+        let has_moved = step.price != self.price;
+        self.price = step.price;
+        if self.price == boundary {
+            self.land(next, net)?;
+            let [lowest, highest] = ticks.known();
+            let is_out = if self.is_down { next <= lowest } else { next >= highest };
+            if is_out && !self.remaining.is_zero() {
+                return None;
+            }
+        } else if has_moved {
+            self.tick = TICK_UNKNOWN;
+            // More than one step within a range happens only if a step is cut by its own rounding.
+            if !self.remaining.is_zero() {
+                self.tick = tick_at(self.price)?;
+            }
+        }
+        Some(())
+    }
+
+    /// The price has reached a tick.
+    #[inline]
+    fn land(&mut self, next: i32, net: Option<i128>) -> Option<()> {
+        if let Some(net) = net {
+            let net = if self.is_down { net.checked_neg()? } else { net };
+            self.liquidity = self.liquidity.checked_add_signed(net)?;
+            self.place = if self.is_down {
+                self.place.checked_sub(1)?
+            } else {
+                self.place.checked_add(1)?
+            };
+        }
+        self.tick = if self.is_down { next.checked_sub(1)? } else { next };
+        Some(())
+    }
+
+    /// `SwapMath.computeSwapStep` for an exact input.
+    #[inline]
+    fn step_in(&self, target: U256) -> Option<Step> {
+        let fee = U256::from(self.pool.fee_pips);
+        let kept = PIPS_WIDE.checked_sub(fee)?;
+        // At most 128 bits remain, so the product fits.
+        let less = self.remaining.checked_mul(kept)?.checked_div(PIPS_WIDE)?;
+        let to_target = self.input_between(target)?;
+        let is_reached = less >= to_target;
+        let price = if is_reached { target } else { self.price_after_input(less)? };
+        let amount_in = if is_reached { to_target } else { self.input_between(price)? };
+        let amount_out = self.output_between(price)?;
+        let fee = if price == target {
+            mul_div_up_256(amount_in, fee, kept)?
+        } else {
+            self.remaining.checked_sub(amount_in)?
+        };
+        Some(Step { price, amount_in, amount_out, fee })
+    }
+
+    /// `SwapMath.computeSwapStep` for an exact output.
+    #[inline]
+    fn step_out(&self, target: U256) -> Option<Step> {
+        let fee = U256::from(self.pool.fee_pips);
+        let kept = PIPS_WIDE.checked_sub(fee)?;
+        let to_target = self.output_between(target)?;
+        let is_reached = self.remaining >= to_target;
+        let price = if is_reached { target } else { self.price_after_output()? };
+        let amount_in = self.input_between(price)?;
+        let amount_out = if is_reached { to_target } else { self.output_between(price)? };
+        let amount_out = amount_out.min(self.remaining);
+        let fee = mul_div_up_256(amount_in, fee, kept)?;
+        Some(Step { price, amount_in, amount_out, fee })
+    }
+
+    /// What goes in for the price to move to `to`, rounded up.
+    #[inline]
+    fn input_between(&self, to: U256) -> Option<U256> {
+        if self.is_down {
+            amount_0(to, self.price, self.liquidity, true)
+        } else {
+            amount_1(self.price, to, self.liquidity, true)
+        }
+    }
+
+    /// What comes out while the price moves to `to`, rounded down.
+    #[inline]
+    fn output_between(&self, to: U256) -> Option<U256> {
+        if self.is_down {
+            amount_1(to, self.price, self.liquidity, false)
+        } else {
+            amount_0(self.price, to, self.liquidity, false)
+        }
+    }
+
+    /// `SqrtPriceMath.getNextSqrtPriceFromInput`.
+    #[inline]
+    fn price_after_input(&self, amount: U256) -> Option<U256> {
+        let liquidity = U256::from(self.liquidity);
+        if liquidity.is_zero() {
+            return None;
+        }
+        if !self.is_down {
+            return self.price.checked_add(shl_96(amount)?.checked_div(liquidity)?);
+        }
+        if amount.is_zero() {
+            return Some(self.price);
+        }
+        let weighted = shl_96(liquidity)?;
+        let divisor =
+            amount.checked_mul(self.price).and_then(|product| weighted.checked_add(product));
+        if let Some(divisor) = divisor {
+            return mul_div_up_256(weighted, self.price, divisor);
+        }
+        let divisor = weighted.checked_div(self.price)?.checked_add(amount)?;
+        Some(weighted.div_ceil(divisor))
+    }
+
+    /// `SqrtPriceMath.getNextSqrtPriceFromOutput`.
+    #[inline]
+    fn price_after_output(&self) -> Option<U256> {
+        let (amount, liquidity) = (self.remaining, U256::from(self.liquidity));
+        if liquidity.is_zero() {
+            return None;
+        }
+        if self.is_down {
+            let quotient = shl_96(amount)?.div_ceil(liquidity);
+            return self.price.checked_sub(quotient).filter(|price| !price.is_zero());
+        }
+        let weighted = shl_96(liquidity)?;
+        let divisor = weighted.checked_sub(amount.checked_mul(self.price)?)?;
+        mul_div_up_256(weighted, self.price, divisor)
+    }
+}
+
+/// `value · 2⁹⁶`, for values of at most 128 bits.
+#[inline]
+const fn shl_96(value: U256) -> Option<U256> {
+    value.checked_mul(Q96)
+}
+
+/// `SqrtPriceMath.getAmount0Delta` between a lower and a higher price.
+#[inline]
+fn amount_0(low: U256, high: U256, liquidity: u128, is_up: bool) -> Option<U256> {
+    let weighted = shl_96(U256::from(liquidity))?;
+    let width = high.checked_sub(low)?;
+    if is_up {
+        Some(mul_div_up_256(weighted, width, high)?.div_ceil(low))
+    } else {
+        mul_div_256(weighted, width, high)?.checked_div(low)
+    }
+}
+
+/// `SqrtPriceMath.getAmount1Delta` between a lower and a higher price.
+#[inline]
+fn amount_1(low: U256, high: U256, liquidity: u128, is_up: bool) -> Option<U256> {
+    let liquidity = U256::from(liquidity);
+    let width = high.checked_sub(low)?;
+    if is_up { mul_div_up_256(liquidity, width, Q96) } else { mul_div_256(liquidity, width, Q96) }
+}
+
+impl Amm for Concentrated {
+    #[inline]
+    fn quote_out(&self, ticks: Ticks<'_>, amount_in: u128, direction: Direction) -> Option<u128> {
+        let out = narrow(self.swap(ticks, Exact::In(amount_in), direction)?.other)?;
+        if out == 0 { None } else { Some(out) }
+    }
+
+    #[inline]
+    fn quote_in(&self, ticks: Ticks<'_>, amount_out: u128, direction: Direction) -> Option<u128> {
+        narrow(self.swap(ticks, Exact::Out(amount_out), direction)?.other)
+    }
+
+    #[inline]
+    fn least_in(&self, ticks: Ticks<'_>, amount_out: u128, direction: Direction) -> Option<u128> {
+        // An exact output rounds the price in the pool's favour; a unit or two less may do.
+        let seed = self.quote_in(ticks, amount_out, direction)?;
+        least_near(seed, |amount| {
+            self.quote_out(ticks, amount, direction).is_some_and(|out| out >= amount_out)
+        })
+    }
+
+    fn swap_in(
+        &self,
+        ticks: Ticks<'_>,
+        amount_in: u128,
+        direction: Direction,
+    ) -> Option<Swapped<Self>> {
+        let walk = self.swap(ticks, Exact::In(amount_in), direction)?;
+        Some(Swapped { amount_in, amount_out: narrow(walk.other)?, after: self.after(&walk)? })
+    }
+
+    fn swap_out(
+        &self,
+        ticks: Ticks<'_>,
+        amount_out: u128,
+        direction: Direction,
+    ) -> Option<Swapped<Self>> {
+        let walk = self.swap(ticks, Exact::Out(amount_out), direction)?;
+        Some(Swapped { amount_in: narrow(walk.other)?, amount_out, after: self.after(&walk)? })
+    }
+
+    #[inline]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_precision_loss,
+        clippy::float_arithmetic,
+        reason = "chooses candidates only; what is sent is quoted in integers"
+    )]
+    fn mobius(&self, direction: Direction) -> Option<Mobius> {
+        let (price, liquidity) = (q96_to_f64(self.sqrt_price()), self.liquidity() as f64);
+        if price <= 0.0 || liquidity <= 0.0 {
+            return None;
+        }
+        let kept = f64::from(PIPS.saturating_sub(self.fee_pips)) / 1e6;
+        // Virtual reserves are L/√P and L·√P.
+        let (square, reserve_in) = match direction {
+            Direction::ZeroForOne => (price * price, liquidity / price),
+            Direction::OneForZero => (1.0 / (price * price), liquidity * price),
+        };
+        Some(Mobius { gain: kept * square, bend: kept / reserve_in })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amm::ticks::{Tick, TickArena};
+    use crate::ids::PoolId;
+
+    fn number(text: &str) -> U256 {
+        text.parse().unwrap()
+    }
+
+    /// The pool of the reference's vectors, and its ticks.
+    fn stage() -> (Concentrated, TickArena) {
+        const E21: i128 = 1_000_000_000_000_000_000_000;
+        let tick = |index, net: i128| Tick { index, net, gross: net.unsigned_abs() };
+        let mut arena = TickArena::new(1, 8);
+        let ticks = [tick(-600, E21), tick(-60, 5 * E21), tick(60, -5 * E21), tick(600, -E21)];
+        arena.load(PoolId(0), &ticks).unwrap();
+        let pool = Concentrated::new(&ConcentratedState {
+            sqrt_price: Q96,
+            tick: 0,
+            liquidity: 6_000_000_000_000_000_000_000,
+            fee_pips: 3_000,
+            tick_spacing: 60,
+        });
+        (pool.unwrap(), arena)
+    }
+
+    #[test]
+    fn swaps_within_a_range_and_through_a_tick_are_the_contracts() {
+        const ETHER: u128 = 1_000_000_000_000_000_000;
+        let (pool, arena) = stage();
+        for (direction, amount, out, price, tick) in [
+            (1, ETHER, 996_834_359_357_286_797, "79214999621827177310914120107", -4),
+            (0, ETHER, 996_834_359_357_286_797, "79241327593935457850974077555", 3),
+            (1, 30 * ETHER, 29_646_596_786_350_097_543, "78065899472254557428090234357", -296),
+            (0, 30 * ETHER, 29_646_596_786_350_097_543, "80407729595399445921488344674", 295),
+        ] {
+            let direction =
+                if direction == 1 { Direction::ZeroForOne } else { Direction::OneForZero };
+            let swapped = pool.swap_in(arena.of(PoolId(0)), amount, direction).unwrap();
+            assert_eq!((swapped.amount_out, swapped.after.tick()), (out, tick));
+            assert_eq!(swapped.after.sqrt_price(), number(price));
+        }
+    }
+
+    #[test]
+    fn a_swap_that_would_leave_the_known_ticks_is_refused() {
+        const ETHER: u128 = 1_000_000_000_000_000_000;
+        let (pool, mut arena) = stage();
+        arena.set_known(PoolId(0), [-60, 60]);
+        let quote = |arena: &TickArena, amount| {
+            pool.quote_out(arena.of(PoolId(0)), amount, Direction::ZeroForOne)
+        };
+        assert!(quote(&arena, 10 * ETHER).is_some());
+        assert_eq!(quote(&arena, 30 * ETHER), None);
+        arena.set_known(PoolId(0), [-TICK_MAX, TICK_MAX]);
+        assert!(quote(&arena, 30 * ETHER).is_some());
+        assert_eq!(quote(&arena, 100 * ETHER), None, "the liquidity ends");
+    }
+
+    #[test]
+    fn a_state_that_no_contract_has_is_refused() {
+        let (pool, _) = stage();
+        let good = pool.state();
+        for bad in [
+            ConcentratedState { sqrt_price: SQRT_PRICE_MAX, ..good },
+            ConcentratedState { sqrt_price: U256::from(1), ..good },
+            ConcentratedState { tick: TICK_MAX + 1, ..good },
+            ConcentratedState { fee_pips: PIPS, ..good },
+            ConcentratedState { tick_spacing: 0, ..good },
+        ] {
+            assert_eq!(Concentrated::new(&bad), None, "{bad:?}");
+        }
+        assert!(Concentrated::new(&ConcentratedState { sqrt_price: U256::ZERO, ..good }).is_some());
+    }
+}

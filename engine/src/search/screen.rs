@@ -1,0 +1,350 @@
+//! Which token cycles through a pair may pay, judged by best prices.
+//!
+//! A cycle through the edge from A to B is that edge and a path from B back to A. Where B or A is a
+//! tail, its few neighbours are tried one by one until the ends of what is missing are two hubs;
+//! between hubs the best of each group of paths says whether there is anything to look at:
+//!
+//! ```text
+//! B ─────────────► A      one hop     matrix
+//! B ──► tail ────► A      two hops    group of short paths
+//! B ──► hub ─────► A                  row × column
+//! B ─► tail ─► tail ─► A  three hops  group of long paths
+//! B ─► tail ─► hub ──► A              row × column, then groups of short paths
+//! B ─► hub ──► tail ─► A
+//! B ─► hub ──► hub ──► A
+//! ```
+//!
+//! Invariants: no cycle of two to four swaps through a base whose best prices multiply to more than
+//! 1 is passed over but for the limits, and those are counted; each token cycle is looked at once
+//! per search and direction, for a pair that was screened is walked no more. That alone keeps
+//! tokens distinct too: a walk of at most four hops that meets a token again goes through the pair
+//! that is being screened.
+//!
+//! Temperature: hot.
+
+use super::cycles::{CycleIndex, Edge, TokenCycle};
+use super::expand::Expansion;
+use super::map::Node;
+use super::prices::{Prices, greatest_product};
+use super::shortlist::Shortlist;
+use super::{PRICE_LEAST, SearchLimits};
+use crate::limits::HOPS_MAX;
+
+/// Token cycles through one pair that are weighed in one search; what is open beyond is counted.
+const OPEN_MAX: u32 = 4_096;
+/// Of those, cycles for which pools are chosen.
+const EXPANSIONS_MAX: u32 = 256;
+
+/// The round in which a slot was touched, a pair touched or screened.
+#[derive(Debug)]
+pub(super) struct Marks {
+    pub(super) slots: alloc::vec::Vec<u32>,
+    pub(super) pairs: alloc::vec::Vec<u32>,
+    pub(super) screened: alloc::vec::Vec<u32>,
+    pub(super) round: u32,
+    /// Whether one pair was touched and no other.
+    pub(super) is_single: bool,
+}
+
+impl Marks {
+    #[inline]
+    pub(super) fn is_touched(&self, slot: usize) -> bool {
+        self.slots[slot] == self.round
+    }
+
+    #[inline]
+    pub(super) fn has_touched(&self, pair: usize) -> bool {
+        self.pairs[pair] == self.round
+    }
+
+    #[inline]
+    fn is_screened(&self, edge: Edge) -> bool {
+        self.screened[edge.pair()] == self.round
+    }
+}
+
+/// A cycle in the making.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    edges: [Edge; HOPS_MAX],
+    hop_count: usize,
+    /// What the edges that are known multiply to.
+    price: f64,
+}
+
+impl Walk {
+    /// With one edge more.
+    #[inline]
+    const fn with(mut self, place: usize, edge: Edge, price: f64) -> Self {
+        self.edges[place] = edge;
+        self.price *= price;
+        self
+    }
+}
+
+/// The screening of one search.
+#[derive(Debug)]
+pub(super) struct Screen<'s> {
+    pub(super) index: &'s CycleIndex,
+    pub(super) prices: &'s Prices,
+    pub(super) marks: &'s Marks,
+    pub(super) limits: &'s SearchLimits,
+    /// Native per unit of each base.
+    pub(super) native_prices: &'s [f64],
+    pub(super) shortlist: &'s mut Shortlist,
+    /// Cycles through the pair that may still be weighed, and expanded.
+    weighings: u32,
+    expansions: u32,
+}
+
+impl<'s> Screen<'s> {
+    pub(super) const fn new(
+        index: &'s CycleIndex,
+        prices: &'s Prices,
+        marks: &'s Marks,
+        (limits, native_prices): (&'s SearchLimits, &'s [f64]),
+        shortlist: &'s mut Shortlist,
+    ) -> Self {
+        Self { index, prices, marks, limits, native_prices, shortlist, weighings: 0, expansions: 0 }
+    }
+
+    /// Looks at every token cycle through a pair, in both directions. The pair is marked as
+    /// screened already, and none of its cycles meets it twice.
+    pub(super) fn pair(&mut self, pair: usize) {
+        (self.weighings, self.expansions) = (OPEN_MAX, EXPANSIONS_MAX);
+        self.shortlist.counts.screened += 1;
+        let index = self.index;
+        let edges = [0, 1].map(|side| Edge::of(pair, side));
+        let none = index.map.none();
+        if index.slots_of(pair).len() >= 2 {
+            let [there, back] = edges;
+            let price = self.prices.best(there) * self.prices.best(back);
+            let edges = [there, back, none, none];
+            self.close(Walk { edges, hop_count: 2, price });
+        }
+        if !index.map.is_through(pair) {
+            return;
+        }
+        for edge in edges {
+            let price = self.price_of_touched(edge);
+            if price <= 0.0 {
+                continue;
+            }
+            let ends = index.map.ends(pair);
+            let (from, to) = (ends[edge.side()], ends[1 - edge.side()]);
+            let walk = Walk { edges: [edge, none, none, none], hop_count: 3, price };
+            self.return_by_two(to, from, 1, walk);
+            if index.hops_max() >= 4 {
+                self.return_by_three(to, from, Walk { hop_count: 4, ..walk });
+            }
+        }
+    }
+
+    /// The best price along an edge that a cycle can use. Where no other pair was touched, it must
+    /// be a touched pool's.
+    fn price_of_touched(&self, edge: Edge) -> f64 {
+        if !self.marks.is_single {
+            return self.prices.best(edge);
+        }
+        let slots = self.index.slots_of(edge.pair()).filter(|slot| self.marks.is_touched(*slot));
+        slots.map(|slot| self.prices.curve(slot, edge.side()).gain).fold(0.0, f64::max)
+    }
+
+    /// Closes a walk by three more hops.
+    fn return_by_three(&mut self, from: Node, to: Node, walk: Walk) {
+        let (index, prices) = (self.index, self.prices);
+        let map = &index.map;
+        if !map.is_hub(from) {
+            for next in map.leaving(from) {
+                if !self.marks.is_screened(next.edge) {
+                    let walk = walk.with(1, next.edge, prices.best(next.edge));
+                    self.return_by_two(next.node, to, 2, walk);
+                }
+            }
+        } else if !map.is_hub(to) {
+            for next in map.leaving(to) {
+                let edge = next.edge.reversed();
+                if !self.marks.is_screened(edge) {
+                    self.return_by_two(from, next.node, 1, walk.with(3, edge, prices.best(edge)));
+                }
+            }
+        } else {
+            self.return_over_hubs(from as usize, to as usize, walk);
+        }
+    }
+
+    /// Closes a walk from hub to hub by three more hops.
+    fn return_over_hubs(&mut self, from: usize, to: usize, walk: Walk) {
+        let (index, prices) = (self.index, self.prices);
+        let map = &index.map;
+        self.along_paths(index.paths.long(from, to), 1, walk);
+        let least = PRICE_LEAST / walk.price;
+        let (leaving, coming) = (prices.direct_from(from), prices.direct_to(to));
+        let (around_from, around_to) = (prices.around_from(from), prices.around_to(to));
+        if greatest_product(around_from, coming) > least {
+            for hub in 0..map.hub_count() {
+                if around_from[hub] * coming[hub] > least
+                    && let Some(edge) = self.free_edge(hub, to)
+                {
+                    let walk = walk.with(3, edge, coming[hub]);
+                    self.along_paths(index.paths.short(from, hub), 1, walk);
+                }
+            }
+        }
+        if greatest_product(leaving, around_to) > least {
+            for hub in 0..map.hub_count() {
+                if leaving[hub] * around_to[hub] > least
+                    && let Some(edge) = self.free_edge(from, hub)
+                {
+                    let walk = walk.with(1, edge, leaving[hub]);
+                    self.along_paths(index.paths.short(hub, to), 2, walk);
+                }
+            }
+        }
+        for (hub, price) in leaving.iter().enumerate().filter(|(_, price)| **price > 0.0) {
+            if price * greatest_product(prices.direct_from(hub), coming) > least
+                && let Some(edge) = self.free_edge(from, hub)
+            {
+                self.over_a_hub(hub, to, 2, walk.with(1, edge, *price));
+            }
+        }
+    }
+
+    /// Closes a walk by two more hops, from place `at` on.
+    fn return_by_two(&mut self, from: Node, to: Node, at: usize, walk: Walk) {
+        let (index, prices) = (self.index, self.prices);
+        let map = &index.map;
+        let is_from_hub = map.is_hub(from);
+        if is_from_hub && map.is_hub(to) {
+            self.along_paths(index.paths.short(from as usize, to as usize), at, walk);
+            self.over_a_hub(from as usize, to as usize, at, walk);
+            return;
+        }
+        let tail = if is_from_hub { to } else { from };
+        for next in map.leaving(tail) {
+            let (first, second) = if is_from_hub {
+                (map.between(from, next.node), Some(next.edge.reversed()))
+            } else {
+                (Some(next.edge), map.between(next.node, to))
+            };
+            if let (Some(first), Some(second)) = (first, second) {
+                let walk = walk.with(at, first, prices.best(first));
+                self.close_free(walk.with(at + 1, second, prices.best(second)), [first, second]);
+            }
+        }
+    }
+
+    /// Closes a walk from hub to hub through a third hub, from place `at` on.
+    fn over_a_hub(&mut self, from: usize, to: usize, at: usize, walk: Walk) {
+        let (leaving, coming) = (self.prices.direct_from(from), self.prices.direct_to(to));
+        let least = PRICE_LEAST / walk.price;
+        if greatest_product(leaving, coming) <= least {
+            return;
+        }
+        for hub in 0..self.index.map.hub_count() {
+            if leaving[hub] * coming[hub] > least
+                && let Some(first) = self.free_edge(from, hub)
+                && let Some(second) = self.free_edge(hub, to)
+            {
+                let walk = walk.with(at, first, leaving[hub]);
+                self.close(walk.with(at + 1, second, coming[hub]));
+            }
+        }
+    }
+
+    /// Closes a walk by each path of a group that is good enough, from place `at` on.
+    fn along_paths(&mut self, group: usize, at: usize, walk: Walk) {
+        let (index, prices) = (self.index, self.prices);
+        prices.paths_above(index, group, PRICE_LEAST / walk.price, |place, price| {
+            let path = index.paths.path(place);
+            let mut closed = walk;
+            closed.price *= price;
+            // The walk has room for the path's two or three hops.
+            let room = walk.hop_count - at;
+            for (held, edge) in closed.edges[at..].iter_mut().zip(path).take(room.min(3)) {
+                if *edge != index.map.none() {
+                    *held = *edge;
+                }
+            }
+            self.close_free(closed, *path);
+        });
+    }
+
+    /// The edge between two hubs that can still be walked.
+    fn free_edge(&self, from: usize, to: usize) -> Option<Edge> {
+        let edge = self.index.map.between_hubs(from, to)?;
+        if self.marks.is_screened(edge) { None } else { Some(edge) }
+    }
+
+    /// Closes a walk unless one of these edges was screened before.
+    fn close_free<const N: usize>(&mut self, walk: Walk, edges: [Edge; N]) {
+        if walk.price > PRICE_LEAST {
+            let none = self.index.map.none();
+            let is_taken = |edge: &Edge| *edge != none && self.marks.is_screened(*edge);
+            if !edges.iter().any(is_taken) {
+                self.close(walk);
+            }
+        }
+    }
+
+    /// Weighs a cycle that is complete, and looks for the pools along it.
+    fn close(&mut self, walk: Walk) {
+        if walk.price <= PRICE_LEAST {
+            return;
+        }
+        let Some(cycle) = self.cycle_of(&walk) else { return };
+        let counts = &mut self.shortlist.counts;
+        if self.weighings == 0 {
+            counts.skipped += 1;
+            return;
+        }
+        self.weighings -= 1;
+        let native_price = self.native_prices[usize::from(cycle.base_rank)];
+        if self.profit_most(&cycle) * native_price < self.shortlist.worth_least() {
+            self.shortlist.counts.outvalued += 1;
+            return;
+        }
+        if self.expansions == 0 {
+            self.shortlist.counts.skipped += 1;
+            return;
+        }
+        self.expansions -= 1;
+        Expansion::run(self, &cycle, native_price);
+    }
+
+    /// The cycle from its most preferred base; `None` if there is no base on it.
+    fn cycle_of(&self, walk: &Walk) -> Option<TokenCycle> {
+        let map = &self.index.map;
+        let mut first: Option<(u8, usize)> = None;
+        let hop_count = walk.hop_count.min(HOPS_MAX);
+        for (place, edge) in walk.edges[..hop_count].iter().enumerate() {
+            if let Some(rank) = map.base_rank(map.ends(edge.pair())[edge.side()])
+                && first.is_none_or(|(least, _)| rank < least)
+            {
+                first = Some((rank, place));
+            }
+        }
+        let (base_rank, start) = first?;
+        let mut edges = walk.edges;
+        edges[..hop_count].rotate_left(start);
+        // At most HOPS_MAX.
+        let hop_count = u8::try_from(hop_count).unwrap_or(0);
+        Some(TokenCycle { edges, hop_count, base_rank })
+    }
+
+    /// More than any pools along a cycle can gain, in its base token.
+    ///
+    /// With `G` the product of best prices: a cycle gains at most `(√G − 1)² / h`, and its bend `h`
+    /// is at least that of hop `i` times what the hops before it do to the price. For every pool on
+    /// hop `i`, of depth at most `d`, that gives `(1 − 1/√G)²·d` times the prices from `i` on.
+    fn profit_most(&self, cycle: &TokenCycle) -> f64 {
+        let (mut onward, mut least) = (1.0, f64::INFINITY);
+        for edge in cycle.edges[..usize::from(cycle.hop_count).min(HOPS_MAX)].iter().rev() {
+            onward *= self.prices.best(*edge);
+            least = f64::min(least, onward * self.prices.depth(*edge));
+        }
+        // A little more, for rounding.
+        let share = 1.0 + 1e-9 - 1.0 / libm::sqrt(onward);
+        if share <= 0.0 { 0.0 } else { share * share * least }
+    }
+}

@@ -1,0 +1,213 @@
+//! The warm start: the universe as an earlier run left it, with what happened since.
+//!
+//! The file is believed only as far as it can be checked. Its checksum, its configuration and the
+//! block that it stands at must be right; every pool with a log since is read again; and of those
+//! without one a sample is, which must not have changed. Whatever is wrong ends in a cold start.
+//!
+//! Temperature: cold.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::path::PathBuf;
+
+use alloy_primitives::{Address, B256, keccak256};
+use anyhow::{Context, Result, anyhow, ensure};
+use gannet_engine::decode::topics;
+use gannet_engine::units::BlockNumber;
+use gannet_engine::world::World;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::pool::Read;
+use super::read::Reader;
+use super::{Roster, addresses, discover, states, universe};
+use crate::config::{Config, Place};
+
+/// What the file begins with: its kind, and the version of its format.
+const MAGIC: &[u8; 16] = b"gannet pools v1\n";
+/// Blocks since the file was written that are still made up for; a cold start is not slower then.
+const GAP_BLOCKS_MAX: u64 = 4_096;
+/// Pools without a log since that are compared with the chain.
+const SAMPLE: usize = 96;
+
+/// Everything that is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    chain_id: u64,
+    /// Of the keys of the configuration that the universe follows from.
+    fingerprint: B256,
+    block: u64,
+    hash: B256,
+    decimals: Vec<(Address, Option<u8>)>,
+    pools: Vec<Read>,
+}
+
+/// Pools as they are now, and the decimals of tokens.
+pub(super) type TakenUp = (Vec<Read>, Vec<(Address, Option<u8>)>);
+
+/// Where the universe of a configuration is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelf {
+    place: Place,
+    path: PathBuf,
+    fingerprint: B256,
+}
+
+impl Shelf {
+    pub(crate) fn of<S>(config: &Config<S>) -> Self {
+        let place =
+            Place { chain_id: config.chain.id, state_dir: config.runtime.state_dir.clone() };
+        let fingerprint = fingerprint(config);
+        // Bots with other universes do not push each other's file off the shelf.
+        let short: String = fingerprint.to_string().chars().skip(2).take(8).collect();
+        let path = place.state_dir.join(format!("{}-{short}.pools", place.chain_id));
+        Self { place, path, fingerprint }
+    }
+
+    /// What was kept, brought up to the reader's block; `None` where a cold start is needed.
+    pub(super) fn take_up<S>(
+        &self,
+        config: &Config<S>,
+        reader: &mut Reader<'_>,
+    ) -> Result<Option<TakenUp>> {
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let path = self.path.display();
+                tracing::warn!(%error, %path, "the kept universe cannot be read: cold start");
+                return Ok(None);
+            }
+        };
+        let taken = self.open(&bytes).and_then(|kept| follow(kept, config, reader));
+        taken.map(Some).or_else(|why| {
+            let why = format!("{why:#}");
+            tracing::info!(why, "what an earlier run kept does not hold: cold start");
+            Ok(None)
+        })
+    }
+
+    fn open(&self, bytes: &[u8]) -> Result<Kept> {
+        let rest = bytes.strip_prefix(MAGIC).context("it is of another version")?;
+        let (sum, body) = rest.split_first_chunk::<32>().context("it is cut short")?;
+        ensure!(keccak256(body) == *sum, "its checksum is wrong");
+        let kept: Kept = postcard::from_bytes(body).context("it cannot be read")?;
+        ensure!(kept.chain_id == self.place.chain_id, "it is of another chain");
+        ensure!(kept.fingerprint == self.fingerprint, "factories or universe are others now");
+        Ok(kept)
+    }
+
+    /// Keeps the world as it is at its last sealed block. Says so where it cannot: a run that ends
+    /// well does not end badly for that.
+    pub(crate) fn put(&self, world: &World, roster: &Roster) {
+        // Halfway through a block there is no block that the states are of.
+        if world.open_block().is_some() || !world.freshness().is_fresh() {
+            tracing::debug!("the universe is not kept: a block is open, or the world is stale");
+            return;
+        }
+        self.put_as_loaded(world, roster);
+    }
+
+    /// The same for a world that was only just loaded, and has no feed yet.
+    pub(crate) fn put_as_loaded(&self, world: &World, roster: &Roster) {
+        if let Err(error) = self.write(world, roster) {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "the universe is not kept: the next start is a cold one");
+        }
+    }
+
+    fn write(&self, world: &World, roster: &Roster) -> Result<()> {
+        let tip = world.tip();
+        let tokens = world.tokens.iter().map(|(_, token)| token);
+        let kept = Kept {
+            chain_id: self.place.chain_id,
+            fingerprint: self.fingerprint,
+            block: tip.number.0,
+            hash: tip.hash,
+            decimals: tokens.map(|token| (token.address, Some(token.decimals))).collect(),
+            pools: universe::kept(world, roster),
+        };
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&[0; 32]);
+        let mut bytes = postcard::to_extend(&kept, bytes)?;
+        let sum = keccak256(&bytes[MAGIC.len() + 32..]);
+        bytes[MAGIC.len()..MAGIC.len() + 32].copy_from_slice(sum.as_slice());
+        self.place.make()?;
+        // Written beside and renamed: a start never finds half a file.
+        let beside = self.path.with_extension(format!("pools.{}", std::process::id()));
+        let written = std::fs::write(&beside, &bytes);
+        let moved = written.and_then(|()| std::fs::rename(&beside, &self.path));
+        moved.with_context(|| format!("writing {}", self.path.display()))
+    }
+}
+
+/// Brings what was kept up to the reader's block, or says why it does not hold.
+fn follow<S>(kept: Kept, config: &Config<S>, reader: &mut Reader<'_>) -> Result<TakenUp> {
+    let Kept { block, hash, decimals, mut pools, .. } = kept;
+    let anchor = reader.anchor.number.0;
+    let gap = anchor.checked_sub(block).context("the node is behind it")?;
+    ensure!(gap <= GAP_BLOCKS_MAX, "it is {gap} blocks old");
+    let named = json!(BlockNumber(block).0);
+    let number = json!(format!("{:#x}", named.as_u64().unwrap_or_default()));
+    let found: Value = reader.rpc.call("eth_getBlockByNumber", &json!([number, false]))?;
+    ensure!(found["hash"] == json!(hash), "its block {block} is not on the node's chain");
+
+    let since = block + 1..=anchor;
+    let fresh = discover::announced(reader, &config.factories, since.clone())?;
+    let touched = discover::touched(reader, &topics::MOVES, since)?;
+    let (moved, calm): (Vec<_>, Vec<_>) =
+        pools.drain(..).partition(|pool| touched.contains(&pool.known.address));
+    let sample = compare(reader, &calm, &addresses(config))?;
+
+    let mut known: Vec<_> = moved.iter().map(|pool| pool.known).collect();
+    known.extend(fresh.iter().filter(|pool| calm.iter().all(|held| held.known != **pool)));
+    known.sort_unstable_by_key(|pool| pool.address);
+    known.dedup_by_key(|pool| pool.address);
+    tracing::info!(
+        block,
+        gap,
+        kept = calm.len(),
+        read_again = moved.len(),
+        new = fresh.len(),
+        sample,
+        "taking up what an earlier run kept"
+    );
+    pools = calm;
+    pools.extend(states(reader, &known, &addresses(config))?);
+    Ok((pools, decimals))
+}
+
+/// Reads some of the pools again, which nothing has touched; gives how many.
+fn compare(reader: &mut Reader<'_>, pools: &[Read], factories: &[Address]) -> Result<usize> {
+    let chance = RandomState::new();
+    let mut places: Vec<usize> = (0..pools.len()).collect();
+    places.sort_by_cached_key(|place| chance.hash_one(place));
+    places.truncate(SAMPLE);
+    let kept: Vec<&Read> = places.iter().map(|place| &pools[*place]).collect();
+    let known: Vec<_> = kept.iter().map(|pool| pool.known).collect();
+    let mut read = states(reader, &known, factories)?;
+    ensure!(read.len() == kept.len(), "pools of it are gone");
+    super::read_ticks(reader, &mut read)?;
+    ensure!(read.len() == kept.len(), "ticks of it are gone");
+    for (kept, read) in kept.iter().zip(read) {
+        let is_same = kept.reading == read.reading && kept.ticks == read.ticks;
+        ensure!(is_same, "pool {} is not what it was, and no log says why", kept.known.address);
+    }
+    Ok(places.len())
+}
+
+/// Of everything that decides which pools there are and how they are ranked.
+fn fingerprint<S>(config: &Config<S>) -> B256 {
+    let factories: Vec<_> = config
+        .factories
+        .iter()
+        .map(|named| {
+            let kind = format!("{:?}", named.factory.kind);
+            (named.factory.address, kind, named.factory.fee_pips, named.deployed_block)
+        })
+        .collect();
+    let native = config.chain.wrapped_native;
+    let meant = (config.chain.id, native, factories, &config.base_tokens, config.pools_max);
+    let bytes = postcard::to_stdvec(&meant).map_err(|error| anyhow!(error)).unwrap_or_default();
+    keccak256(bytes)
+}
