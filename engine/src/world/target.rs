@@ -1,4 +1,5 @@
-//! Pending swaps as if they had landed: the world runs a [`Route`] with the routers' own arithmetic.
+//! Pending swaps as if they had landed: the world runs a [`Route`] with the routers' own
+//! arithmetic.
 //!
 //! What a router holds at the start is taken to be nothing but what is sent along. Whoever finds
 //! more there may take it, so that it rarely is more.

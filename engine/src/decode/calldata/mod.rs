@@ -2,10 +2,10 @@
 //! straight at a pair.
 //!
 //! Takes decoded calldata and returns what it fixes: [`parse`] for Router02 and pairs, one swap a
-//! transaction; [`actions`] for `SwapRouter`, `SwapRouter02` and the Universal Router, which do several
-//! things one after another. Total on hostile calldata: offsets may point anywhere, lengths may be
-//! anything, calls may be nested in themselves, and none of it is followed out of the data or
-//! without an end. What a contract would accept but nobody sends in earnest (an address with
+//! transaction; [`actions`] for `SwapRouter`, `SwapRouter02` and the Universal Router, which do
+//! several things one after another. Total on hostile calldata: offsets may point anywhere, lengths
+//! may be anything, calls may be nested in themselves, and none of it is followed out of the data
+//! or without an end. What a contract would accept but nobody sends in earnest (an address with
 //! something in its upper bytes) is refused rather than guessed at. The layout is the contracts'
 //! own: offsets need not be canonical, and bytes after the last argument are ignored.
 //!

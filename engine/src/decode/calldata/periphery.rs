@@ -1,4 +1,5 @@
-//! The routers of Uniswap V3's periphery: `SwapRouter`, and `SwapRouter02`, which has V2's swaps too.
+//! The routers of Uniswap V3's periphery: `SwapRouter`, and `SwapRouter02`, which has V2's swaps
+//! too.
 //!
 //! Temperature: hot.
 

@@ -42,7 +42,8 @@ functions! {
         ExactNativeForTokensWithFee =
             "swapExactETHForTokensSupportingFeeOnTransferTokens(\
              uint256,address[],address,uint256)", 0xb6f9_de95;
-        /// Exact tokens in for native; what arrives is measured, as tokens may take a fee on transfer.
+        /// Exact tokens in for native; what arrives is measured, as tokens may take a fee on
+        /// transfer.
         ExactTokensForNativeWithFee =
             "swapExactTokensForETHSupportingFeeOnTransferTokens(\
              uint256,uint256,address[],address,uint256)", 0x791a_c947;
