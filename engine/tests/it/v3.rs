@@ -83,7 +83,8 @@ impl Bench {
         let price = low + if self.random.below(4) == 0 { U256::ZERO } else { within };
         let mut ranges = vec![];
         if self.random.below(3) > 0 {
-            ranges.push(self.market.whole_range(self.pool, self.liquidity()));
+            let liquidity = self.liquidity();
+            ranges.push(self.market.whole_range(self.pool, liquidity));
         }
         let width = self.random.pick(&[2_usize, 12, 300, 3_000]);
         for _ in 0..self.random.below(7) {
