@@ -196,7 +196,7 @@ fn route(call: &RouterSwap<'_>, to: &Address) -> Option<Vec<(PoolId, Direction)>
 
 fn reserves(world: &World) -> Vec<[u128; 2]> {
     let held = |id: &PoolId| {
-        let Pool::ConstantProduct(pool) = world.state(*id);
+        let Pool::ConstantProduct(pool) = world.state(*id) else { panic!("a pair") };
         pool.reserves()
     };
     world.pools.ids().iter().map(held).collect()
