@@ -227,7 +227,8 @@ mod tests {
         ];
         for text in texts {
             let answers = format!(
-                "{{\"id\":1,\"error\":{text}}}\n{{\"id\":2,\"result\":[1]}}\n{{\"id\":3,\"result\":[2]}}\n"
+                "{{\"id\":1,\"error\":{text}}}\n{{\"id\":2,\"result\":[1]}}\n\
+                 {{\"id\":3,\"result\":[2]}}\n"
             );
             let (mut rpc, _node) = Rpc::answered(answers.as_bytes()).unwrap();
             let mut seen: Vec<u64> = Vec::new();

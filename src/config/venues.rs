@@ -1,4 +1,5 @@
-//! `[[factory]]` and `[[router]]`, checked: where pools come from, and who sends swaps through them.
+//! `[[factory]]` and `[[router]]`, checked: where pools come from, and who sends swaps through
+//! them.
 //!
 //! Temperature: cold.
 

@@ -132,7 +132,8 @@ fn config_key(tree: &Tree) -> Vec<Offence> {
         // A key that is off by default stands there behind a comment sign.
         let text = line.trim_start_matches("# ");
         let key = text.split_once(" = ").map(|(key, _)| key);
-        let key = key.filter(|key| key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_'));
+        let key =
+            key.filter(|key| key.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_')));
         let mut offend = |instead: String| offences.push(Offence::new(file, number, instead));
         if line.is_empty() {
             is_explained = false;

@@ -286,10 +286,10 @@ impl TickArena {
             return Err(TickError::Full);
         }
         let start = self.take(class).ok_or(TickError::Full)?;
-        let old = held.start as usize..(held.start + held.len) as usize;
-        self.index.copy_within(old.clone(), start as usize);
-        self.net.copy_within(old.clone(), start as usize);
-        self.gross.copy_within(old, start as usize);
+        let (from, end) = (held.start as usize, (held.start + held.len) as usize);
+        self.index.copy_within(from..end, start as usize);
+        self.net.copy_within(from..end, start as usize);
+        self.gross.copy_within(from..end, start as usize);
         self.give_back(held);
         self.spans[pool.index()] = Span { start, class: Some(class), ..held };
         Ok(())
@@ -447,7 +447,7 @@ mod tests {
                     let listed: Vec<_> = arena.list(PoolId(pool)).collect();
                     let expected: Vec<_> = model[pool as usize]
                         .iter()
-                        .map(|(index, (net, gross))| Tick { index: *index, net: *net, gross: *gross })
+                        .map(|(&index, &(net, gross))| Tick { index, net, gross })
                         .collect();
                     prop_assert_eq!(listed, expected);
                 }

@@ -94,7 +94,8 @@ pub(crate) mod abi {
             ) external returns (uint256);
         }
         interface Solidly {
-            function getAmountOut(uint256 amountIn, address tokenIn) external view returns (uint256);
+            function getAmountOut(uint256 amountIn, address tokenIn)
+                external view returns (uint256);
         }
         interface Router {
             function getAmountOut(uint256 amount, uint256 reserveIn, uint256 reserveOut)

@@ -1,8 +1,8 @@
 //! Random cycles through pairs, V3 pools and Solidly-style pools, run by the executor: what it
 //! earns is what the pools quote, to the wei.
 //!
-//! One run is 30,000 cases from one seed (`GANNET_SEED` to vary it). A case sets the state of two to
-//! four pools, and takes a cycle through them, with the executor's own funds or a pool's.
+//! One run is 30,000 cases from one seed (`GANNET_SEED` to vary it). A case sets the state of two
+//! to four pools, and takes a cycle through them, with the executor's own funds or a pool's.
 //!
 //! Temperature: cold.
 

@@ -140,6 +140,8 @@ fn program(node: &Node, last_block: u64, least: u128) -> Bytes {
         packed.extend(pair.address);
         packed.extend(&3_000_u32.to_be_bytes()[1..]);
         packed.push(u8::from(is_weth_first == sells_weth));
+        // A pair's legs name no token.
+        packed.extend([0; 20]);
     }
     packed.into()
 }

@@ -4,12 +4,13 @@
 //! makes the profit a saw-tooth: all inputs that give the same count of some coarse token (one with
 //! few decimals) end in the same output, and only the least of them is worth paying. So:
 //!
-//! 1. seed with the closed form (curve by curve, where a pool has several: see `local`), capped by `amount_in_max` (the gain is concave, so the cap is the
-//!    best input below the optimum), and walk it forward in integers;
+//! 1. seed with the closed form (curve by curve, where a pool has several: see `local`), capped by
+//!    `amount_in_max` (the gain is concave, so the cap is the best input below the optimum), and
+//!    walk it forward in integers;
 //! 2. take the place on the way where the amount has the fewest units, the *pivot*. For each count
-//!    at the pivot the least input that reaches it follows backwards by [`PoolView::least_in`],
-//!    the output forwards by [`PoolView::quote_out`]. Every input is dominated by the one found so for its
-//!    own count, so the true optimum is among these;
+//!    at the pivot the least input that reaches it follows backwards by [`PoolView::least_in`], the
+//!    output forwards by [`PoolView::quote_out`]. Every input is dominated by the one found so for
+//!    its own count, so the true optimum is among these;
 //! 3. try the counts next to the seed's exactly. Where a second token is coarse enough to matter,
 //!    screen a wider range in floats first and try the most promising.
 //!
