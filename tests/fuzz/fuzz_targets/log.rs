@@ -118,7 +118,10 @@ fn apply(ours: &Log<'_>, theirs: &TheirLog) {
     assert_eq!(world.on_log(ours).ok(), expected);
     for place in 0..POOLS.len() {
         let gannet_engine::amm::Pool::ConstantProduct(held) =
-            *world.state(PoolId(u32::try_from(place).expect("few pools")));
+            *world.state(PoolId(u32::try_from(place).expect("few pools")))
+        else {
+            panic!("a pair")
+        };
         let moved = expected == Some(LogFate::Applied) && pool == Some(place);
         let should =
             if moved { words.map(Option::unwrap_or_default) } else { EVEN.map(U256::from) };

@@ -16,9 +16,9 @@ use std::sync::LazyLock;
 use alloy::consensus::{Transaction as _, TxEnvelope};
 use alloy::eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256};
-use gannet_engine::amm::Pool;
+use gannet_engine::amm::{ConstantProduct, Pool};
 use gannet_engine::decode::topics::SYNC;
-use gannet_engine::input::{Command, Happening, Reloaded, Source};
+use gannet_engine::input::{Command, Happening, Loaded, Reloaded, Source};
 use gannet_engine::note::Note;
 use gannet_engine::query::{QUERY_BYTES_MAX, Query};
 use gannet_engine::units::{BlockNumber, Wei};
@@ -376,8 +376,12 @@ impl<const DRY: bool> Play<DRY> {
             timestamp: 1_800_000_000,
             next_base_fee: Wei(block.base_fee),
         };
-        let reserves = self.states[&block.hash].to_vec();
-        let order = Command::Reload(Box::new(Reloaded { anchor, reserves }));
+        let loaded = |reserves: &[u128; 2]| {
+            let state = ConstantProduct::new(*reserves, 3_000).expect("112 bits").into();
+            Loaded { state, ticks: Vec::new() }
+        };
+        let pools = self.states[&block.hash].iter().map(loaded).collect();
+        let order = Command::Reload(Box::new(Reloaded { anchor, pools }));
         self.stage.input(Happening::Command(order));
     }
 
@@ -458,7 +462,7 @@ impl<const DRY: bool> Play<DRY> {
             return;
         }
         for (id, expected) in world.pools.ids().iter().zip(expected) {
-            let Pool::ConstantProduct(held) = *world.state(*id);
+            let Pool::ConstantProduct(held) = *world.state(*id) else { panic!("a pair") };
             let overlay = world.pools.get(*id).overlay;
             assert!(DRY || overlay == [0; 2], "a run that sends lays nothing over the chain");
             for side in 0..2 {
