@@ -95,7 +95,7 @@ impl Bench {
         let reach = self.random.pick(&[100, 60_000, 300_000, TICK_MAX]);
         let tick = self.within(reach).clamp(-TICK_MAX, TICK_MAX - 1);
         let [low, high] = [tick, tick + 1].map(|tick| sqrt_price_at(tick).expect("a tick"));
-        let within = (high - low) * U256::from(self.random.wide()) >> 128_usize;
+        let within = ((high - low) * U256::from(self.random.wide())) >> 128_usize;
         let price = low + if self.random.below(4) == 0 { U256::ZERO } else { within };
         let mut ranges = vec![];
         if self.random.below(3) > 0 {
