@@ -9,8 +9,8 @@
 //!                   └───► its tokens ─► map: hubs and tails ─► paths between hubs
 //! ```
 //!
-//! Cycles are not listed: a token in most pairs is on too many of them. See [`map`](super::map) and
-//! [`paths`](super::paths) for what is kept instead.
+//! Cycles are not listed: a token in most pairs is on too many of them. See `map` and
+//! `paths` for what is kept instead.
 //!
 //! Invariants: flat arrays, never changed after [`CycleIndex::build`]; tokens of a cycle are
 //! distinct, so only a two-hop cycle meets a pair twice.
