@@ -49,7 +49,7 @@ const fn leg(kind: PoolKind) -> u64 {
 const fn revert_leg(kind: PoolKind) -> u64 {
     match kind {
         PoolKind::ConstantProduct => 8_000,
-        PoolKind::Concentrated => 75_000,
+        PoolKind::Concentrated => 88_000,
         PoolKind::Solidly => 11_000,
     }
 }
