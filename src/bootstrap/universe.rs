@@ -204,22 +204,22 @@ pub(super) fn empty(known: &Known, decimals: [u8; 2]) -> Pool {
 }
 
 /// The pools of a world as they are to be kept: as the chain has them, without the trades of a
-/// dry-run. One that is quarantined is read again at the next start.
+/// dry-run.
 pub(super) fn kept(world: &World, roster: &Roster) -> Vec<Read> {
     let pools = world.pools.ids().iter().zip(roster.pools.iter().zip(&roster.held));
-    let kept = pools.filter(|(id, _)| !world.pools.get(**id).is_quarantined);
-    kept.map(|(id, (known, held))| {
-        let chain = world.pools.get(*id).chain;
-        let ticks = world.pools.tick_list(*id).collect();
-        let is_ranged = matches!(chain, Pool::Concentrated(_));
-        Read {
-            known: *known,
-            reading: reading_of(&chain),
-            held: *held,
-            ticks: is_ranged.then_some(ticks),
-        }
-    })
-    .collect()
+    pools
+        .map(|(id, (known, held))| {
+            let chain = world.pools.get(*id).chain;
+            let ticks = world.pools.tick_list(*id).collect();
+            let is_ranged = matches!(chain, Pool::Concentrated(_));
+            Read {
+                known: *known,
+                reading: reading_of(&chain),
+                held: *held,
+                ticks: is_ranged.then_some(ticks),
+            }
+        })
+        .collect()
 }
 
 fn reading_of(pool: &Pool) -> Reading {

@@ -105,6 +105,14 @@ impl Shelf {
             tracing::debug!("the universe is not kept: a block is open, or the world is stale");
             return;
         }
+        let mut pools = world.pools.ids().iter().map(|id| world.pools.get(*id));
+        if pools.any(|pool| pool.is_quarantined) {
+            // What was kept at the load still holds: the next start makes up for what came since.
+            tracing::info!(
+                "the universe is not kept as it is: a pool's state is not to be trusted"
+            );
+            return;
+        }
         self.put_as_loaded(world, roster);
     }
 
