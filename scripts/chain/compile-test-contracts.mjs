@@ -14,6 +14,7 @@ const CONTRACTS = {
   'HostileV3Pool.sol': ['HostileV3Pool'],
   'OtherPair.sol': ['OtherPair'],
   'SolidlyPair.sol': ['SolidlyPair'],
+  'V3Swapper.sol': ['V3Swapper'],
 };
 
 // As for the executor: no metadata, so that a change of a comment leaves the bytecode alone.

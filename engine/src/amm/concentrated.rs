@@ -1,29 +1,27 @@
 //! The concentrated pool: Uniswap V3 and its forks (Pancake V3 and others share the arithmetic).
 //!
 //! A swap walks from price to price: to the next initialised tick or the edge of its bitmap word,
-//! whichever is nearer, as the contract's loop does, since every step rounds by itself. Formulas
-//! are those of `UniswapV3Pool.swap`, `SwapMath` and `SqrtPriceMath` (v3-core 1.0.1).
+//! whichever is nearer, as the contract's loop does (`UniswapV3Pool.swap`, v3-core 1.0.1), since
+//! every step rounds by itself; a step is in [`swap_math`](super::swap_math).
 //!
 //! Invariants: the tick is the contract's own (landing on a boundary downwards it is one less than
-//! the price's); a swap that would end at the price limit, leave the known ticks, need more than
-//! 128 bits or more than [`STEPS_MAX`] steps is `None`.
+//! the price's); a swap that would leave the known ticks, need more than 128 bits or more than
+//! [`STEPS_MAX`] steps is `None`, and so is one without a price limit of its own that would not be
+//! filled whole.
 //!
 //! Temperature: hot.
 
 use alloy_primitives::{U128, U160, U256};
 
-use super::math::{mul_div_256, mul_div_up_256, narrow};
+use super::math::narrow;
+use super::swap_math::{Curve, PIPS};
 use super::tick_math::{SQRT_PRICE_MAX, SQRT_PRICE_MIN, q96_to_f64, sqrt_price_at, tick_at};
 use super::ticks::{TICK_MAX, Ticks};
-use super::{Amm, Mobius, Swapped, least_near};
+use super::{Amm, Exact, Mobius, Swapped, least_near};
 use crate::ids::Direction;
 
 /// Steps of one swap after which it is refused; a real swap takes a handful.
 pub const STEPS_MAX: u32 = 1_024;
-/// A fee of all of it, in pips.
-const PIPS: u32 = 1_000_000;
-const PIPS_WIDE: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
-const Q96: U256 = U256::from_limbs([0, 1 << 32, 0, 0]);
 
 /// What a concentrated pool is made of; see [`Concentrated::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,22 +124,77 @@ impl Concentrated {
         Some(Self { liquidity: U128::from(liquidity), ..*self })
     }
 
-    /// What the pool gives or takes for an exact amount, as `swap` computes it without a price
-    /// limit.
+    /// Whether a swap may stop at this price: it lies ahead of the pool's, and within what pools
+    /// can have (the contract reverts with `SPL` otherwise).
+    #[must_use]
+    #[inline]
+    pub fn is_ahead(&self, price_limit: U256, direction: Direction) -> bool {
+        let price = self.sqrt_price();
+        match direction {
+            Direction::ZeroForOne => price_limit > SQRT_PRICE_MIN && price_limit < price,
+            Direction::OneForZero => price_limit > price && price_limit < SQRT_PRICE_MAX,
+        }
+    }
+
+    /// The swap of an amount that stops at a price (`sqrtPriceLimitX96`, Q64.96), and the pool
+    /// after it: what went in and came out may be less than was asked for. `None` if the contract
+    /// would refuse it, or as the module says.
+    #[must_use]
+    pub fn swap_to(
+        &self,
+        ticks: Ticks<'_>,
+        exact: Exact,
+        direction: Direction,
+        price_limit: U256,
+    ) -> Option<Swapped<Self>> {
+        if !self.is_ahead(price_limit, direction) {
+            return None;
+        }
+        let walk = self.walk(ticks, exact, direction, price_limit)?;
+        let asked = U256::from(exact.amount());
+        let (fixed, other) = (narrow(asked.checked_sub(walk.remaining)?)?, narrow(walk.other)?);
+        let (amount_in, amount_out) = match exact {
+            Exact::In(_) => (fixed, other),
+            Exact::Out(_) => (other, fixed),
+        };
+        Some(Swapped { amount_in, amount_out, after: self.after(&walk)? })
+    }
+
+    /// What the pool gives or takes for all of an exact amount, at whatever price.
+    #[inline]
     fn swap(&self, ticks: Ticks<'_>, exact: Exact, direction: Direction) -> Option<Walk> {
+        // What the routers say when they name no price: the last that a pool can have.
+        let price_limit = match direction {
+            Direction::ZeroForOne => SQRT_PRICE_MIN.wrapping_add(U256::ONE),
+            Direction::OneForZero => SQRT_PRICE_MAX.wrapping_sub(U256::ONE),
+        };
+        self.walk(ticks, exact, direction, price_limit).filter(|walk| walk.remaining.is_zero())
+    }
+
+    /// The loop of `UniswapV3Pool.swap`, to the end of the amount or to the price limit.
+    #[inline]
+    fn walk(
+        &self,
+        ticks: Ticks<'_>,
+        exact: Exact,
+        direction: Direction,
+        price_limit: U256,
+    ) -> Option<Walk> {
         if self.sqrt_price.is_zero() {
             return None;
         }
         let mut walk = Walk {
-            pool: *self,
-            is_down: direction == Direction::ZeroForOne,
+            curve: Curve {
+                price: self.sqrt_price(),
+                liquidity: self.liquidity(),
+                fee_pips: self.fee_pips,
+                is_down: direction == Direction::ZeroForOne,
+            },
+            spacing: self.tick_spacing,
             is_exact_in: matches!(exact, Exact::In(_)),
-            remaining: U256::from(match exact {
-                Exact::In(amount) | Exact::Out(amount) => amount,
-            }),
+            remaining: U256::from(exact.amount()),
             other: U256::ZERO,
-            price: self.sqrt_price(),
-            liquidity: self.liquidity(),
+            price_limit,
             tick: self.tick,
             place: 0,
         };
@@ -151,7 +204,7 @@ impl Concentrated {
         walk.place = ticks.above(walk.compressed()?.checked_mul(self.tick_spacing)?);
         for _ in 0..STEPS_MAX {
             walk.step(ticks)?;
-            if walk.remaining.is_zero() {
+            if walk.is_done() {
                 return Some(walk);
             }
         }
@@ -161,37 +214,29 @@ impl Concentrated {
     fn after(&self, walk: &Walk) -> Option<Self> {
         let tick = match walk.tick_if_landed() {
             Some(tick) => tick,
-            None => tick_at(walk.price)?,
+            None => tick_at(walk.curve.price)?,
         };
         Self::new(&ConcentratedState {
-            sqrt_price: walk.price,
+            sqrt_price: walk.curve.price,
             tick,
-            liquidity: walk.liquidity,
+            liquidity: walk.curve.liquidity,
             ..self.state()
         })
     }
 }
 
-/// What a swap fixes.
-#[derive(Clone, Copy, Debug)]
-enum Exact {
-    In(u128),
-    Out(u128),
-}
-
 /// A swap under way.
 #[derive(Clone, Copy, Debug)]
 struct Walk {
-    pool: Concentrated,
-    /// Whether the price falls: token 0 goes in.
-    is_down: bool,
+    curve: Curve,
+    spacing: i32,
     is_exact_in: bool,
     /// What is still to go in, or to come out.
     remaining: U256,
     /// What has come out, or has gone in.
     other: U256,
-    price: U256,
-    liquidity: u128,
+    /// The price at which it ends in any case.
+    price_limit: U256,
     /// [`TICK_UNKNOWN`] if the price is between ticks and no longer where it was.
     tick: i32,
     /// In the pool's list, the place of the first tick above the current one.
@@ -200,30 +245,26 @@ struct Walk {
 
 const TICK_UNKNOWN: i32 = i32::MAX;
 
-/// Amounts of one step, and the price it ends at.
-struct Step {
-    price: U256,
-    amount_in: U256,
-    amount_out: U256,
-    fee: U256,
-}
-
 impl Walk {
     const fn tick_if_landed(&self) -> Option<i32> {
         if self.tick == TICK_UNKNOWN { None } else { Some(self.tick) }
     }
 
+    fn is_done(&self) -> bool {
+        self.remaining.is_zero() || self.curve.price == self.price_limit
+    }
+
     /// The tick in units of the spacing, rounded down.
     const fn compressed(&self) -> Option<i32> {
-        self.tick.checked_div_euclid(self.pool.tick_spacing)
+        self.tick.checked_div_euclid(self.spacing)
     }
 
     /// The next tick to stop at, its net liquidity, and whether it is initialised.
     #[inline]
     fn next_tick(&self, ticks: Ticks<'_>) -> Option<(i32, Option<i128>)> {
-        let spacing = self.pool.tick_spacing;
+        let spacing = self.spacing;
         let compressed = self.compressed()?;
-        if self.is_down {
+        if self.curve.is_down {
             let edge = compressed.wrapping_shr(8).wrapping_shl(8).checked_mul(spacing)?;
             let found = self.place.checked_sub(1).and_then(|place| ticks.at(place));
             match found {
@@ -244,8 +285,16 @@ impl Walk {
     fn step(&mut self, ticks: Ticks<'_>) -> Option<()> {
         let (next, net) = self.next_tick(ticks)?;
         let boundary = sqrt_price_at(next)?;
-        let step =
-            if self.is_exact_in { self.step_in(boundary)? } else { self.step_out(boundary)? };
+        let target = if self.curve.is_down {
+            boundary.max(self.price_limit)
+        } else {
+            boundary.min(self.price_limit)
+        };
+        let step = if self.is_exact_in {
+            self.curve.step_in(target, self.remaining)?
+        } else {
+            self.curve.step_out(target, self.remaining)?
+        };
         let paid = step.amount_in.checked_add(step.fee)?;
         if self.is_exact_in {
             self.remaining = self.remaining.checked_sub(paid)?;
@@ -254,20 +303,20 @@ impl Walk {
             self.remaining = self.remaining.checked_sub(step.amount_out)?;
             self.other = self.other.checked_add(paid)?;
         }
-        let has_moved = step.price != self.price;
-        self.price = step.price;
-        if self.price == boundary {
+        let has_moved = step.price != self.curve.price;
+        self.curve.price = step.price;
+        if self.curve.price == boundary {
             self.land(next, net)?;
             let [lowest, highest] = ticks.known();
-            let is_out = if self.is_down { next <= lowest } else { next >= highest };
-            if is_out && !self.remaining.is_zero() {
+            let is_out = if self.curve.is_down { next <= lowest } else { next >= highest };
+            if is_out && !self.is_done() {
                 return None;
             }
         } else if has_moved {
             self.tick = TICK_UNKNOWN;
             // More than one step within a range happens only if a step is cut by its own rounding.
-            if !self.remaining.is_zero() {
-                self.tick = tick_at(self.price)?;
+            if !self.is_done() {
+                self.tick = tick_at(self.curve.price)?;
             }
         }
         Some(())
@@ -277,137 +326,17 @@ impl Walk {
     #[inline]
     fn land(&mut self, next: i32, net: Option<i128>) -> Option<()> {
         if let Some(net) = net {
-            let net = if self.is_down { net.checked_neg()? } else { net };
-            self.liquidity = self.liquidity.checked_add_signed(net)?;
-            self.place = if self.is_down {
+            let net = if self.curve.is_down { net.checked_neg()? } else { net };
+            self.curve.liquidity = self.curve.liquidity.checked_add_signed(net)?;
+            self.place = if self.curve.is_down {
                 self.place.checked_sub(1)?
             } else {
                 self.place.checked_add(1)?
             };
         }
-        self.tick = if self.is_down { next.checked_sub(1)? } else { next };
+        self.tick = if self.curve.is_down { next.checked_sub(1)? } else { next };
         Some(())
     }
-
-    /// `SwapMath.computeSwapStep` for an exact input.
-    #[inline]
-    fn step_in(&self, target: U256) -> Option<Step> {
-        let fee = U256::from(self.pool.fee_pips);
-        let kept = PIPS_WIDE.checked_sub(fee)?;
-        // At most 128 bits remain, so the product fits.
-        let less = self.remaining.checked_mul(kept)?.checked_div(PIPS_WIDE)?;
-        let to_target = self.input_between(target)?;
-        let is_reached = less >= to_target;
-        let price = if is_reached { target } else { self.price_after_input(less)? };
-        let amount_in = if is_reached { to_target } else { self.input_between(price)? };
-        let amount_out = self.output_between(price)?;
-        let fee = if price == target {
-            mul_div_up_256(amount_in, fee, kept)?
-        } else {
-            self.remaining.checked_sub(amount_in)?
-        };
-        Some(Step { price, amount_in, amount_out, fee })
-    }
-
-    /// `SwapMath.computeSwapStep` for an exact output.
-    #[inline]
-    fn step_out(&self, target: U256) -> Option<Step> {
-        let fee = U256::from(self.pool.fee_pips);
-        let kept = PIPS_WIDE.checked_sub(fee)?;
-        let to_target = self.output_between(target)?;
-        let is_reached = self.remaining >= to_target;
-        let price = if is_reached { target } else { self.price_after_output()? };
-        let amount_in = self.input_between(price)?;
-        let amount_out = if is_reached { to_target } else { self.output_between(price)? };
-        let amount_out = amount_out.min(self.remaining);
-        let fee = mul_div_up_256(amount_in, fee, kept)?;
-        Some(Step { price, amount_in, amount_out, fee })
-    }
-
-    /// What goes in for the price to move to `to`, rounded up.
-    #[inline]
-    fn input_between(&self, to: U256) -> Option<U256> {
-        if self.is_down {
-            amount_0(to, self.price, self.liquidity, true)
-        } else {
-            amount_1(self.price, to, self.liquidity, true)
-        }
-    }
-
-    /// What comes out while the price moves to `to`, rounded down.
-    #[inline]
-    fn output_between(&self, to: U256) -> Option<U256> {
-        if self.is_down {
-            amount_1(to, self.price, self.liquidity, false)
-        } else {
-            amount_0(self.price, to, self.liquidity, false)
-        }
-    }
-
-    /// `SqrtPriceMath.getNextSqrtPriceFromInput`.
-    #[inline]
-    fn price_after_input(&self, amount: U256) -> Option<U256> {
-        let liquidity = U256::from(self.liquidity);
-        if liquidity.is_zero() {
-            return None;
-        }
-        if !self.is_down {
-            return self.price.checked_add(shl_96(amount)?.checked_div(liquidity)?);
-        }
-        if amount.is_zero() {
-            return Some(self.price);
-        }
-        let weighted = shl_96(liquidity)?;
-        let divisor =
-            amount.checked_mul(self.price).and_then(|product| weighted.checked_add(product));
-        if let Some(divisor) = divisor {
-            return mul_div_up_256(weighted, self.price, divisor);
-        }
-        let divisor = weighted.checked_div(self.price)?.checked_add(amount)?;
-        Some(weighted.div_ceil(divisor))
-    }
-
-    /// `SqrtPriceMath.getNextSqrtPriceFromOutput`.
-    #[inline]
-    fn price_after_output(&self) -> Option<U256> {
-        let (amount, liquidity) = (self.remaining, U256::from(self.liquidity));
-        if liquidity.is_zero() {
-            return None;
-        }
-        if self.is_down {
-            let quotient = shl_96(amount)?.div_ceil(liquidity);
-            return self.price.checked_sub(quotient).filter(|price| !price.is_zero());
-        }
-        let weighted = shl_96(liquidity)?;
-        let divisor = weighted.checked_sub(amount.checked_mul(self.price)?)?;
-        mul_div_up_256(weighted, self.price, divisor)
-    }
-}
-
-/// `value · 2⁹⁶`, for values of at most 128 bits.
-#[inline]
-const fn shl_96(value: U256) -> Option<U256> {
-    value.checked_mul(Q96)
-}
-
-/// `SqrtPriceMath.getAmount0Delta` between a lower and a higher price.
-#[inline]
-fn amount_0(low: U256, high: U256, liquidity: u128, is_up: bool) -> Option<U256> {
-    let weighted = shl_96(U256::from(liquidity))?;
-    let width = high.checked_sub(low)?;
-    if is_up {
-        Some(mul_div_up_256(weighted, width, high)?.div_ceil(low))
-    } else {
-        mul_div_256(weighted, width, high)?.checked_div(low)
-    }
-}
-
-/// `SqrtPriceMath.getAmount1Delta` between a lower and a higher price.
-#[inline]
-fn amount_1(low: U256, high: U256, liquidity: u128, is_up: bool) -> Option<U256> {
-    let liquidity = U256::from(liquidity);
-    let width = high.checked_sub(low)?;
-    if is_up { mul_div_up_256(liquidity, width, Q96) } else { mul_div_256(liquidity, width, Q96) }
 }
 
 impl Amm for Concentrated {
@@ -476,6 +405,7 @@ impl Amm for Concentrated {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::amm::swap_math::Q96;
     use crate::amm::ticks::{Tick, TickArena};
     use crate::ids::PoolId;
 
@@ -531,6 +461,38 @@ mod tests {
         arena.set_known(PoolId(0), [-TICK_MAX, TICK_MAX]);
         assert!(quote(&arena, 30 * ETHER).is_some());
         assert_eq!(quote(&arena, 100 * ETHER), None, "the liquidity ends");
+    }
+
+    #[test]
+    fn a_swap_stops_at_its_price_and_takes_no_more_than_leads_there() {
+        const ETHER: u128 = 1_000_000_000_000_000_000;
+        let (pool, arena) = stage();
+        let ticks = arena.of(PoolId(0));
+        let to = |exact, tick: i32, direction| {
+            pool.swap_to(ticks, exact, direction, sqrt_price_at(tick).unwrap())
+        };
+        let whole = pool.swap_in(ticks, 30 * ETHER, Direction::ZeroForOne);
+        assert_eq!(to(Exact::In(30 * ETHER), -300, Direction::ZeroForOne), whole);
+        let part = to(Exact::In(30 * ETHER), -100, Direction::ZeroForOne).unwrap();
+        assert_eq!(part.after.sqrt_price(), sqrt_price_at(-100).unwrap());
+        assert_eq!((part.after.tick(), part.after.liquidity()), (-100, 1_000 * ETHER));
+        assert!(part.amount_in < 30 * ETHER && part.amount_out < whole.unwrap().amount_out);
+        // What leads there fills whole, and one more does not.
+        assert_eq!(to(Exact::In(part.amount_in), -100, Direction::ZeroForOne), Some(part));
+        let out = to(Exact::Out(30 * ETHER), -100, Direction::ZeroForOne).unwrap();
+        assert_eq!(out, part);
+        // Landing on an initialised tick crosses it.
+        let on_tick = to(Exact::In(30 * ETHER), 60, Direction::OneForZero).unwrap();
+        assert_eq!((on_tick.after.tick(), on_tick.after.liquidity()), (60, 1_000 * ETHER));
+        for (limit, direction) in [
+            (pool.sqrt_price(), Direction::ZeroForOne),
+            (pool.sqrt_price(), Direction::OneForZero),
+            (SQRT_PRICE_MIN, Direction::ZeroForOne),
+            (SQRT_PRICE_MAX, Direction::OneForZero),
+            (U256::ZERO, Direction::ZeroForOne),
+        ] {
+            assert_eq!(pool.swap_to(ticks, Exact::In(1), direction, limit), None);
+        }
     }
 
     #[test]

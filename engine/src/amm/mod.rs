@@ -24,6 +24,7 @@ pub mod concentrated;
 pub mod constant_product;
 pub mod math;
 pub mod solidly;
+mod swap_math;
 pub mod tick_math;
 pub mod ticks;
 
@@ -33,6 +34,26 @@ pub use self::solidly::{Solidly, SolidlyState};
 pub use self::ticks::{Tick, Ticks};
 
 use crate::ids::Direction;
+
+/// What a swap fixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exact {
+    /// What goes in.
+    In(u128),
+    /// What comes out.
+    Out(u128),
+}
+
+impl Exact {
+    /// How much is fixed.
+    #[must_use]
+    #[inline]
+    pub const fn amount(self) -> u128 {
+        match self {
+            Self::In(amount) | Self::Out(amount) => amount,
+        }
+    }
+}
 
 /// A swap and the pool after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

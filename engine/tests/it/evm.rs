@@ -84,13 +84,16 @@ pub(crate) mod abi {
             function initialize(uint160 sqrtPriceX96) external;
             function token0() external view returns (address);
             function token1() external view returns (address);
+            function fee() external view returns (uint24);
+            function tickSpacing() external view returns (int24);
+        }
+        interface V3Swapper {
+            function swap(address pool, bool isDown, int256 amount, uint160 limit)
+                external returns (int256 amount0, int256 amount1);
         }
         interface Quoter {
             function quoteExactInputSingle(
                 address tokenIn, address tokenOut, uint24 fee, uint256 amountIn, uint160 limit
-            ) external returns (uint256);
-            function quoteExactOutputSingle(
-                address tokenIn, address tokenOut, uint24 fee, uint256 amountOut, uint160 limit
             ) external returns (uint256);
         }
         interface Solidly {

@@ -5,16 +5,16 @@
 //!
 //! Temperature: cold.
 
-use alloy::primitives::{Address, Bytes, I256, U256, hex};
+use alloy::primitives::{Address, Bytes, I256, U256};
 use alloy::sol_types::{SolCall, SolValue};
 use gannet_engine::amm::PoolKind;
 use gannet_engine::gas::{GasTable, Shape};
 use gannet_engine::ids::{PoolId, TokenId};
 
-use crate::evm::abi::{Erc20, Executor, HostilePair, ReentrantToken, V3Pool};
+use crate::evm::abi::{Erc20, Executor, HostilePair, ReentrantToken};
 use crate::evm::{BLOCK, COINBASE, Market, NATIVE, OPERATOR, OWNER, STRANGER, Trade, error_name};
-use crate::mainnet::witness;
 use crate::mixed_pools::{Kind, Range, liquidity_of, sqrt_price_of};
+use crate::v3::pancake_code;
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
 /// What the executor has of each token at the start, in the order of the scene's.
@@ -323,54 +323,25 @@ fn a_token_named_wrongly_between_v3_pools_cannot_be_spent() {
     scene.assert_gained(0);
 }
 
-/// The slot of a Pancake V3 pool's liquidity: its first one spills into a second.
-const PANCAKE_LIQUIDITY_SLOT: U256 = U256::from_limbs([5, 0, 0, 0]);
-/// Of a function that a Pancake V3 pool has and others have not: what sets its lottery's keeper.
-const PANCAKE_SELECTOR: &str = "63cc7e7fa2";
-
 #[test]
 fn a_pool_that_calls_back_under_another_name_is_served() {
-    let Some(folder) = witness::folder() else { return };
-    let mut codes = witness::codes(&folder.join("witness")).values();
-    let Some(code) = codes.find(|code| code.contains(PANCAKE_SELECTOR)) else {
-        println!("skipped: there is no such pool in {}", folder.display());
-        return;
-    };
-    let code = hex::decode(code).expect("hexadecimal digits");
+    let Some(code) = pancake_code() else { return };
     for (kinds, place) in [([V3, Pair], 0), ([Pair, V3], 1), ([V3, V3], 0), ([V3, V3], 1)] {
         let mut market = Market::new();
-        let address = Address::repeat_byte(0x9a);
-        market.chain.set_code(address, code.clone());
-        // Its tokens are within its code: plain ones are put where they are.
-        let plain = market.token(18);
-        let plain = market.chain.code(market.address(plain));
-        let tokens = [
-            market.chain.read(address, &V3Pool::token0Call {}),
-            market.chain.read(address, &V3Pool::token1Call {}),
-        ];
-        let tokens = tokens.map(|token| {
-            let token = token.expect("a view");
-            market.chain.set_code(token, plain.clone());
-            market.world.tokens.insert(token, 18).expect("there is room")
-        });
+        let pool = market.pancake_pool(Address::repeat_byte(0x9a), code.clone());
+        let tokens = market.world.pools.get(pool).tokens;
         let mut scene = Scene::with(market, tokens.into(), &kinds);
         let is_forth = place == 0;
         let reserves =
             if is_forth { [200 * ETHER, 400_000 * ETHER] } else { [200 * ETHER, 300_000 * ETHER] };
-        let call = V3Pool::initializeCall { sqrtPriceX96: sqrt_price_of(reserves).to() };
-        scene.market.chain.send(OWNER, address, call.abi_encode()).lands();
-        let liquidity = U256::from(liquidity_of(reserves));
-        scene.market.chain.set_slot(address, PANCAKE_LIQUIDITY_SLOT, liquidity);
-        for token in scene.tokens.clone() {
-            scene.market.fund(scene.market.address(token), address, 1 << 120);
-        }
-        scene.pools[place] = scene.market.list_v3(address, tokens);
+        scene.market.set_v3_flat(pool, reserves).expect("a price");
+        scene.pools[place] = pool;
 
-        scene.market.peek(&scene.trade()).lands();
-        scene.market.run(&scene.trade().least(1)).lands();
-        let gained = scene.held()[0] - HELD[0];
-        println!("through Pancake V3, {kinds:?}: {gained}");
-        scene.assert_gained(gained);
+        let gain = scene.market.profit(&scene.trade()).expect("the cycle pays");
+        let trade = scene.trade().least(gain + 1);
+        scene.market.peek(&trade).reverts("BelowMinimumProfit");
+        scene.market.run(&trade.least(gain)).lands();
+        scene.assert_gained(gain);
     }
 }
 

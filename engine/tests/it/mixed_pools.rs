@@ -30,13 +30,16 @@ impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Pair, Self::V3, Self::Solidly];
 }
 
-/// Slots of a V3 pool.
+/// Slots of a V3 pool; in Pancake's all but the first come one later.
 const SLOT0: U256 = U256::ZERO;
 const FEE_GROWTH_SLOTS: [u64; 2] = [1, 2];
-const LIQUIDITY_SLOT: U256 = U256::from_limbs([4, 0, 0, 0]);
+const LIQUIDITY_SLOT: u64 = 4;
 const TICKS_SLOT: u64 = 5;
 const BITMAP_SLOT: u64 = 6;
-const OBSERVATIONS_SLOT: U256 = U256::from_limbs([8, 0, 0, 0]);
+const OBSERVATIONS_SLOT: u64 = 8;
+/// Where in its first slot Uniswap's pool keeps the protocol's share of fees, and Pancake's in its
+/// second.
+const FEE_PROTOCOL_BITS: [usize; 2] = [232, 0];
 /// What a V3 pool holds of each token; it does not look at what it holds.
 pub(crate) const V3_FUNDS: u128 = 1 << 120;
 /// Fees of V3 pools with the spacing of their ticks.
@@ -51,8 +54,21 @@ pub(crate) struct Other {
     pub(crate) fee_pips: u32,
     spacing: i32,
     is_stable: bool,
+    /// Of a V3 pool: whether its first slot spills into a second.
+    is_spilled: bool,
     /// Slots that hold ticks now, to be emptied.
     written: Vec<U256>,
+}
+
+impl Other {
+    pub(crate) const fn new(kind: Kind, fee_pips: u32) -> Self {
+        Self { kind, fee_pips, spacing: 1, is_stable: false, is_spilled: false, written: vec![] }
+    }
+
+    /// Where the slot of Uniswap's layout is.
+    fn slot(&self, number: u64) -> u64 {
+        number + u64::from(self.is_spilled)
+    }
 }
 
 /// Liquidity between two ticks.
@@ -106,9 +122,7 @@ impl Market {
 
     /// Tells the world of a V3 shaped pool, and nobody else.
     pub(crate) fn list_v3(&mut self, address: Address, tokens: [TokenId; 2]) -> PoolId {
-        let other =
-            Other { kind: Kind::V3, fee_pips: 0, spacing: 1, is_stable: false, written: vec![] };
-        self.add_other(address, tokens, other)
+        self.add_other(address, tokens, Other::new(Kind::V3, 0))
     }
 
     /// An empty V3 pool of two tokens with this fee.
@@ -125,15 +139,67 @@ impl Market {
             .send(OWNER, factory, V3Factory::createPoolCall { a, b, fee }.abi_encode())
             .lands();
         let pool = self.chain.read(factory, &V3Factory::getPoolCall { a, b, fee }).expect("a view");
-        for token in [a, b] {
-            self.fund(token, pool, V3_FUNDS);
+        self.add_v3(pool, tokens, Other { spacing, ..Other::new(Kind::V3, fee_pips) })
+    }
+
+    /// A Pancake V3 pool of this deployed code, which has its tokens, fee and spacing within it.
+    pub(crate) fn pancake_pool(&mut self, address: Address, code: Vec<u8>) -> PoolId {
+        self.chain.set_code(address, code);
+        let plain = self.token(18);
+        let plain = self.chain.code(self.address(plain));
+        let tokens = [
+            self.chain.read(address, &V3Pool::token0Call {}),
+            self.chain.read(address, &V3Pool::token1Call {}),
+        ];
+        // Plain tokens are put where its own are.
+        let tokens = tokens.map(|token| {
+            let token = token.expect("a view");
+            self.chain.set_code(token, plain.clone());
+            self.world.tokens.insert(token, 18).expect("there is room")
+        });
+        let fee = self.chain.read(address, &V3Pool::feeCall {}).expect("a view");
+        let spacing = self.chain.read(address, &V3Pool::tickSpacingCall {}).expect("a view");
+        let spacing = spacing.try_into().expect("24 bits");
+        let other = Other { spacing, is_spilled: true, ..Other::new(Kind::V3, fee.to()) };
+        self.add_v3(address, tokens, other)
+    }
+
+    fn add_v3(&mut self, address: Address, tokens: [TokenId; 2], other: Other) -> PoolId {
+        for token in tokens {
+            self.fund(self.address(token), address, V3_FUNDS);
         }
         // A pool that has traded before has earned fees.
         for slot in FEE_GROWTH_SLOTS {
-            self.chain.set_slot(pool, U256::from(slot), U256::ONE);
+            self.chain.set_slot(address, U256::from(other.slot(slot)), U256::ONE);
         }
-        let other = Other { kind: Kind::V3, fee_pips, spacing, is_stable: false, written: vec![] };
-        self.add_other(pool, tokens, other)
+        self.add_other(address, tokens, other)
+    }
+
+    /// Sets the part of a V3 pool's fees that is the protocol's, in its own encoding.
+    pub(crate) fn set_fee_protocol(&mut self, id: PoolId, share: u32) {
+        let pool = self.world.pools.get(id).address;
+        let is_spilled = self.other(id).expect("a V3 pool").is_spilled;
+        let slot = U256::from(u8::from(is_spilled));
+        let at = FEE_PROTOCOL_BITS[usize::from(is_spilled)];
+        let mask = U256::from(if is_spilled { u32::MAX } else { 0xff });
+        let held = self.chain.slot(pool, slot) & !(mask << at);
+        self.chain.set_slot(pool, slot, held | (U256::from(share) << at));
+    }
+
+    /// A V3 pool's state, as its storage has it.
+    pub(crate) fn v3_state(&mut self, id: PoolId) -> ConcentratedState {
+        let pool = self.world.pools.get(id).address;
+        let other = self.other(id).expect("a V3 pool").clone();
+        let slot0 = self.chain.slot(pool, SLOT0);
+        let liquidity = self.chain.slot(pool, U256::from(other.slot(LIQUIDITY_SLOT)));
+        let tick: u32 = (slot0 >> 160_usize).wrapping_to::<u32>() << 8;
+        ConcentratedState {
+            sqrt_price: slot0 & ((U256::ONE << 160) - U256::ONE),
+            tick: tick.cast_signed() >> 8,
+            liquidity: liquidity.to(),
+            fee_pips: other.fee_pips,
+            tick_spacing: other.spacing,
+        }
     }
 
     /// Sets a V3 pool's price and liquidity; gives its tick, or `None` if there is no such price.
@@ -148,10 +214,12 @@ impl Market {
             receipt.logs.first().and_then(|log| V3Pool::Initialize::decode_log(log).ok())?;
         let tick: i32 = event.tick.try_into().expect("24 bits");
         let traded = U256::from(LAST_TRADE) | (U256::ONE << 248);
-        self.chain.set_slot(pool, OBSERVATIONS_SLOT, traded);
-
-        let other = self.others.iter_mut().find(|(held, _)| *held == id).expect("a V3 pool");
-        let (spacing, old) = (other.1.spacing, std::mem::take(&mut other.1.written));
+        let (_, other) = self.others.iter_mut().find(|(held, _)| *held == id).expect("a V3 pool");
+        let (spacing, old) = (other.spacing, std::mem::take(&mut other.written));
+        let [liquidity_slot, ticks_slot, bitmap_slot, observations_slot] =
+            [LIQUIDITY_SLOT, TICKS_SLOT, BITMAP_SLOT, OBSERVATIONS_SLOT]
+                .map(|slot| other.slot(slot));
+        self.chain.set_slot(pool, U256::from(observations_slot), traded);
         for slot in old {
             self.chain.set_slot(pool, slot, U256::ZERO);
         }
@@ -167,14 +235,14 @@ impl Market {
                 liquidity += amount;
             }
         }
-        self.chain.set_slot(pool, LIQUIDITY_SLOT, U256::from(liquidity));
+        self.chain.set_slot(pool, U256::from(liquidity_slot), U256::from(liquidity));
         let mut slots = BTreeMap::<U256, U256>::new();
         let listed = ticks.iter().filter(|(_, (gross, _))| *gross > 0);
         let listed =
             listed.map(|(index, (gross, net))| Tick { index: *index, net: *net, gross: *gross });
         let listed: Vec<Tick> = listed.collect();
         for (tick, (gross, net)) in ticks.into_iter().filter(|(_, (gross, _))| *gross > 0) {
-            let at = signed_slot(tick, TICKS_SLOT);
+            let at = signed_slot(tick, ticks_slot);
             slots.insert(at, U256::from(gross) | (word(net) << 128));
             // Ticks that were crossed before: what is outside of them is not zero.
             for offset in 1..3 {
@@ -182,7 +250,7 @@ impl Market {
             }
             slots.insert(at + U256::from(3), U256::ONE | (U256::ONE << 248));
             let compressed = tick.div_euclid(spacing);
-            let bitmap = signed_slot(compressed >> 8, BITMAP_SLOT);
+            let bitmap = signed_slot(compressed >> 8, bitmap_slot);
             *slots.entry(bitmap).or_default() |= U256::ONE << (compressed & 255);
         }
         for (slot, value) in &slots {
@@ -235,7 +303,7 @@ impl Market {
         for token in addresses {
             self.fund(token, SOLIDLY_FEES, 1);
         }
-        let other = Other { kind: Kind::Solidly, fee_pips, spacing: 0, is_stable, written: vec![] };
+        let other = Other { is_stable, ..Other::new(Kind::Solidly, fee_pips) };
         self.add_other(pool, sorted, other)
     }
 
@@ -303,27 +371,6 @@ impl Market {
             token = self.world.pools.get(pool).tokens[direction.index_out()];
         }
         Some(flow)
-    }
-
-    /// What a V3 pool asks for exactly `amount_out`, as the contracts say.
-    pub(crate) fn quote_v3_exact_out(
-        &mut self,
-        pool: PoolId,
-        direction: Direction,
-        amount_out: u128,
-    ) -> Option<u128> {
-        let entry = *self.world.pools.get(pool);
-        let [token_in, token_out] =
-            [direction.index_in(), direction.index_out()].map(|at| self.address(entry.tokens[at]));
-        let call = Quoter::quoteExactOutputSingleCall {
-            tokenIn: token_in,
-            tokenOut: token_out,
-            fee: self.other(pool)?.fee_pips.try_into().expect("24 bits"),
-            amountOut: U256::from(amount_out),
-            limit: U160::ZERO,
-        };
-        let paid: U256 = self.chain.read(self.quoter, &call)?;
-        paid.try_into().ok()
     }
 
     /// What a trade through any pools gains, as the contracts say; `None` if it does not.
