@@ -6,20 +6,15 @@
 //!
 //! Temperature: hot.
 
+use alloy_primitives::U256;
+
 use super::{Mark, TooFarBack, Unfit, World};
-use crate::amm::Swapped;
+use crate::amm::{Exact, Pool, Swapped};
 use crate::limits::TARGET_TOKENS_MAX;
 use crate::target::{Part, Payer, Route, Share, Slot, Step, Target, TargetHop, Way};
 
 /// What the router holds, by slot.
 type Held = [u128; TARGET_TOKENS_MAX];
-
-/// What one swap fixes.
-#[derive(Clone, Copy)]
-enum Fixed {
-    In(u128),
-    Out(u128),
-}
 
 /// What went into a path, and what came out.
 #[derive(Clone, Copy)]
@@ -121,6 +116,12 @@ impl World {
         };
         let hops = route.hops_of(part);
         let Moved { paid, taken } = match part.way {
+            Way::ExactIn if part.has_price_limit => {
+                self.stopped(hops, Exact::In(amount), route.price_limit)?
+            }
+            Way::ExactOut if part.has_price_limit => {
+                self.stopped(hops, Exact::Out(amount), route.price_limit)?
+            }
             Way::ExactIn => self.forwards(hops, amount)?,
             Way::ExactOut => self.backwards(hops, amount)?,
             Way::ExactOutForward => {
@@ -132,8 +133,7 @@ impl World {
             Way::ExactIn => taken >= part.limit,
             Way::ExactOut | Way::ExactOutForward => paid <= part.limit,
         };
-        // A swap that stops at a price takes less than it names: what it leaves is not followed.
-        if !is_within || part.has_price_limit {
+        if !is_within {
             return Err(Unfit::LimitMissed);
         }
         let is_native =
@@ -149,7 +149,7 @@ impl World {
     fn forwards(&mut self, hops: &[TargetHop], paid: u128) -> Result<Moved, Unfit> {
         let mut amount = paid;
         for hop in hops {
-            amount = self.swap(*hop, Fixed::In(amount))?;
+            amount = self.swap(*hop, Exact::In(amount))?;
         }
         Ok(Moved { paid, taken: amount })
     }
@@ -157,7 +157,7 @@ impl World {
     fn backwards(&mut self, hops: &[TargetHop], taken: u128) -> Result<Moved, Unfit> {
         let mut amount = taken;
         for hop in hops.iter().rev() {
-            amount = self.swap(*hop, Fixed::Out(amount))?;
+            amount = self.swap(*hop, Exact::Out(amount))?;
         }
         Ok(Moved { paid: amount, taken })
     }
@@ -171,21 +171,47 @@ impl World {
     }
 
     /// Swaps in one pool, and returns the amount that was not fixed.
-    fn swap(&mut self, hop: TargetHop, fixed: Fixed) -> Result<u128, Unfit> {
+    fn swap(&mut self, hop: TargetHop, exact: Exact) -> Result<u128, Unfit> {
         let view = self.pools.view(hop.pool);
-        let swapped = match fixed {
-            Fixed::In(paid) => view.swap_in(paid, hop.direction),
-            Fixed::Out(taken) => view.swap_out(taken, hop.direction),
+        let swapped = match exact {
+            Exact::In(paid) => view.swap_in(paid, hop.direction),
+            Exact::Out(taken) => view.swap_out(taken, hop.direction),
         };
+        let swapped = swapped.ok_or(Unfit::NoLiquidity)?;
+        self.move_to(hop, swapped.after);
+        Ok(match exact {
+            Exact::In(_) => swapped.amount_out,
+            Exact::Out(_) => swapped.amount_in,
+        })
+    }
+
+    /// Swaps in one V3 pool as far as a price: what it leaves of the amount nobody pays, and the
+    /// routers do not mind what it leaves of an output.
+    fn stopped(
+        &mut self,
+        hops: &[TargetHop],
+        exact: Exact,
+        price_limit: U256,
+    ) -> Result<Moved, Unfit> {
+        let &[hop] = hops else { return Err(Unfit::TooLong) };
+        let view = self.pools.view(hop.pool);
+        let Pool::Concentrated(pool) = view.pool else { return Err(Unfit::NoLiquidity) };
+        if !pool.is_ahead(price_limit, hop.direction) {
+            return Err(Unfit::LimitMissed);
+        }
+        let swapped = pool.swap_to(view.ticks, exact, hop.direction, price_limit);
+        // Where there is no liquidity on the way nothing is to be paid, which the routers refuse.
+        let swapped = swapped.filter(|swapped| swapped.amount_in > 0);
         let Swapped { amount_in, amount_out, after } = swapped.ok_or(Unfit::NoLiquidity)?;
+        self.move_to(hop, after.into());
+        Ok(Moved { paid: amount_in, taken: amount_out })
+    }
+
+    fn move_to(&mut self, hop: TargetHop, after: Pool) {
         let entry = self.pools.entry_mut(hop.pool);
         self.undo.remember(hop.pool, entry);
         entry.state = after;
         self.supposed.push(hop.pool);
-        Ok(match fixed {
-            Fixed::In(_) => amount_out,
-            Fixed::Out(_) => amount_in,
-        })
     }
 }
 

@@ -138,7 +138,7 @@ pub(crate) fn bytecode(file: &str, name: Option<&str>) -> Vec<u8> {
     hex::decode(contract["bytecode"].as_str().expect("an artifact has bytecode")).expect("hex")
 }
 
-fn npm_v3(package: &str, name: &str) -> Vec<u8> {
+pub(crate) fn npm_v3(package: &str, name: &str) -> Vec<u8> {
     let folder = format!("scripts/chain/node_modules/@uniswap/{package}/artifacts/contracts");
     let file = name.rsplit('/').next().expect("a name");
     bytecode(&format!("{folder}/{name}.sol/{file}.json"), None)
@@ -282,7 +282,7 @@ impl Chain {
     }
 
     /// Deploys a contract.
-    fn deploy(&mut self, mut code: Vec<u8>, arguments: &[u8]) -> Address {
+    pub(crate) fn deploy(&mut self, mut code: Vec<u8>, arguments: &[u8]) -> Address {
         code.extend_from_slice(arguments);
         let receipt = self.run(OWNER, TxKind::Create, (0, code), true).lands();
         Address::from_slice(&receipt.answer.expect("it landed"))
@@ -363,7 +363,7 @@ pub(crate) struct Market {
     pub(crate) weth: TokenId,
     pub(crate) router: Address,
     pub(crate) executor: Address,
-    factories: [Address; 2],
+    pub(crate) factories: [Address; 2],
     /// Uniswap V3's factory.
     pub(crate) v3_factory: Address,
     /// Uniswap's contract that quotes V3 pools by trying.

@@ -26,6 +26,7 @@ mod mixed_pools;
 mod money;
 mod pending;
 mod pipeline;
+mod routers;
 mod scale;
 mod stage;
 #[path = "../../../benches/universe.rs"]
