@@ -30,7 +30,9 @@ mod contracts;
 mod feed;
 mod hardening;
 mod latency;
+mod links;
 mod locks;
+mod nodes;
 mod progress;
 mod run;
 mod runtime;
@@ -52,5 +54,6 @@ pub use self::config::{
     Config, Endpoint, KeySource, Mode, NamedFactory, Node, Problem, Problems, Runtime, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
+pub use self::nodes::NodeCounts;
 pub use self::run::run;
 pub use self::summary::{PendingCounts, Scored, Summary, Totals};

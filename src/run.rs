@@ -3,6 +3,7 @@
 //! Temperature: cold.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::signers::local::PrivateKeySigner;
@@ -27,6 +28,7 @@ use crate::config::{Config, Mode, Wallet};
 use crate::contracts::Executor;
 use crate::feed::keeper::Keeper;
 use crate::locks::Lock;
+use crate::nodes::NodeCounts;
 use crate::runtime::{Crew, Ending, Hot, Signals};
 use crate::scribe::{Names, Scribe};
 use crate::snapshot;
@@ -126,7 +128,8 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     risk.needs_balance = config.mode == Mode::Live;
     risk.is_halted = switch.is_on();
     let signer = Signer::new(keys, config.executor);
-    let silent_after_ns = config.node.silent_after_ms.saturating_mul(1_000_000);
+    let silent_after_ms = config.nodes.iter().map(|node| node.silent_after_ms).min();
+    let silent_after_ns = silent_after_ms.unwrap_or_default().saturating_mul(1_000_000);
     let mut engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
         .map_err(|(name, why)| anyhow::anyhow!("strategy {name} cannot start: {why}"))?;
 
@@ -141,14 +144,18 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     engine.take_up(&legacy);
     let before = engine.books;
 
-    let keeper = Keeper::start(config.node, config.chain, roster.clone())?;
+    let node_names: Vec<_> = config.nodes.iter().map(|node| node.name.to_owned()).collect();
+    let roster = Arc::new(roster);
+    let keepers =
+        config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, Arc::clone(&roster)));
+    let keepers = keepers.collect::<Result<Vec<_>>>()?;
     let scribe = Scribe::start(names, config.runtime.journal.as_deref(), file)?;
     if let Some(path) = &config.runtime.snapshot {
         // Seen now, and not when the run is over.
         snapshot::write(path, &engine.world)?;
     }
     pin(config.runtime.core);
-    let crew = Crew { keeper, scribe, switch };
+    let crew = Crew { keepers, scribe, switch };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
@@ -165,7 +172,10 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
             if let Some(path) = &config.runtime.snapshot {
                 snapshot::write(path, &hot.engine.world)?;
             }
-            Ok(Summary::of(&hot.engine, &before, S::NAMES, config.mode, hot.port.latency()))
+            let nodes = NodeCounts::of(&hot.engine.world, &node_names);
+            let latency = hot.port.latency();
+            let summary = Summary::of(&hot.engine, &before, S::NAMES, config.mode, latency);
+            Ok(Summary { nodes, ..summary })
         }
     }
 }
@@ -227,7 +237,7 @@ async fn start<S: Send + 'static>(config: Config<S>, signals: &mut Signals) -> R
 
 /// Reads everything that the engine starts from.
 fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
-    let mut rpc = bootstrap::connect(&config.node, config.chain.id)?;
+    let mut rpc = bootstrap::connect(&config.nodes, config.chain.id)?;
     let mut owner = None;
     if config.executor == Address::ZERO {
         tracing::info!("no executor is configured: plans are priced as if there were one");

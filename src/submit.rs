@@ -11,8 +11,8 @@ use gannet_engine::query::sent_id;
 use gannet_engine::wire::hex;
 
 use crate::clock::Monotonic;
-use crate::feed::wire::Sender;
 use crate::latency::Latency;
+use crate::links::Exits;
 use crate::state::State;
 
 /// Longest request: the raw bytes in hex, and the JSON around them.
@@ -25,8 +25,8 @@ pub(crate) trait Port {
     where
         Self: 'a;
 
-    /// The outbox; `sender` is the connection that transactions leave by, if it is up.
-    fn outbox<'a>(&'a mut self, sender: Option<&'a mut Sender>) -> Self::Outbox<'a>;
+    /// The outbox; `exits` are the connections that transactions leave by.
+    fn outbox<'a>(&'a mut self, exits: Exits<'a>) -> Self::Outbox<'a>;
 
     /// Times of what was submitted.
     fn latency(&self) -> &Latency;
@@ -35,7 +35,7 @@ pub(crate) trait Port {
     fn keep<S>(&mut self, engine: &mut Engine<S>);
 }
 
-/// Sends to the node.
+/// Sends to every node.
 #[derive(Debug)]
 pub(crate) struct LivePort {
     clock: Monotonic,
@@ -54,8 +54,8 @@ impl LivePort {
 impl Port for LivePort {
     type Outbox<'a> = Live<'a>;
 
-    fn outbox<'a>(&'a mut self, sender: Option<&'a mut Sender>) -> Live<'a> {
-        Live { port: self, sender }
+    fn outbox<'a>(&'a mut self, exits: Exits<'a>) -> Live<'a> {
+        Live { port: self, exits }
     }
 
     fn latency(&self) -> &Latency {
@@ -71,7 +71,7 @@ impl Port for LivePort {
 #[derive(Debug)]
 pub(crate) struct Live<'a> {
     port: &'a mut LivePort,
-    sender: Option<&'a mut Sender>,
+    exits: Exits<'a>,
 }
 
 impl Outbox for Live<'_> {
@@ -83,16 +83,22 @@ impl Outbox for Live<'_> {
         flight: &Flight,
         stamps: &Stamps,
     ) -> Result<(), Unsent> {
-        let Some(sender) = &mut self.sender else { return Err(Unsent::LinkDown) };
+        if self.exits.each().next().is_none() {
+            return Err(Unsent::LinkDown);
+        }
         write_request(tx, &mut self.port.request).ok_or(Unsent::LinkDown)?;
         // Before it leaves: whatever happens next, its nonce is known to have been used.
         self.port.state.record(flight).map_err(|_told| Unsent::NotRecorded)?;
-        // A broken connection is noticed by the read that follows; nothing was sent either way.
-        sender.send(&self.port.request).map_err(|_broken| Unsent::LinkDown)?;
-        if is_trade(tx) {
-            self.port.latency.record(stamps, self.port.clock.now());
+        let mut has_left = false;
+        for sender in self.exits.each() {
+            // A broken connection is noticed by the read that follows; nothing was sent by it.
+            let is_sent = sender.send(&self.port.request).is_ok();
+            if is_sent && !has_left && is_trade(tx) {
+                self.port.latency.record(stamps, self.port.clock.now());
+            }
+            has_left |= is_sent;
         }
-        Ok(())
+        has_left.then_some(()).ok_or(Unsent::LinkDown)
     }
 }
 
@@ -146,7 +152,7 @@ impl Ledger {
 impl Port for Ledger {
     type Outbox<'a> = &'a mut Self;
 
-    fn outbox<'a>(&'a mut self, _sender: Option<&'a mut Sender>) -> &'a mut Self {
+    fn outbox<'a>(&'a mut self, _exits: Exits<'a>) -> &'a mut Self {
         self
     }
 

@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::{Mode, in_ether};
 use crate::latency::{Latency, Quantiles, Stages};
+use crate::nodes::NodeCounts;
 
 /// An amount in JSON: a decimal string of the smallest unit.
 fn decimal<T: ToString, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
@@ -174,6 +175,8 @@ pub struct Summary {
     pub block: u64,
     /// Heads seen.
     pub heads: u64,
+    /// What each node brought.
+    pub nodes: Vec<NodeCounts>,
     /// Pending swaps that were announced.
     pub pending_swaps: u64,
     /// What became of pending transactions.
@@ -255,6 +258,7 @@ impl Summary {
             stages_ns: latency.stages(),
             block: world.tip().number.0,
             heads: engine.tally.heads,
+            nodes: Vec::new(),
             pending_swaps: engine.tally.pending.iter().sum(),
             pending: PendingCounts::of(engine),
             in_flight: engine.flights.count(),
@@ -292,6 +296,9 @@ impl fmt::Display for Summary {
             writeln!(out, "  turned down: {}", rejected.join(", "))?;
         }
         writeln!(out, "  pending: {}", self.pending)?;
+        for node in self.nodes.iter().filter(|_| self.nodes.len() > 1) {
+            writeln!(out, "  {node}")?;
+        }
         let Quantiles { p50, p99, max } = self.tick_to_trade_ns;
         let us = |ns: u64| format!("{}.{} µs", ns / 1_000, ns % 1_000 / 100);
         write!(out, "  tick to trade: p50 {}, p99 {}, max {}", us(p50), us(p99), us(max))

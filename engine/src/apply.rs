@@ -8,6 +8,7 @@ use crate::decode::head::Head;
 use crate::decode::message::{Item, Message};
 use crate::decode::pending::PendingTx;
 use crate::decode::receipt::quantity;
+use crate::ids::NodeId;
 use crate::input::{Command, Happening, Source};
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
@@ -17,7 +18,7 @@ use crate::strategy::StrategySet;
 use crate::units::{Nanos, Wei};
 use crate::wire::json::Value;
 use crate::world::Stale;
-use crate::world::follow::Progress;
+use crate::world::follow::{Progress, Word};
 
 impl<S: StrategySet> Engine<S> {
     /// Applies a message.
@@ -25,12 +26,12 @@ impl<S: StrategySet> Engine<S> {
         &mut self,
         message: &Message<'_>,
         at: Nanos,
-        source: Source,
+        (node, source): (NodeId, Source),
     ) -> Change {
         let applied = match message {
-            Message::Notification { item, .. } => self.apply_item::<O>(item, at),
+            Message::Notification { item, .. } => self.apply_item::<O>(item, at, node),
             Message::Reply { id, result } => {
-                self.apply_reply::<O>(Answers::from_id(*id), *result, at)
+                self.apply_reply::<O>((node, Answers::from_id(*id)), *result, at)
             }
             Message::ReplyError { id, code, .. } => {
                 let answers = id.map_or(Answers::Other, Answers::from_id);
@@ -49,15 +50,20 @@ impl<S: StrategySet> Engine<S> {
         })
     }
 
-    fn apply_item<O: Outbox>(&mut self, item: &Item<'_>, at: Nanos) -> Result<Change, DecodeError> {
+    fn apply_item<O: Outbox>(
+        &mut self,
+        item: &Item<'_>,
+        at: Nanos,
+        node: NodeId,
+    ) -> Result<Change, DecodeError> {
         match item {
-            Item::Head(head) => return self.apply_head::<O>(head, at),
+            Item::Head(head) => return self.apply_head::<O>(head, Word::Announced(node), at),
             Item::Log(log) => {
                 let fate = self.world.on_log(log)?;
                 self.tally.log(fate);
             }
-            Item::PendingTx(tx) => self.apply_pending(tx, at),
-            Item::PendingHash(hash) => self.apply_pending_hash(hash),
+            Item::PendingTx(tx) => self.apply_pending(tx, at, node),
+            Item::PendingHash(hash) => self.apply_pending_hash(hash, node),
             Item::Unknown(_) => self.tally.replies_other += 1,
         }
         Ok(Change::None)
@@ -67,19 +73,20 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn apply_other(&mut self, what: Happening<'_>, at: Nanos) -> Change {
         match what {
             Happening::Frame { .. } => {}
-            Happening::Truncated { source } => self.apply_truncated(source),
+            Happening::Truncated { node, source } => self.apply_truncated(node, source),
             Happening::Tick => self.apply_tick(at),
-            Happening::Link { source, is_up } => self.apply_link(source, is_up),
+            Happening::Link { node, source, is_up } => {
+                self.world.on_link((node, source), is_up, &mut self.queries);
+                if is_up && source == Source::Rpc {
+                    self.ask_for_accounts();
+                }
+            }
             Happening::Command(Command::Drain) => self.risk.is_draining = true,
             Happening::Command(Command::Halt(is_halted)) => self.risk.is_halted = is_halted,
             Happening::Command(Command::Reload(reloaded)) => {
-                self.world.reload(&reloaded.anchor, &reloaded.pools);
-                // It took time to read, and heads that came meanwhile are forgotten: whether the
-                // anchor is still the newest block, only a head can say.
-                self.world.set_stale(Stale::Silent, true);
+                self.world.reload(&reloaded.anchor, &reloaded.pools, &mut self.queries);
                 self.forget_mined();
                 self.review_settled(true);
-                self.queries.ask(Query::LatestHead);
             }
         }
         Change::None
@@ -92,36 +99,14 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    fn apply_truncated(&mut self, source: Source) {
+    fn apply_truncated(&mut self, node: NodeId, source: Source) {
         self.tally.truncated[source as usize] += 1;
         match source {
-            // What was skipped may have been a head or a log: ask where the chain stands. A head
-            // that was missed shows as a gap; a log that was missed comes with the seal.
-            Source::Chain => {
-                self.world.set_stale(Stale::Silent, true);
-                self.queries.ask(Query::LatestHead);
-            }
+            Source::Chain => self.world.on_chain_lost(node, &mut self.queries),
             // A list of logs that does not fit will not fit the next time either.
             Source::Rpc => self.world.set_stale(Stale::Lost, true),
             // One pending transaction fewer is an opportunity lost, not a wrong state.
             Source::Pending => {}
-        }
-    }
-
-    fn apply_link(&mut self, source: Source, is_up: bool) {
-        match source {
-            Source::Chain => self.world.set_stale(Stale::ChainLink, !is_up),
-            Source::Rpc => self.world.set_stale(Stale::RpcLink, !is_up),
-            Source::Pending => return,
-        }
-        if is_up {
-            // What happened while it was down is found by the newest head's ancestry; until a head
-            // says where the chain stands, nobody knows what was missed.
-            self.world.set_stale(Stale::Silent, true);
-            self.queries.ask(Query::LatestHead);
-        }
-        if is_up && source == Source::Rpc {
-            self.ask_for_accounts();
         }
     }
 
@@ -138,21 +123,27 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    fn apply_head<O: Outbox>(&mut self, head: &Head, at: Nanos) -> Result<Change, DecodeError> {
+    fn apply_head<O: Outbox>(
+        &mut self,
+        head: &Head,
+        word: Word,
+        at: Nanos,
+    ) -> Result<Change, DecodeError> {
         self.tally.heads += 1;
-        let progress = self.world.on_head(head, at, &mut self.queries)?;
+        let progress = self.world.on_head(head, word, at, &mut self.queries)?;
         Ok(self.after_progress::<O>(progress))
     }
 
     fn apply_reply<O: Outbox>(
         &mut self,
-        answers: Answers,
+        (node, answers): (NodeId, Answers),
         result: Value<'_>,
         at: Nanos,
     ) -> Result<Change, DecodeError> {
         match (answers, result) {
-            (Answers::Head(_), Value::Object(span)) => {
-                return self.apply_head::<O>(&Head::parse(span)?, at);
+            (Answers::Head(block), Value::Object(span)) => {
+                let word = if block == 0 { Word::Newest(node) } else { Word::Asked(node) };
+                return self.apply_head::<O>(&Head::parse(span)?, word, at);
             }
             (Answers::BlockLogs(opened), Value::Array(span)) => {
                 let progress = self.apply_block_logs::<O>((opened, span), at)?;
@@ -165,7 +156,7 @@ impl<S: StrategySet> Engine<S> {
                     self.tally.pending_other += 1;
                     return Ok(Change::None);
                 }
-                self.apply_pending(&PendingTx::from_fields(&fields)?, at);
+                self.apply_pending(&PendingTx::from_fields(&fields)?, at, node);
             }
             (Answers::SenderNonce(serial), result) => {
                 let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);
@@ -173,13 +164,16 @@ impl<S: StrategySet> Engine<S> {
             }
             // The node does not know it (yet, or any more); what is still needed is asked again.
             (Answers::Head(block), Value::Null) => {
-                self.world.on_head_unknown(block, at, &mut self.queries);
+                self.world.on_head_unknown((node, block), at, &mut self.queries);
             }
             (Answers::Transaction, Value::Null) => {}
+            (Answers::BlockLogs(opened), Value::Null) => {
+                self.world.on_block_logs_refused(opened, at);
+            }
             (Answers::Head(_) | Answers::Transaction | Answers::BlockLogs(_), _) => {
                 return Err(DecodeError::Contradiction);
             }
-            (answers, result) => self.apply_account_reply(answers, result)?,
+            (answers, result) => self.apply_account_reply((node, answers), result)?,
         }
         Ok(Change::None)
     }
@@ -187,13 +181,18 @@ impl<S: StrategySet> Engine<S> {
     /// Replies about our own transactions and accounts.
     fn apply_account_reply(
         &mut self,
-        answers: Answers,
+        (node, answers): (NodeId, Answers),
         result: Value<'_>,
     ) -> Result<(), DecodeError> {
+        if !self.world.is_current(node) {
+            // It tells of a state that we have left, or are not at yet; a seal asks again.
+            self.tally.replies_behind += 1;
+            return Ok(());
+        }
         match answers {
             Answers::Receipt(attempt) => self.on_receipt(attempt, result)?,
-            Answers::Known(attempt) => self.on_known(attempt, result == Value::Null),
-            Answers::Followed(ticket) => self.on_followed(ticket, result)?,
+            Answers::Known(attempt) => self.on_known(attempt, node, result == Value::Null),
+            Answers::Followed(ticket) => self.on_followed((node, ticket), result)?,
             Answers::Place(ticket) => self.on_place(ticket, result)?,
             Answers::Nonce(wallet) => {
                 let nonce = u64::try_from(quantity(result)?).unwrap_or(u64::MAX);

@@ -11,6 +11,7 @@ use crate::limits::{CANCELS_MAX, FLIGHTS_MAX};
 use crate::plan::Plan;
 use crate::units::{BlockNumber, Gas, Wei};
 use crate::world::BlockRef;
+use crate::world::nodes::NodeSet;
 
 /// What a submission offers for its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,6 +236,11 @@ pub struct Flight {
     pub cancels: Cancels,
     /// Which of its transactions had no receipt since the last seal, by number.
     pub missing: u8,
+    /// The number of the transaction of it that the nodes were asked about last, and those that do
+    /// not hold it.
+    pub unknown: (u8, NodeSet),
+    /// The nodes that do not know the transaction that it follows, since the last seal.
+    pub gone_by: NodeSet,
 }
 
 impl Flight {
@@ -257,6 +263,8 @@ impl Flight {
             is_stuck: false,
             cancels: Cancels::none(),
             missing: 0,
+            unknown: (0, NodeSet::NONE),
+            gone_by: NodeSet::NONE,
         }
     }
 

@@ -70,6 +70,10 @@ handle!(
     FactoryId(u8)
 );
 handle!(
+    /// A node named in the configuration.
+    NodeId(u8)
+);
+handle!(
     /// A wallet named in the configuration.
     WalletId(u8)
 );

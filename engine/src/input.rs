@@ -9,10 +9,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::amm::{Pool, Tick};
+use crate::ids::NodeId;
 use crate::units::Nanos;
 use crate::world::Tip;
 
-/// Where a frame came from: one of the three connections to the node.
+/// Where a frame came from: one of the three connections to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Source {
@@ -73,6 +74,8 @@ pub struct Loaded {
 pub enum Happening<'a> {
     /// A whole message.
     Frame {
+        /// Its node.
+        node: NodeId,
         /// Its connection.
         source: Source,
         /// Its bytes.
@@ -83,6 +86,8 @@ pub enum Happening<'a> {
     },
     /// A message that was longer than the buffer and was skipped.
     Truncated {
+        /// Its node.
+        node: NodeId,
         /// Its connection.
         source: Source,
     },
@@ -90,6 +95,8 @@ pub enum Happening<'a> {
     Tick,
     /// A connection came up, with its subscriptions made, or went down.
     Link {
+        /// The node.
+        node: NodeId,
         /// The connection.
         source: Source,
         /// Whether it is up.

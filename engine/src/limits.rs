@@ -15,6 +15,8 @@ pub const FACTORIES_MAX: usize = 32;
 pub const ROUTERS_MAX: usize = 32;
 /// Base tokens: what profit is kept in.
 pub const BASE_TOKENS_MAX: usize = 8;
+/// Nodes that feed one world.
+pub const NODES_MAX: usize = 8;
 /// Wallets that may sign.
 pub const WALLETS_MAX: usize = 16;
 
@@ -87,6 +89,7 @@ pub const LEG_BYTES: usize = 45;
 /// Longest executor calldata, in bytes.
 pub const CALLDATA_BYTES_MAX: usize = CALLDATA_HEADER_BYTES + HOPS_MAX * LEG_BYTES;
 
+const _: () = assert!(NODES_MAX <= 8, "a set of nodes is a byte");
 const _: () = assert!(HOPS_MAX >= 2, "a cycle has at least two swaps");
 const _: () = assert!(
     OWN_TX_BYTES_MAX >= CALLDATA_BYTES_MAX + 256,

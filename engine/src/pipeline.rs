@@ -83,13 +83,13 @@ impl<S: StrategySet> Engine<S> {
         let mut stamps = Stamps { received: at, decoded: at, ..Stamps::default() };
         let mut is_last = true;
         let change = match input.what {
-            Happening::Frame { source, bytes, has_more } => {
+            Happening::Frame { node, source, bytes, has_more } => {
                 is_last = !has_more;
                 self.tally.frames[source as usize] += 1;
                 match message::parse(bytes) {
                     Ok(message) => {
                         stamps.decoded = clock.now();
-                        self.apply::<O>(&message, at, source)
+                        self.apply::<O>(&message, at, (node, source))
                     }
                     Err(error) => {
                         self.tally.undecodable(source, error);

@@ -11,8 +11,9 @@ use alloy_primitives::{Address, B256};
 
 use crate::decode::topics::MOVES;
 use crate::flight::Attempt;
-use crate::ids::WalletId;
+use crate::ids::{NodeId, WalletId};
 use crate::limits::QUERIES_MAX;
+use crate::world::nodes::NodeSet;
 
 /// Longest question, in bytes.
 pub const QUERY_BYTES_MAX: usize = 1_024;
@@ -272,7 +273,12 @@ impl fmt::Write for Text<'_> {
 #[derive(Debug)]
 pub struct Queries {
     list: [Query; QUERIES_MAX],
+    nodes: [NodeId; QUERIES_MAX],
     count: usize,
+    /// The node that is asked where it does not matter which.
+    pub(crate) lead: NodeId,
+    /// The nodes that can be asked.
+    pub(crate) up: NodeSet,
     /// Questions that did not fit, since the start. Ticks and seals ask again for what trading
     /// depends on.
     pub dropped: u64,
@@ -280,19 +286,50 @@ pub struct Queries {
 
 impl Default for Queries {
     fn default() -> Self {
-        Self { list: [Query::LatestHead; QUERIES_MAX], count: 0, dropped: 0 }
+        Self {
+            list: [Query::LatestHead; QUERIES_MAX],
+            nodes: [NodeId(0); QUERIES_MAX],
+            count: 0,
+            lead: NodeId(0),
+            up: NodeSet::default(),
+            dropped: 0,
+        }
     }
 }
 
 impl Queries {
-    /// Asks.
+    /// Asks the node that leads.
     pub fn ask(&mut self, query: Query) {
-        if let Some(place) = self.list.get_mut(self.count) {
-            *place = query;
-            self.count += 1;
-        } else {
-            self.dropped += 1;
+        self.ask_of(self.lead, query);
+    }
+
+    /// Asks one node.
+    pub fn ask_of(&mut self, node: NodeId, query: Query) {
+        match (self.list.get_mut(self.count), self.nodes.get_mut(self.count)) {
+            (Some(place), Some(whom)) => {
+                (*place, *whom) = (query, node);
+                self.count += 1;
+            }
+            (None, _) | (_, None) => self.dropped += 1,
         }
+    }
+
+    /// Asks every node that can be asked.
+    pub fn ask_all(&mut self, query: Query) {
+        for node in self.up.iter() {
+            self.ask_of(node, query);
+        }
+    }
+
+    /// The node that is asked where it does not matter which.
+    #[must_use]
+    pub const fn lead(&self) -> NodeId {
+        self.lead
+    }
+
+    /// Each question, and whom it is for.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Query)> {
+        self.nodes.iter().copied().zip(self.as_slice())
     }
 
     /// What is to be asked.

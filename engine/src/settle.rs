@@ -17,7 +17,7 @@ use crate::finality::ask_for_receipts;
 use crate::flight::{
     Admitted, Attempt, Doubt, Flight, Flights, Outcome, Place, Settled, Settlement,
 };
-use crate::ids::WalletId;
+use crate::ids::{NodeId, WalletId};
 use crate::limits::FLIGHTS_MAX;
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
@@ -28,6 +28,7 @@ use crate::strategy::StrategySet;
 use crate::units::{BlockNumber, Wei};
 use crate::wire::json::Value;
 use crate::world::follow::Included;
+use crate::world::nodes::NodeSet;
 use crate::world::{BlockRef, Tip, World};
 
 /// The tickets of all submissions, so that the table may change while they are walked.
@@ -67,13 +68,14 @@ impl<S: StrategySet> Engine<S> {
     fn ask_for_ends(&mut self) {
         for flight in self.flights.iter_mut() {
             flight.missing = 0;
+            flight.gone_by = NodeSet::NONE;
             ask_for_receipts(flight, &mut self.queries);
             if let Some(follow) = flight.admitted.plan.follows()
                 && flight.target_place.is_none()
                 && !flight.is_unwanted
             {
                 let (ticket, hash) = (flight.ticket, follow.hash);
-                self.queries.ask(Query::Followed { ticket, hash });
+                self.queries.ask_all(Query::Followed { ticket, hash });
             }
         }
     }
@@ -165,8 +167,14 @@ impl<S: StrategySet> Engine<S> {
     }
 
     /// The node said whether it still knows a transaction of ours.
-    pub(crate) fn on_known(&mut self, Attempt { ticket, number }: Attempt, is_unknown: bool) {
+    pub(crate) fn on_known(
+        &mut self,
+        Attempt { ticket, number }: Attempt,
+        node: NodeId,
+        is_unknown: bool,
+    ) {
         let tip = self.world.tip().number;
+        let jury = self.world.jury();
         let Some(flight) = self.flights.get_mut(ticket) else { return };
         if !is_unknown {
             if matches!(flight.doubt, Doubt::Refused | Doubt::Unknown(_)) {
@@ -183,7 +191,15 @@ impl<S: StrategySet> Engine<S> {
             // The block that has its logs says more than a pool that no longer does.
             return;
         }
-        if ask_whether_held(flight, number.saturating_add(1), &mut self.queries) {
+        let (asked, unknown_by) = &mut flight.unknown;
+        if *asked == number {
+            unknown_by.add(node);
+        }
+        // One node that holds it is enough.
+        if *asked != number
+            || !unknown_by.covers(jury)
+            || ask_whether_held(flight, number.saturating_add(1), &mut self.queries)
+        {
             return;
         }
         let outcome = match flight.doubt {
@@ -214,11 +230,16 @@ impl<S: StrategySet> Engine<S> {
     /// in a block that we have, and is not among those that moved our pools there, has failed.
     pub(crate) fn on_followed(
         &mut self,
-        ticket: u32,
+        (node, ticket): (NodeId, u32),
         result: Value<'_>,
     ) -> Result<(), DecodeError> {
+        let jury = self.world.jury();
         let is_gone = match result {
-            Value::Null => true,
+            // Another node may have it in its pool.
+            Value::Null => self.flights.get_mut(ticket).is_some_and(|flight| {
+                flight.gone_by.add(node);
+                flight.gone_by.covers(jury)
+            }),
             Value::Object(span) => {
                 let fields = Fields::parse(span)?;
                 fields.has(Field::BlockHash) && {
@@ -387,12 +408,13 @@ impl<S: StrategySet> Engine<S> {
     }
 }
 
-/// Asks whether the node holds this transaction of a submission; one that it does not hold may have
+/// Asks whether the nodes hold this transaction of a submission; one that it does not hold may have
 /// been replaced by the next. False if there is none with this number.
-fn ask_whether_held(flight: &Flight, number: u8, queries: &mut Queries) -> bool {
+fn ask_whether_held(flight: &mut Flight, number: u8, queries: &mut Queries) -> bool {
     let found = flight.attempts().nth(usize::from(number));
     if let Some((attempt, hash)) = found {
-        queries.ask(Query::Known(attempt, hash));
+        flight.unknown = (number, NodeSet::NONE);
+        queries.ask_all(Query::Known(attempt, hash));
     }
     found.is_some()
 }

@@ -78,6 +78,9 @@ pub struct Tally {
     pub unfit: [u64; 5],
     /// Replies to questions that this engine did not ask.
     pub replies_other: u64,
+    /// Replies of a node that is behind the world, or on another branch, about what changes from
+    /// block to block.
+    pub replies_behind: u64,
     /// Error replies to questions.
     pub reply_errors: u64,
 }

@@ -18,7 +18,7 @@ use alloy_primitives::{Address, B256};
 
 use crate::decode::pending::PendingTx;
 use crate::decode::swap;
-use crate::ids::TokenId;
+use crate::ids::{NodeId, TokenId};
 use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_AGAIN_MAX};
 use crate::mempool::News;
 use crate::outbox::{Clock, Outbox, Stamps};
@@ -48,17 +48,17 @@ enum Standing {
 
 impl<S: StrategySet> Engine<S> {
     /// Takes note of a pending hash.
-    pub(crate) fn apply_pending_hash(&mut self, hash: &B256) {
+    pub(crate) fn apply_pending_hash(&mut self, hash: &B256, node: NodeId) {
         if self.mempool.knows(hash) {
             self.tally.pending_known += 1;
         } else {
             self.tally.pending_fetched += 1;
-            self.queries.ask(Query::Transaction(*hash));
+            self.queries.ask_of(node, Query::Transaction(*hash));
         }
     }
 
     /// Puts a pending transaction into the queue, if it is a swap.
-    pub(crate) fn apply_pending(&mut self, tx: &PendingTx<'_>, at: Nanos) {
+    pub(crate) fn apply_pending(&mut self, tx: &PendingTx<'_>, at: Nanos, node: NodeId) {
         if self.mempool.knows(&tx.hash) {
             self.tally.pending(News::Duplicate);
             return;
@@ -85,6 +85,7 @@ impl<S: StrategySet> Engine<S> {
         };
         self.tally.pending(news);
         if matches!(news, News::New | News::Replaces(_)) {
+            self.world.nodes_mut().count_pending(node);
             self.tally.queued += u64::from(self.world.open_block().is_some());
             self.tally.pending_stale += u64::from(!self.world.freshness().is_fresh());
             let worth = worth_of(&target.route, &self.world);

@@ -37,9 +37,10 @@ pub(crate) use self::warm::Shelf;
 use crate::config::{Config, Node};
 use crate::feed::rpc::Rpc;
 
-/// Connects for questions at leisure, and makes sure that it is the right chain.
-pub(crate) fn connect(node: &Node, chain_id: u64) -> Result<Rpc> {
-    let mut rpc = Rpc::connect(node)?;
+/// Connects for questions at leisure to the first node that can be reached, and makes sure that it
+/// is on the right chain.
+pub(crate) fn connect(nodes: &[Node], chain_id: u64) -> Result<Rpc> {
+    let mut rpc = Rpc::connect(nodes)?;
     rpc.ensure_chain(chain_id)?;
     Ok(rpc)
 }

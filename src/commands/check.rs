@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::bootstrap::{self, Loaded};
-use crate::config::{Config, Mode, Wallet, in_ether};
+use crate::config::{Config, Mode, Node, Wallet, in_ether};
 use crate::contracts::Executor;
 use crate::feed::connect;
 use crate::feed::rpc::{NodeError, Rpc};
@@ -112,12 +112,25 @@ pub(crate) fn check<S: StrategySet>(config: &Config<S>) -> Report {
     let strategies = config.strategies.enabled_count();
     report.note("config", Found::ok(format!("readable; mode {mode}, strategies on: {strategies}")));
     check_machine(config, &mut report);
-    match bootstrap::connect(&config.node, config.chain.id) {
-        Ok(mut rpc) => {
-            check_node(config, &mut rpc, &mut report);
-            check_chain(config, &mut rpc, &mut report);
+    let mut first = None;
+    for (index, node) in config.nodes.iter().enumerate() {
+        // As with wallets; but a node that is alone needs no number.
+        let number = if config.nodes.len() > 1 { format!(" {index}") } else { String::new() };
+        match bootstrap::connect(std::slice::from_ref(node), config.chain.id) {
+            Ok(mut rpc) => {
+                let mut alone = Report::default();
+                check_node(config, node, &mut rpc, &mut alone);
+                for Finding { name, .. } in &mut alone.findings {
+                    name.push_str(&number);
+                }
+                report.findings.append(&mut alone.findings);
+                first = first.or(Some(rpc));
+            }
+            Err(error) => report.note(format!("node{number}"), error),
         }
-        Err(error) => report.note("node", error),
+    }
+    if let Some(mut rpc) = first {
+        check_chain(config, &mut rpc, &mut report);
     }
     report
 }
@@ -198,7 +211,7 @@ fn state_of<S>(config: &Config<S>) -> Found {
 }
 
 /// The node, and what it can do.
-fn check_node<S>(config: &Config<S>, rpc: &mut Rpc, report: &mut Report) {
+fn check_node<S>(config: &Config<S>, node: &Node, rpc: &mut Rpc, report: &mut Report) {
     let client = rpc.call("web3_clientVersion", &json!([]));
     let client: String = client.unwrap_or_else(|_unnamed| "a node without a name".to_owned());
     report.note("node", Found::ok(client));
@@ -209,10 +222,10 @@ fn check_node<S>(config: &Config<S>, rpc: &mut Rpc, report: &mut Report) {
         (Source::Chain, "heads and logs are announced"),
         (Source::Rpc, "questions and transactions are taken"),
     ] {
-        let opened = connect::open(&config.node, config.chain.id, source, 1);
+        let opened = connect::open(node, config.chain.id, source, 1);
         report.note(source.name(), opened.map_or_else(Found::from, |_opened| Found::ok(what)));
     }
-    report.note(Source::Pending.name(), pending_of(config));
+    report.note(Source::Pending.name(), pending_of(node));
     let newest = newest(rpc);
     match newest {
         Ok((hash, timestamp)) => {
@@ -273,10 +286,10 @@ fn latency(rpc: &mut Rpc) -> Found {
     Found::ok(detail)
 }
 
-fn pending_of<S>(config: &Config<S>) -> Found {
+fn pending_of(node: &Node) -> Found {
     let subscribe = |params: Value| -> anyhow::Result<()> {
         // A connection of its own, so that what is announced on it disturbs nothing.
-        let mut rpc = Rpc::connect(&config.node)?;
+        let mut rpc = Rpc::connect(std::slice::from_ref(node))?;
         rpc.call::<Value>("eth_subscribe", &params).map(drop)
     };
     match subscribe(json!(["newPendingTransactions", true])) {

@@ -54,7 +54,7 @@ pub(crate) fn deploy<S>(config: &Config<S>) -> Result<Deployed> {
     let arguments = (config.chain.wrapped_native, owner, operators.clone()).abi_encode_params();
     let input = Bytes::from([Executor::BYTECODE.as_ref(), &arguments].concat());
 
-    let mut rpc = bootstrap::connect(&config.node, config.chain.id)?;
+    let mut rpc = bootstrap::connect(&config.nodes, config.chain.id)?;
     let gas: U256 = rpc
         .call("eth_estimateGas", &json!([{ "from": owner, "data": input }]))
         .context("estimating the deployment: can the owner pay its gas?")?;

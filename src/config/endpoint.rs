@@ -26,6 +26,14 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// What it is called where it has no name of its own: never its path, which may hold a key.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::WebSocket { host, port, .. } => format!("{host}:{port}"),
+            Self::Ipc(path) => path.display().to_string(),
+        }
+    }
+
     /// Reads a URL. What is wrong is told without it: that of a provider often carries a key.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         if let Some(path) = url.strip_prefix("ipc:") {

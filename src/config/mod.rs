@@ -43,9 +43,11 @@ pub enum Mode {
     Live,
 }
 
-/// The node.
+/// A node.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// Its name in logs and in the summary.
+    pub name: String,
     /// Where it is.
     pub endpoint: Endpoint,
     /// The start fails when it cannot be reached for this long, in seconds.
@@ -117,8 +119,8 @@ pub struct Config<S> {
     pub chain: ChainSpec,
     /// Blocks after which what was mined counts as final.
     pub finality_blocks: u64,
-    /// The node.
-    pub node: Node,
+    /// The nodes, by handle.
+    pub nodes: Vec<Node>,
     /// The executor; zero where a dry-run has none.
     pub executor: Address,
     /// Where the executor's owner's key is; used by `gannet deploy` only.
@@ -231,7 +233,7 @@ const SECTIONS: [&str; 11] = [
 fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Config<S>> {
     let mode = check_mode(file.remove("mode").as_ref(), problems);
     let (chain, finality_blocks) = sections::chain(&mut file, problems);
-    let node = sections::node(&mut file, chain, problems);
+    let nodes = sections::nodes(&mut file, chain, problems);
     let (executor, owner_key, funding) = sections::executor(&mut file, mode, problems);
     let wallets = sections::wallets(&mut file, mode, problems);
     let factories = venues::factories(&mut file, problems);
@@ -263,7 +265,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         mode,
         chain: chain?,
         finality_blocks,
-        node: node?,
+        nodes,
         executor: executor?,
         owner_key,
         wallets,

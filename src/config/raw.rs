@@ -23,9 +23,12 @@ pub(super) struct Chain {
 }
 
 /// `[node]`
+///
+/// There may be several.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Node {
+    pub(super) name: Option<String>,
     pub(super) url: Option<String>,
     pub(super) connect_timeout_s: Option<u64>,
     pub(super) silent_after_ms: Option<u64>,

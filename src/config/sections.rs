@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::Address;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::guard::GuardLimits;
-use gannet_engine::limits::{BASE_TOKENS_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX};
+use gannet_engine::limits::{BASE_TOKENS_MAX, NODES_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX};
 use gannet_engine::risk::{Funding, Limits};
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Wei;
@@ -57,31 +57,60 @@ pub(super) fn chain_id(table: &mut Table, problems: &mut Problems) -> Option<u64
     Some(within(Some(id), id, 1..=u64::MAX / 2 - 36, "chain.id", problems))
 }
 
-pub(super) fn node(
+/// The nodes: one table `[node]`, or several `[[node]]`.
+pub(super) fn nodes(
     file: &mut Table,
     chain: Option<ChainSpec>,
     problems: &mut Problems,
+) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    if !matches!(file.get("node"), Some(Value::Array(_))) {
+        let table = problems.table(file, "node");
+        nodes.extend(node(&table, "node", chain, problems));
+        return nodes;
+    }
+    let tables = problems.tables(file, "node");
+    count(tables.len(), NODES_MAX, "node", problems);
+    for (index, table) in tables.iter().enumerate() {
+        let section = format!("node.{index}");
+        let Some(node) = node(table, &section, chain, problems) else { continue };
+        if nodes.iter().any(|other| other.endpoint == node.endpoint) {
+            problems.add(format!("{section}.url"), "found another node's; wanted one of its own");
+        } else if nodes.iter().any(|other| other.name == node.name) {
+            problems.add(format!("{section}.name"), "found another node's; wanted one of its own");
+        }
+        nodes.push(node);
+    }
+    nodes
+}
+
+fn node(
+    table: &Table,
+    section: &str,
+    chain: Option<ChainSpec>,
+    problems: &mut Problems,
 ) -> Option<Node> {
-    let table = problems.table(file, "node");
-    let raw: raw::Node = problems.section(&table, "node");
-    let connect_timeout_s =
-        within(raw.connect_timeout_s, 10, 1..=600, "node.connect_timeout_s", problems);
-    let path = "node.silent_after_ms";
-    let silent_after_ms = within(raw.silent_after_ms, 30_000, 100..=3_600_000, path, problems);
+    let raw: raw::Node = problems.section(table, section);
+    let path = format!("{section}.connect_timeout_s");
+    let connect_timeout_s = within(raw.connect_timeout_s, 10, 1..=600, &path, problems);
+    let path = format!("{section}.silent_after_ms");
+    let silent_after_ms = within(raw.silent_after_ms, 30_000, 100..=3_600_000, &path, problems);
     if let Some(ChainSpec { block_time_ms, .. }) = chain
         && silent_after_ms < block_time_ms
     {
         problems.add(
-            path,
+            path.as_str(),
             format!(
                 "found {silent_after_ms}; wanted at least chain.block_time_ms ({block_time_ms}): \
                  between any two blocks the node would count as silent"
             ),
         );
     }
-    let url = problems.required(raw.url, "node.url", endpoint::WANTED)?;
-    let endpoint = Endpoint::parse(&url).map_err(|message| problems.add("node.url", message));
-    Some(Node { endpoint: endpoint.ok()?, connect_timeout_s, silent_after_ms })
+    let path = format!("{section}.url");
+    let url = problems.required(raw.url, &path, endpoint::WANTED)?;
+    let endpoint = Endpoint::parse(&url).map_err(|message| problems.add(&path, message)).ok()?;
+    let name = raw.name.unwrap_or_else(|| endpoint.name());
+    Some(Node { name, endpoint, connect_timeout_s, silent_after_ms })
 }
 
 pub(super) fn executor(

@@ -1,4 +1,5 @@
-//! The keeper: a cold thread that opens connections and reloads the world when the hot thread asks.
+//! The keeper of a node: a cold thread that opens connections to it, and reads the world anew from
+//! it, when the hot thread asks.
 //!
 //! Temperature: cold.
 
@@ -41,6 +42,8 @@ pub(crate) enum Delivery {
     Connection(Source, Box<Opened>),
     /// The world at a block.
     Reloaded(Box<Reloaded>),
+    /// The world could not be read from this node.
+    NotReloaded,
 }
 
 /// The hot thread's end.
@@ -50,11 +53,13 @@ pub(crate) struct Keeper {
     deliveries: Consumer<Delivery>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    name: String,
 }
 
 impl Keeper {
     /// Starts the thread. What is in `roster` is read again when the world must be reloaded.
-    pub(crate) fn start(node: Node, chain: ChainSpec, roster: Roster) -> Result<Self> {
+    pub(crate) fn start(node: Node, chain: ChainSpec, roster: Arc<Roster>) -> Result<Self> {
+        let name = node.name.to_owned();
         let (requests, incoming) = RingBuffer::new(RING);
         let (outgoing, deliveries) = RingBuffer::new(RING);
         let is_over = Arc::new(AtomicBool::new(false));
@@ -66,6 +71,7 @@ impl Keeper {
             deliveries: outgoing,
             is_over: Arc::clone(&is_over),
             todo: Vec::new(),
+            reload_pause: Duration::ZERO,
             // Seeded by the system, as hash maps are: two bots do not retry in step.
             chance: RandomState::new().hash_one(0),
         };
@@ -73,7 +79,12 @@ impl Keeper {
             .name("gannet-keeper".to_owned())
             .spawn(move || shift.work())
             .context("starting the keeper thread")?;
-        Ok(Self { requests, deliveries, is_over, thread: Some(thread) })
+        Ok(Self { requests, deliveries, is_over, thread: Some(thread), name })
+    }
+
+    /// The node's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Asks; false if the ring is full, which only a keeper that is gone can bring about.
@@ -112,11 +123,13 @@ struct Task {
 struct Shift {
     node: Node,
     chain: ChainSpec,
-    roster: Roster,
+    roster: Arc<Roster>,
     requests: Consumer<Request>,
     deliveries: Producer<Delivery>,
     is_over: Arc<AtomicBool>,
     todo: Vec<Task>,
+    /// How long the next reload waits, because the one before failed.
+    reload_pause: Duration,
     chance: u64,
 }
 
@@ -124,7 +137,12 @@ impl Shift {
     fn work(mut self) {
         while !self.is_over.load(Ordering::Relaxed) {
             while let Ok(request) = self.requests.pop() {
-                self.todo.push(Task { request, due: Instant::now(), pause: PAUSE_MIN });
+                let wait = match request {
+                    Request::Connect(_) => Duration::ZERO,
+                    Request::Reload => self.reload_pause,
+                };
+                let due = Instant::now() + wait;
+                self.todo.push(Task { request, due, pause: PAUSE_MIN });
             }
             let now = Instant::now();
             match self.todo.iter().position(|task| task.due <= now) {
@@ -144,7 +162,8 @@ impl Shift {
                 connect::open(&self.node, self.chain.id, source, seed)
                     .map(|opened| Delivery::Connection(source, Box::new(opened)))
             }
-            Request::Reload => self.reload().map(|state| Delivery::Reloaded(Box::new(state))),
+            // Whoever leads by then is asked again, after a pause.
+            Request::Reload => Ok(self.reload()),
         };
         match done {
             Ok(delivery) => {
@@ -162,7 +181,8 @@ impl Shift {
                     Request::Connect(source) => source.name(),
                     Request::Reload => "reload",
                 };
-                tracing::warn!(what, error = format!("{error:#}"), "trying again");
+                let node = &self.node.name;
+                tracing::warn!(node, what, error = format!("{error:#}"), "trying again");
                 self.later(task);
             }
         }
@@ -176,9 +196,21 @@ impl Shift {
         self.todo.push(Task { due: Instant::now() + wait, pause, request: task.request });
     }
 
-    fn reload(&self) -> Result<Reloaded> {
-        let mut rpc = bootstrap::connect(&self.node, self.chain.id)?;
-        bootstrap::reload(&mut rpc, &self.chain, &self.roster)
+    fn reload(&mut self) -> Delivery {
+        let read = bootstrap::connect(std::slice::from_ref(&self.node), self.chain.id)
+            .and_then(|mut rpc| bootstrap::reload(&mut rpc, &self.chain, &self.roster));
+        match read {
+            Ok(state) => {
+                self.reload_pause = Duration::ZERO;
+                Delivery::Reloaded(Box::new(state))
+            }
+            Err(error) => {
+                let node = &self.node.name;
+                tracing::warn!(node, error = format!("{error:#}"), "cannot read the world anew");
+                self.reload_pause = (self.reload_pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+                Delivery::NotReloaded
+            }
+        }
     }
 
     const fn next_chance(&mut self) -> u64 {

@@ -22,6 +22,8 @@ use crate::config::Node;
 const BUFFER_BYTES: usize = 32 << 20;
 /// One exchange that takes longer has been lost.
 const EXCHANGE: Duration = Duration::from_secs(60);
+/// One of several nodes that cannot be reached for this long is left for the next one.
+const ATTEMPT: Duration = Duration::from_secs(2);
 /// Pause between two attempts to connect at the start.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -66,23 +68,31 @@ pub(crate) struct Rpc {
 }
 
 impl Rpc {
-    /// Connects, trying again until `node.connect_timeout_s` is over.
-    pub(crate) fn connect(node: &Node) -> Result<Self> {
-        let limit = Duration::from_secs(node.connect_timeout_s);
+    /// Connects to the first of these nodes that can be reached, trying again until the longest
+    /// `connect_timeout_s` among them is over.
+    pub(crate) fn connect(nodes: &[Node]) -> Result<Self> {
+        let limit_s = nodes.iter().map(|node| node.connect_timeout_s).max().unwrap_or_default();
+        let limit = Duration::from_secs(limit_s);
         let start = Instant::now();
+        // One that swallows packets must not use up the others' time.
+        let most = if nodes.len() > 1 { ATTEMPT } else { limit };
         loop {
-            let left = limit.saturating_sub(start.elapsed());
-            let attempt = connect::connect(&node.endpoint, left.max(PAUSE), BUFFER_BYTES, 1);
-            match attempt {
-                Ok(wire) => return Ok(Self::over(wire)),
-                Err(error) if left.is_zero() => {
-                    return Err(error.context(format!(
-                        "cannot reach the node within {} s: is it running, and is node.url right?",
-                        node.connect_timeout_s
-                    )));
+            let mut last = None;
+            for node in nodes {
+                let left = limit.saturating_sub(start.elapsed()).min(most);
+                match connect::connect(&node.endpoint, left.max(PAUSE), BUFFER_BYTES, 1) {
+                    Ok(wire) => return Ok(Self::over(wire)),
+                    Err(error) => last = Some(error.context(node.name.to_owned())),
                 }
-                Err(_) => std::thread::sleep(PAUSE),
             }
+            if start.elapsed() >= limit {
+                let error = last.unwrap_or_else(|| anyhow::anyhow!("no node is configured"));
+                let whom = if nodes.len() == 1 { "the node" } else { "any node" };
+                return Err(error.context(format!(
+                    "cannot reach {whom} within {limit_s} s: is it running, and is node.url right?",
+                )));
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 

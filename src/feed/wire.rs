@@ -82,24 +82,33 @@ impl Wire {
     }
 
     pub(crate) const fn socket(&self) -> &Socket {
-        &self.sender.socket
+        self.sender.socket()
     }
 
     /// Reads once into the buffer. `Ok(0)` is the end of the stream.
     pub(crate) fn read(&mut self) -> io::Result<usize> {
-        let spare = self.framing.spare();
-        if spare.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the frame buffer is full"));
-        }
-        let most = spare.len().min(READ_BYTES_MAX);
-        let count = self.sender.socket.read(&mut spare[..most])?;
-        self.framing.filled(count);
-        self.sender.socket.acknowledge_quickly();
-        Ok(count)
+        read(&mut self.framing, &mut self.sender)
     }
 }
 
+/// Reads a connection once into its buffer. `Ok(0)` is the end of the stream.
+pub(crate) fn read(framing: &mut Framing, sender: &mut Sender) -> io::Result<usize> {
+    let spare = framing.spare();
+    if spare.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the frame buffer is full"));
+    }
+    let most = spare.len().min(READ_BYTES_MAX);
+    let count = sender.socket.read(&mut spare[..most])?;
+    framing.filled(count);
+    sender.socket.acknowledge_quickly();
+    Ok(count)
+}
+
 impl Sender {
+    pub(crate) const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// Sends one text message.
     ///
     /// # Errors

@@ -35,9 +35,9 @@ struct Flight<'a> {
 }
 
 impl Subject for Flight<'_> {
-    fn start(&mut self, node: &Node) {
+    fn start(&mut self, node: &Node, second: Option<&Node>) {
         let config = self.folder.file("config.toml");
-        std::fs::write(&config, node.config()).expect("a configuration can be written");
+        std::fs::write(&config, node.config(second)).expect("a configuration can be written");
         let keys = node.chain().market.keys();
         self.bot = Some(Bot::live(self.folder, "bot", &config, &keys));
     }

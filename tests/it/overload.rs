@@ -37,7 +37,7 @@ fn a_flood_is_counted_to_the_last_swap_while_the_chain_is_followed() {
     let setup = Setup { seed: 7, ..Setup::default() };
     let node = Arc::new(Node::start(market, &setup).expect("loopback has a free port"));
     let config = folder.file("config.toml");
-    std::fs::write(&config, node.config()).expect("a configuration can be written");
+    std::fs::write(&config, node.config(None)).expect("a configuration can be written");
     let keys = node.chain().market.keys();
     let mut bot = Bot::live(&folder, "bot", &config, &keys);
     wait_for("the subscriptions", || node.is_subscribed().then_some(()));

@@ -6,24 +6,33 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Stale {
-    /// The connection that brings heads and logs is down.
+    /// No node's connection that brings heads and logs is up.
     ChainLink,
-    /// The connection that answers questions is down.
+    /// No node's connection that answers questions is up.
     RpcLink,
     /// A head came whose parent is not known yet.
     Gap,
-    /// No head for too long.
+    /// No head for too long, or no node stands at the head that the world is at.
     Silent,
     /// The logs of the open block are overdue.
     SealLate,
     /// The feed holds something that the world cannot follow: it must be loaded anew.
     Lost,
+    /// Two nodes stand at different heads of the same height.
+    Disagree,
 }
 
 impl Stale {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::ChainLink, Self::RpcLink, Self::Gap, Self::Silent, Self::SealLate, Self::Lost];
+    pub const ALL: [Self; 7] = [
+        Self::ChainLink,
+        Self::RpcLink,
+        Self::Gap,
+        Self::Silent,
+        Self::SealLate,
+        Self::Lost,
+        Self::Disagree,
+    ];
 
     /// The name used in the journal.
     #[must_use]
@@ -35,6 +44,7 @@ impl Stale {
             Self::Silent => "silent",
             Self::SealLate => "seal-late",
             Self::Lost => "lost",
+            Self::Disagree => "nodes-disagree",
         }
     }
 

@@ -15,6 +15,7 @@ pub mod follow;
 pub mod freshness;
 pub mod hash;
 mod moves;
+pub mod nodes;
 pub mod pools;
 mod target;
 pub mod tokens;
@@ -26,6 +27,7 @@ use alloy_primitives::{Address, B256};
 
 pub use self::follow::{BlockRef, Follower};
 pub use self::freshness::{Freshness, Stale};
+use self::nodes::Nodes;
 use self::pools::PoolTable;
 use self::tokens::TokenTable;
 use self::undo::{Mark, TooFarBack, UndoLog};
@@ -160,6 +162,7 @@ pub struct World {
     tip: Tip,
     freshness: Freshness,
     follower: Follower,
+    nodes: Nodes,
     undo: UndoLog,
     touched: Touched,
     supposed: Touched,
@@ -209,6 +212,7 @@ impl World {
             tip,
             freshness,
             follower,
+            nodes: Nodes::default(),
             undo,
             touched,
             supposed,
@@ -237,6 +241,17 @@ impl World {
     /// Raises or clears a reason not to trade.
     pub const fn set_stale(&mut self, why: Stale, is_stale: bool) {
         self.freshness.set(why, is_stale);
+    }
+
+    /// The nodes that feed it.
+    #[must_use]
+    pub const fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// The same, to count what they brought.
+    pub const fn nodes_mut(&mut self) -> &mut Nodes {
+        &mut self.nodes
     }
 
     /// The block that is open, if one is.

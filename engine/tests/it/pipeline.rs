@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B256, TxKind, U256};
 use gannet_engine::amm::PoolKind;
 use gannet_engine::flight::{Attempt, Outcome};
 use gannet_engine::gas::Shape;
-use gannet_engine::ids::{PoolId, WalletId};
+use gannet_engine::ids::{NodeId, PoolId, WalletId};
 use gannet_engine::input::{Command, Happening, Source};
 use gannet_engine::query::Query;
 use gannet_engine::risk::Reject;
@@ -266,13 +266,13 @@ mod gates {
     /// What makes the world stale, and what must mend it.
     type Trouble = (Stale, fn(&mut Live), fn(&mut Live));
 
-    const TROUBLES: [Trouble; 6] = [
+    const TROUBLES: [Trouble; 7] = [
         (
             Stale::ChainLink,
             |stage| stage.link(Source::Chain, false),
             |stage| {
                 stage.link(Source::Chain, true);
-                stage.parent(stage.tip());
+                stage.newest(stage.tip());
             },
         ),
         (
@@ -280,7 +280,7 @@ mod gates {
             |stage| stage.link(Source::Rpc, false),
             |stage| {
                 stage.link(Source::Rpc, true);
-                stage.parent(stage.tip());
+                stage.newest(stage.tip());
             },
         ),
         (
@@ -303,12 +303,23 @@ mod gates {
         ),
         (
             Stale::Lost,
-            |stage| stage.input(Happening::Truncated { source: Source::Rpc }),
+            |stage| stage.input(Happening::Truncated { node: NodeId(0), source: Source::Rpc }),
             |stage| {
                 let block = Block { number: 200, hash: hash(200), ..stage.anchor() };
                 stage.reload(block);
                 stage.answer(&Query::LatestHead, &block.json(false));
             },
+        ),
+        (
+            Stale::Disagree,
+            |stage| {
+                let (ours, second) = (stage.next(), stage.second());
+                stage.quiet(ours);
+                stage.node = second;
+                stage.quiet(Block { hash: hash(777), ..ours });
+                stage.node = NodeId(0);
+            },
+            |stage| stage.quiet(stage.next()),
         ),
     ];
 
@@ -363,7 +374,7 @@ mod gates {
         stage.pending(&Swap::default());
         assert!(stage.outbox.sent.is_empty(), "blocks may have been missed");
         let missed = stage.next();
-        stage.parent(missed);
+        stage.newest(missed);
         stage.list(missed, &[]);
         stage.only();
     }
@@ -917,6 +928,52 @@ mod endings {
         stage.seal(&[]);
         assert_eq!(stage.outbox.sent[1].decode().0.nonce, NONCE + 3);
         assert_eq!(stage.engine.books.line(TAKER).opportunities, 1);
+    }
+
+    #[test]
+    fn what_one_node_refused_and_another_holds_stays_in_flight() {
+        let mut stage = airborne();
+        let second = stage.second();
+        let sent = stage.only();
+        stage.refuse(&sent);
+        stage.known(&sent, false);
+        assert_eq!(stage.engine.flights.count(), 1, "the other one was not heard yet");
+        stage.node = second;
+        stage.known(&sent, true);
+        stage.seal(&[]);
+        stage.node = NodeId(0);
+        stage.known(&sent, false);
+        assert!(stage.outcomes().is_empty());
+    }
+
+    #[test]
+    fn what_every_node_refused_ends() {
+        let mut stage = airborne();
+        let second = stage.second();
+        let sent = stage.only();
+        for node in [NodeId(0), second] {
+            stage.node = node;
+            stage.refuse(&sent);
+        }
+        for node in [NodeId(0), second] {
+            stage.node = node;
+            stage.known(&sent, false);
+        }
+        assert_eq!(stage.outcomes(), [Outcome::Refused]);
+    }
+
+    #[test]
+    fn a_node_that_is_behind_says_nothing_of_nonces() {
+        let mut stage = live();
+        let second = stage.second();
+        stage.quiet(stage.next());
+        stage.node = second;
+        stage.nonce(0, NONCE - 1);
+        assert_eq!(stage.engine.risk.wallets[0].nonce, NONCE);
+        assert_eq!(stage.engine.tally.replies_behind, 1);
+        stage.quiet(stage.tip());
+        stage.nonce(0, NONCE + 1);
+        assert_eq!(stage.engine.risk.wallets[0].nonce, NONCE + 1);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::topics::{SYNC, TRANSFER};
 use gannet_engine::flight::{Attempt, Flight, Outcome, Settlement};
 use gannet_engine::guard::GuardLimits;
-use gannet_engine::ids::{FactoryId, StrategyId, TokenId, WalletId};
+use gannet_engine::ids::{FactoryId, NodeId, StrategyId, TokenId, WalletId};
 use gannet_engine::input::{Command, Happening, Input, Loaded, Reloaded, Source};
 use gannet_engine::note::Note;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
@@ -147,6 +147,7 @@ impl Setup {
             told: Vec::new(),
             at: 1,
             seq: 0,
+            node: NodeId(0),
         }
     }
 
@@ -535,12 +536,24 @@ pub(crate) struct Stage<const DRY: bool> {
     pub(crate) told: Vec<Note>,
     at: u64,
     seq: u64,
+    /// The node whose words these are.
+    pub(crate) node: NodeId,
 }
 
 pub(crate) type Live = Stage<false>;
 pub(crate) type Dry = Stage<true>;
 
 impl<const DRY: bool> Stage<DRY> {
+    /// A second node comes up, and stands where the first one does.
+    pub(crate) fn second(&mut self) -> NodeId {
+        self.node = NodeId(1);
+        self.link(Source::Chain, true);
+        self.link(Source::Rpc, true);
+        self.newest(self.tip());
+        self.node = NodeId(0);
+        NodeId(1)
+    }
+
     /// Brings the feed up, at the anchor.
     pub(crate) fn raise(&mut self) {
         self.link(Source::Chain, true);
@@ -562,7 +575,8 @@ impl<const DRY: bool> Stage<DRY> {
     }
 
     fn frame(&mut self, source: Source, text: &str) {
-        self.input(Happening::Frame { source, bytes: text.as_bytes(), has_more: false });
+        let node = self.node;
+        self.input(Happening::Frame { node, source, bytes: text.as_bytes(), has_more: false });
     }
 
     /// News of pending transactions, one right behind the other: each of `bodies` is buffered
@@ -570,8 +584,8 @@ impl<const DRY: bool> Stage<DRY> {
     pub(crate) fn burst(&mut self, bodies: &[String]) {
         for (place, body) in bodies.iter().enumerate() {
             let (text, has_more) = (notification(body), place + 1 < bodies.len());
-            let (source, bytes) = (Source::Pending, text.as_bytes());
-            self.input(Happening::Frame { source, bytes, has_more });
+            let (node, source, bytes) = (self.node, Source::Pending, text.as_bytes());
+            self.input(Happening::Frame { node, source, bytes, has_more });
         }
     }
 
@@ -581,7 +595,7 @@ impl<const DRY: bool> Stage<DRY> {
     }
 
     pub(crate) fn link(&mut self, source: Source, is_up: bool) {
-        self.input(Happening::Link { source, is_up });
+        self.input(Happening::Link { node: self.node, source, is_up });
     }
 
     /// Lets time pass, in milliseconds.
@@ -650,6 +664,11 @@ impl<const DRY: bool> Stage<DRY> {
     /// The node's answer to the question for a block's header.
     pub(crate) fn parent(&mut self, block: Block) {
         self.answer(&Query::Head(block.hash), &block.json(false));
+    }
+
+    /// The node's answer to the question where its chain ends.
+    pub(crate) fn newest(&mut self, block: Block) {
+        self.answer(&Query::LatestHead, &block.json(false));
     }
 
     /// The node's answer to the question for a block's logs.

@@ -8,12 +8,12 @@ use gannet_engine::decode::head::Head;
 use gannet_engine::decode::log::Log;
 use gannet_engine::decode::receipt::{Account, Receipt};
 use gannet_engine::decode::topics::{SYNC, TRANSFER, WITHDRAWAL};
-use gannet_engine::ids::PoolId;
+use gannet_engine::ids::{NodeId, PoolId};
 use gannet_engine::limits::LOGS_PER_BLOCK_MAX;
 use gannet_engine::query::Queries;
 use gannet_engine::units::Nanos;
 use gannet_engine::wire::json::Value;
-use gannet_engine::world::follow::LogFate;
+use gannet_engine::world::follow::{LogFate, Word};
 use gannet_fuzz::json;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde::Deserialize;
@@ -99,7 +99,7 @@ fn apply(ours: &Log<'_>, theirs: &TheirLog) {
     let parent_hash = stage::hash(ANCHOR);
     let head = Head { number: ANCHOR + 1, hash: ours.block_hash, parent_hash, ..Head::default() };
     let head = Head { bloom: [0xff; 256].into(), ..head };
-    if world.on_head(&head, Nanos(1), &mut Queries::default()).is_err()
+    if world.on_head(&head, Word::Announced(NodeId(0)), Nanos(1), &mut Queries::default()).is_err()
         || world.open_block().is_none()
     {
         return;

@@ -18,6 +18,7 @@ use alloy::eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256};
 use gannet_engine::amm::{ConstantProduct, Pool};
 use gannet_engine::decode::topics::SYNC;
+use gannet_engine::ids::NodeId;
 use gannet_engine::input::{Command, Happening, Loaded, Reloaded, Source};
 use gannet_engine::note::Note;
 use gannet_engine::query::{QUERY_BYTES_MAX, Query};
@@ -161,7 +162,10 @@ impl<const DRY: bool> Play<DRY> {
 
     /// Does one thing; whether it was bytes that mean nothing in particular.
     fn step(&mut self, script: &mut Script<'_>) -> bool {
-        match script.byte() % 16 {
+        let byte = script.byte();
+        // Either of two nodes says what comes next.
+        self.stage.node = NodeId(byte >> 7);
+        match byte % 16 {
             0 | 1 => {
                 let block = self.mine(script);
                 self.announce(block);
@@ -182,7 +186,7 @@ impl<const DRY: bool> Play<DRY> {
             12 => {
                 let source = script.pick(&Source::ALL).unwrap_or(Source::Rpc);
                 match script.byte() % 4 {
-                    0 => self.stage.input(Happening::Truncated { source }),
+                    0 => self.stage.input(Happening::Truncated { node: self.stage.node, source }),
                     is_up => self.stage.link(source, is_up > 1),
                 }
             }
@@ -388,18 +392,19 @@ impl<const DRY: bool> Play<DRY> {
     /// Bytes that are no message, or an answer to anything.
     fn noise(&mut self, script: &mut Script<'_>) {
         let source = script.pick(&Source::ALL).unwrap_or(Source::Rpc);
+        let node = self.stage.node;
         let (choice, count) = (script.byte(), usize::from(script.byte()));
         let raw = script.bytes(count);
         if choice < 64 {
             let has_more = choice % 2 > 0;
-            self.stage.input(Happening::Frame { source, bytes: raw, has_more });
+            self.stage.input(Happening::Frame { node, source, bytes: raw, has_more });
             return;
         }
         // The kinds of questions are numbered above their low 40 bits.
         let id = (u64::from(choice % 12) << 40) | u64::from(script.byte());
         let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#);
         let bytes = [head.as_bytes(), raw, b"}"].concat();
-        self.stage.input(Happening::Frame { source, bytes: &bytes, has_more: false });
+        self.stage.input(Happening::Frame { node, source, bytes: &bytes, has_more: false });
     }
 
     /// What must hold after every step.
@@ -476,6 +481,10 @@ impl<const DRY: bool> Play<DRY> {
     fn recover(&mut self) {
         // Signing is dear, and what is sent in peace is for other tests.
         self.stage.input(Happening::Command(Command::Drain));
+        self.stage.node = NodeId(1);
+        self.stage.link(Source::Chain, false);
+        self.stage.link(Source::Rpc, false);
+        self.stage.node = NodeId(0);
         self.stage.link(Source::Chain, true);
         self.stage.link(Source::Rpc, true);
         let highest = self.blocks.iter().copied().max_by_key(|block| block.number);

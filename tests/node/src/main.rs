@@ -51,13 +51,13 @@ struct Stranger {
 }
 
 impl Bot for Stranger {
-    fn start(&mut self, node: &Node) {
+    fn start(&mut self, node: &Node, second: Option<&Node>) {
         eprintln!("listening at {}", node.url());
         for (name, key) in node.chain().market.keys() {
             eprintln!("export {name}={key}");
         }
         if let Some(path) = &self.config
-            && let Err(error) = std::fs::write(path, node.config())
+            && let Err(error) = std::fs::write(path, node.config(second))
         {
             eprintln!("cannot write {}: {error}", path.display());
         }

@@ -92,7 +92,13 @@ pub enum FalseHead {
 pub struct Node {
     shared: Arc<Shared>,
     url: String,
+    door: usize,
+    /// Ends the server when the node that was started is dropped.
+    _listening: Option<Listening>,
 }
+
+#[derive(Debug)]
+struct Listening(Arc<Shared>);
 
 impl Node {
     /// Starts a node.
@@ -100,14 +106,39 @@ impl Node {
     /// # Errors
     /// When it cannot listen.
     pub fn start(market: Market, setup: &Setup) -> io::Result<Self> {
-        let listener = TcpListener::bind(&setup.listen)?;
+        let chain = Chain::new(market, setup.chain_id, setup.seed, FIRST_BLOCK);
+        let node = Self::open(Arc::new(Shared::new(chain)), 0, &setup.listen)?;
+        let listening = Some(Listening(Arc::clone(&node.shared)));
+        Ok(Self { _listening: listening, ..node })
+    }
+
+    fn open(shared: Arc<Shared>, door: usize, address: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let url = format!("ws://{}", listener.local_addr()?);
-        let chain = Chain::new(market, setup.chain_id, setup.seed, FIRST_BLOCK);
-        let shared = Arc::new(Shared::new(chain));
         let theirs = Arc::clone(&shared);
-        spawn(move || listen(&theirs, &listener));
-        Ok(Self { shared, url })
+        spawn(move || listen(&theirs, door, &listener));
+        Ok(Self { shared, url, door, _listening: None })
+    }
+
+    /// A second node on the same chain, with its own faults.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub fn second(&self) -> io::Result<Self> {
+        let second = Self::open(Arc::clone(&self.shared), 1, "127.0.0.1:0")?;
+        self.shared.open_another();
+        Ok(second)
+    }
+
+    /// This node and the other one, if there is one.
+    fn all(&self) -> impl Iterator<Item = Self> + '_ {
+        self.shared.doors().map(|door| Self {
+            shared: Arc::clone(&self.shared),
+            url: String::new(),
+            door,
+            _listening: None,
+        })
     }
 
     /// Where it listens.
@@ -127,29 +158,34 @@ impl Node {
         self.shared.record().clone()
     }
 
-    /// A configuration with which the bot flies here.
+    /// A configuration with which the bot flies here, and on the other node as well.
     #[must_use]
-    pub fn config(&self) -> String {
+    pub fn config(&self, other: Option<&Self>) -> String {
         let chain = self.chain();
-        chain.market.config(&self.url, chain.id)
+        let urls: Vec<&str> = std::iter::once(self).chain(other).map(Self::url).collect();
+        chain.market.config(&urls, chain.id)
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
-        self.shared.faults()
+        self.shared.faults(self.door)
     }
 
-    /// Whether a client has subscribed to heads and to pending transactions, and can ask.
+    /// Whether a client has subscribed to heads and to pending transactions, and can ask, on every
+    /// node.
     #[must_use]
     pub fn is_subscribed(&self) -> bool {
-        Kind::ALL.iter().all(|(_, kind)| !self.shared.links(Some(*kind)).is_empty())
+        let has = |door, kind| !self.shared.links(door, Some(kind)).is_empty();
+        self.shared.doors().all(|door| Kind::ALL.iter().all(|(_, kind)| has(door, *kind)))
     }
 
     /// Mines a block and announces it.
     pub fn mine(&self, trades: &[Trade]) -> Arc<Block> {
         let block = self.mine_unannounced(trades);
-        let behind = self.faults().behind;
-        let seen = self.chain().behind(behind);
-        self.announce(&seen);
+        for node in self.all() {
+            let behind = node.faults().behind;
+            let seen = node.chain().behind(behind);
+            node.announce(&seen);
+        }
         block
     }
 
@@ -211,7 +247,7 @@ impl Node {
         let start = Instant::now();
         self.shared.record().written.insert(block.hash, start);
         for _ in 0..=usize::from(is_doubled) {
-            self.shared.notify(&head, |topic| matches!(topic, Topic::Heads));
+            self.shared.notify(self.door, &head, |topic| matches!(topic, Topic::Heads));
         }
         let took = start.elapsed();
         self.shared.record().writes_us.push(in_us(took));
@@ -235,7 +271,7 @@ impl Node {
 
     fn notify_log(&self, block: &Block, log: &Log, is_removed: bool) {
         let item = json::log(block, log, is_removed);
-        self.shared.notify(&item, |topic| match topic {
+        self.shared.notify(self.door, &item, |topic| match topic {
             Topic::Logs(filter) => is_wanted(filter, log),
             Topic::Heads | Topic::Pending { .. } => false,
         });
@@ -247,15 +283,17 @@ impl Node {
         let gone = self.chain().take_back(depth);
         if !by_heads_alone {
             for block in &gone {
-                for log in block.logs.iter().rev() {
-                    self.notify_log(block, log, true);
+                for node in self.all() {
+                    block.logs.iter().rev().for_each(|log| node.notify_log(block, log, true));
                 }
             }
         }
         let trades = |node: &Self| node.small_trades(1);
         let blocks: Vec<_> =
             (0..=gone.len()).map(|_| self.mine_unannounced(&trades(self))).collect();
-        blocks.iter().for_each(|block| self.announce(block));
+        for node in self.all() {
+            blocks.iter().for_each(|block| node.announce(block));
+        }
     }
 
     /// Announces everything that was mined since `number` and not announced.
@@ -329,7 +367,7 @@ impl Node {
             ..swap.body.clone()
         };
         let block = self.chain().mine_alone(Tx::made_up(body, swap.from));
-        self.announce(&block);
+        self.all().for_each(|node| node.announce(&block));
     }
 
     /// Takes a transaction of somebody into the pool and announces it; what the pool refuses is
@@ -408,12 +446,12 @@ impl Node {
             }
             head
         };
-        self.shared.notify(&head, |topic| matches!(topic, Topic::Heads));
+        self.shared.notify(self.door, &head, |topic| matches!(topic, Topic::Heads));
     }
 
     /// Drops connections, of one kind or all; some in the middle of a frame.
     pub fn drop_links(&self, kind: Option<Kind>, in_a_frame: bool) {
-        for link in self.shared.links(kind) {
+        for link in self.shared.links(self.door, kind) {
             if in_a_frame {
                 let mut torn = frame(true, TEXT, &[b' '; 1_000]);
                 torn.truncate(300);
@@ -425,7 +463,7 @@ impl Node {
 
     /// Writes bytes as they are.
     pub fn send_bytes(&self, kind: Kind, bytes: &[u8]) {
-        self.shared.links(Some(kind)).iter().for_each(|link| link.write(bytes, None));
+        self.shared.links(self.door, Some(kind)).iter().for_each(|link| link.write(bytes, None));
     }
 
     /// Writes a text frame of any bytes.
@@ -484,8 +522,8 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for Listening {
     fn drop(&mut self) {
-        self.shared.end();
+        self.0.end();
     }
 }

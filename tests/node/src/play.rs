@@ -27,8 +27,8 @@ const RESTART: Duration = Duration::from_millis(200);
 
 /// What the player knows of the bot, besides what the node sees.
 pub trait Bot {
-    /// Starts it on `node`; nothing if somebody else does.
-    fn start(&mut self, node: &Node);
+    /// Starts it on `node`, and on `second` if there is one; nothing if somebody else does.
+    fn start(&mut self, node: &Node, second: Option<&Node>);
 
     /// Its journal's lines so far; `None` if there is none to be read.
     fn journal(&mut self) -> Option<Vec<Value>>;
@@ -55,6 +55,7 @@ pub struct Player<'a, B> {
     bot: &'a mut B,
     setup: Setup,
     node: Option<Arc<Node>>,
+    second: Option<Node>,
     pace: Duration,
     /// Transactions that had been received when the last opportunity was opened.
     sent_before: usize,
@@ -73,6 +74,7 @@ impl<'a, B: Bot> Player<'a, B> {
             bot,
             setup,
             node: None,
+            second: None,
             pace: Duration::from_millis(60),
             sent_before: 0,
             lines_before: 0,
@@ -89,7 +91,7 @@ impl<'a, B: Bot> Player<'a, B> {
     pub fn play(&mut self, script: &Script, mut tell: impl FnMut(&Line)) -> Result<(), Failed> {
         for line in &script.lines {
             tell(line);
-            self.play_step(&line.step).map_err(|why| {
+            self.play_step(line).map_err(|why| {
                 Failed(format!("{}:{}: {}: {why}", script.path.display(), line.number, line.text))
             })?;
         }
@@ -118,8 +120,12 @@ impl<'a, B: Bot> Player<'a, B> {
         self.node.clone().ok_or_else(|| "there is no market yet: begin with one".to_owned())
     }
 
-    fn play_step(&mut self, step: &Step) -> Result<(), String> {
+    fn play_step(&mut self, Line { step, is_on_second, .. }: &Line) -> Result<(), String> {
         match step {
+            Step::SecondNode => {
+                let second = self.here()?.second();
+                self.second = Some(second.map_err(|error| error.to_string())?);
+            }
             Step::Market { pools, tokens } => {
                 let node = Node::start(Market::new(*pools, tokens)?, &self.setup);
                 self.node = Some(Arc::new(node.map_err(|error| error.to_string())?));
@@ -139,7 +145,9 @@ impl<'a, B: Bot> Player<'a, B> {
             }
             Step::EndFlood => self.end_flood(),
             Step::Do(deed) => return self.act(deed),
+            Step::Upset(upset) if *is_on_second => play_upset(self.second()?, upset),
             Step::Upset(upset) => play_upset(&*self.here()?, upset),
+            Step::Set(setting) if *is_on_second => set(self.second()?, setting),
             Step::Set(setting) => set(&*self.here()?, setting),
             Step::Expect(what, within) => return self.expect(what, *within),
         }
@@ -188,6 +196,10 @@ impl<'a, B: Bot> Player<'a, B> {
         Ok(())
     }
 
+    fn second(&self) -> Result<&Node, String> {
+        self.second.as_ref().ok_or_else(|| "there is no second node yet".to_owned())
+    }
+
     fn last_swap(&self) -> Result<Tx, String> {
         self.swap.clone().ok_or_else(|| "no trader has announced a swap".to_owned())
     }
@@ -201,7 +213,7 @@ impl<'a, B: Bot> Player<'a, B> {
 
     fn start(&mut self) -> Result<(), String> {
         let node = self.here()?;
-        self.bot.start(&node);
+        self.bot.start(&node, self.second.as_ref());
         let is_up = self.until(START, false, |player| node.is_subscribed() && player.is_fresh());
         self.lines_before = self.journal().len();
         is_up.then_some(()).ok_or_else(|| format!("it did not:\n{}", self.bot.log()))

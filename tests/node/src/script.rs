@@ -2,7 +2,8 @@
 //!
 //! Each of the `SENTENCES` is a row of words and slots: `<n>` a number, `<time>` such as `300 ms`
 //! or `2 s`, `<link>`, `<flaw>`, `<method>`, `<shape>`, `<tokens>`, `<text>` in quotes. A word of
-//! two forms is written `block/blocks`.
+//! two forms is written `block/blocks`. A fault of the second node alone begins with `on the second
+//! node, `.
 //!
 //! Temperature: cold.
 
@@ -20,6 +21,7 @@ use crate::wire::Kind;
 pub enum Step {
     Market { pools: usize, tokens: Vec<String> },
     Seed(u64),
+    SecondNode,
     StartBot,
     Pace(Duration),
     Wait(Duration),
@@ -115,6 +117,8 @@ pub struct Line {
     pub text: String,
     /// What it says.
     pub step: Step,
+    /// Whether it is about the second node.
+    pub is_on_second: bool,
 }
 
 /// A scenario.
@@ -153,6 +157,9 @@ struct Slots {
 
 type Make = fn(&Slots) -> Step;
 
+/// What a line begins with that is about the second node: faults can be its own.
+const ON_SECOND: &str = "on the second node, ";
+
 /// Every sentence there is, and what it means.
 const SENTENCES: &[(&str, Make)] = &[
     ("a market of <n> pool/pools over <tokens>", |s| Step::Market {
@@ -164,6 +171,7 @@ const SENTENCES: &[(&str, Make)] = &[
     ("batches are limited to <n> question/questions", |s| {
         Step::Set(Setting::LimitBatches(s.numbers[0]))
     }),
+    ("there is a second node", |_| Step::SecondNode),
     ("the bot starts", |_| Step::StartBot),
     ("blocks come every <time>", |s| Step::Pace(s.times[0])),
     ("mine <n> block/blocks", |s| Step::Do(Deed::Mine { blocks: s.numbers[0], pools: 0 })),
@@ -323,11 +331,17 @@ impl Script {
             if text.is_empty() {
                 continue;
             }
-            let step = step_of(text).ok_or_else(|| {
+            let (about, is_on_second) = match text.strip_prefix(ON_SECOND) {
+                Some(rest) => (rest, true),
+                None => (text, false),
+            };
+            let step = step_of(about)
+                .filter(|step| !is_on_second || matches!(step, Step::Upset(_) | Step::Set(_)));
+            let step = step.ok_or_else(|| {
                 let place = format!("{}:{number}", path.display());
-                Unreadable(format!("{place}: found \"{text}\"; {}", wanted(text)))
+                Unreadable(format!("{place}: found \"{text}\"; {}", wanted(about)))
             })?;
-            lines.push(Line { number, text: text.to_owned(), step });
+            lines.push(Line { number, text: text.to_owned(), step, is_on_second });
         }
         let title = text.lines().next().and_then(|line| line.strip_prefix('#'));
         let title = title.unwrap_or_default().trim().to_owned();

@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
@@ -24,12 +24,17 @@ const LOOK: Duration = Duration::from_millis(1);
 /// A client that takes nothing for so long is dropped.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
 
+/// The ways in: a node has one, or two that look like two nodes on one chain.
+const DOORS: usize = 2;
+
 /// What all threads of a node share. No two of its locks are held at once, but for the record's,
 /// which is the last to be taken.
 #[derive(Debug)]
 pub(crate) struct Shared {
     chain: Mutex<Chain>,
-    faults: Mutex<Faults>,
+    /// What is wrong with each door.
+    faults: [Mutex<Faults>; DOORS],
+    open: AtomicUsize,
     record: Mutex<Record>,
     links: Mutex<Vec<Arc<Link>>>,
     subscriptions: AtomicU64,
@@ -45,7 +50,8 @@ impl Shared {
     pub(crate) fn new(chain: Chain) -> Self {
         Self {
             chain: Mutex::new(chain),
-            faults: Mutex::default(),
+            faults: Default::default(),
+            open: AtomicUsize::new(1),
             record: Mutex::default(),
             links: Mutex::default(),
             subscriptions: AtomicU64::new(1),
@@ -57,8 +63,18 @@ impl Shared {
         held(&self.chain)
     }
 
-    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
-        held(&self.faults)
+    pub(crate) fn faults(&self, door: usize) -> MutexGuard<'_, Faults> {
+        held(&self.faults[door])
+    }
+
+    /// Opens the second way in.
+    pub(crate) fn open_another(&self) {
+        self.open.store(DOORS, Ordering::Relaxed);
+    }
+
+    /// The ways in that are open.
+    pub(crate) fn doors(&self) -> std::ops::Range<usize> {
+        0..self.open.load(Ordering::Relaxed)
     }
 
     pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
@@ -67,24 +83,26 @@ impl Shared {
 
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
-        self.links(None).iter().for_each(|link| link.drop_it());
+        self.doors().for_each(|door| self.links(door, None).iter().for_each(|link| link.drop_it()));
     }
 
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// The connections that are up, of one kind or of all.
-    pub(crate) fn links(&self, kind: Option<Kind>) -> Vec<Arc<Link>> {
+    /// The connections through one door that are up, of one kind or of all.
+    pub(crate) fn links(&self, door: usize, kind: Option<Kind>) -> Vec<Arc<Link>> {
         let mut links = held(&self.links);
         links.retain(|link| link.is_open());
-        links.iter().filter(|link| kind.is_none_or(|kind| link.kind() == kind)).cloned().collect()
+        let is_meant =
+            |link: &&Arc<Link>| link.door == door && kind.is_none_or(|kind| link.kind() == kind);
+        links.iter().filter(is_meant).cloned().collect()
     }
 
-    /// Brings something to all who have subscribed to what `picks` it.
-    pub(crate) fn notify(&self, item: &impl Display, picks: impl Fn(&Topic) -> bool) {
-        let style = self.faults().style;
-        for link in self.links(None) {
+    /// Brings something to all who have subscribed through this door to what `picks` it.
+    pub(crate) fn notify(&self, door: usize, item: &impl Display, picks: impl Fn(&Topic) -> bool) {
+        let style = self.faults(door).style;
+        for link in self.links(door, None) {
             let subscriptions = held(&link.subscriptions).clone();
             for (id, _) in subscriptions.iter().filter(|(_, topic)| picks(topic)) {
                 link.say(&notification(id, item), style);
@@ -95,8 +113,11 @@ impl Shared {
     /// Announces a pending transaction; `body` is its JSON.
     pub(crate) fn announce_pending(&self, hash: &B256, body: &impl Display) {
         self.record().announced += 1;
-        self.notify(body, |topic| matches!(topic, Topic::Pending { is_full: true }));
-        self.notify(&json!(hash), |topic| matches!(topic, Topic::Pending { is_full: false }));
+        for door in self.doors() {
+            self.notify(door, body, |topic| matches!(topic, Topic::Pending { is_full: true }));
+            let is_wanted = |topic: &Topic| matches!(topic, Topic::Pending { is_full: false });
+            self.notify(door, &json!(hash), is_wanted);
+        }
     }
 }
 
@@ -105,38 +126,38 @@ fn notification(id: &str, item: &impl Display) -> String {
     format!(r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{params}}}"#)
 }
 
-/// Lets clients in until the node is over.
-pub(crate) fn listen(shared: &Arc<Shared>, listener: &TcpListener) {
+/// Lets clients in through one door until the node is over.
+pub(crate) fn listen(shared: &Arc<Shared>, door: usize, listener: &TcpListener) {
     while !shared.is_over() {
         let Ok((socket, _)) = listener.accept() else {
             sleep(LOOK);
             continue;
         };
         let is_closed = {
-            let faults = shared.faults();
+            let faults = shared.faults(door);
             faults.is_closed || faults.listens_from.is_some_and(|from| Instant::now() < from)
         };
         if is_closed {
             continue;
         }
         let shared = Arc::clone(shared);
-        spawn(move || serve(&shared, socket));
+        spawn(move || serve(&shared, door, socket));
     }
 }
 
-fn serve(shared: &Arc<Shared>, socket: TcpStream) {
+fn serve(shared: &Arc<Shared>, door: usize, socket: TcpStream) {
     let set = socket.set_nonblocking(false).and_then(|()| socket.set_nodelay(true));
     let set = set.and_then(|()| socket.set_write_timeout(Some(WRITE_LIMIT)));
     let Ok(writer) = set.and_then(|()| socket.try_clone()) else { return };
     let Ok(reader) = tungstenite::accept(socket) else { return };
     let mut socket = reader.get_ref();
-    let link = Arc::new(Link::new(writer));
+    let link = Arc::new(Link::new(door, writer));
     held(&shared.links).push(Arc::clone(&link));
     shared.record().connections += 1;
     while link.is_open() && !shared.is_over() {
         let frame = read_frame(&mut socket);
         *held(&link.heard_at) = Instant::now();
-        while shared.faults().reads_from.is_some_and(|from| Instant::now() < from) {
+        while shared.faults(door).reads_from.is_some_and(|from| Instant::now() < from) {
             sleep(LOOK);
         }
         match frame {
@@ -160,7 +181,7 @@ fn frame_of(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Answers one message, which may be a batch.
 fn hear(shared: &Arc<Shared>, link: &Arc<Link>, text: &[u8]) {
-    let style = shared.faults().style;
+    let style = shared.faults(link.door).style;
     let Ok(question) = serde_json::from_slice::<Value>(text) else {
         let error = json!({ "code": -32_700, "message": "parse error" });
         return link.say(&reply(&Value::Null, &Err(error)), style);
@@ -168,7 +189,7 @@ fn hear(shared: &Arc<Shared>, link: &Arc<Link>, text: &[u8]) {
     let Value::Array(batch) = question else {
         return answer(shared, link, &question, style);
     };
-    let most = shared.faults().batch_max.unwrap_or(usize::MAX);
+    let most = shared.faults(link.door).batch_max.unwrap_or(usize::MAX);
     if batch.len() > most {
         let error = json!({ "code": -32_600, "message": "batch too large" });
         return link.say(&reply(&Value::Null, &Err(error)), style);
@@ -184,7 +205,7 @@ fn answer(shared: &Arc<Shared>, link: &Arc<Link>, question: &Value, style: Style
     let (id, method) = (&question["id"], text_of(&question["method"]));
     let params = &question["params"];
     let (shape, late) = {
-        let mut faults = shared.faults();
+        let mut faults = shared.faults(link.door);
         (faults.shape_of(method), faults.lateness_of(method))
     };
     let result = match shape.and_then(Shape::error) {
@@ -282,7 +303,7 @@ fn result_of(
         }
         "eth_sendRawTransaction" => take(shared, read(&params[0])?),
         _ => {
-            let behind = shared.faults().depth_of_next();
+            let behind = shared.faults(link.door).depth_of_next();
             let chain = shared.chain();
             View { chain: &chain, behind }.answer(method, params)
         }
@@ -295,7 +316,7 @@ fn subscribe(shared: &Shared, link: &Link, params: &Value) -> Result<Value, Refu
         ("logs", filter) => Topic::Logs(filter.clone()),
         ("newPendingTransactions", full) => {
             let is_full = full.as_bool().unwrap_or_default();
-            if is_full && shared.faults().refuses_bodies {
+            if is_full && shared.faults(link.door).refuses_bodies {
                 return Err(
                     json!({ "code": -32_602, "message": "too many arguments, want at most 1" }),
                 );
@@ -326,7 +347,11 @@ fn take(shared: &Shared, raw: Bytes) -> Result<Value, Refusal> {
     {
         let mut record = shared.record();
         let (at_ms, refused) = (record.now_ms(), taken.clone().err());
-        record.sent.push(Sent { at_ms, raw, tx: read.clone().ok(), is_program, refused });
+        // A client of two nodes sends to both.
+        let is_again = shared.doors().len() > 1 && record.sent.iter().any(|sent| sent.raw == raw);
+        if !is_again {
+            record.sent.push(Sent { at_ms, raw, tx: read.clone().ok(), is_program, refused });
+        }
     }
     match (read, taken) {
         (Ok(tx), Ok(())) => {

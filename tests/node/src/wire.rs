@@ -54,6 +54,8 @@ impl Kind {
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// The way in that it came by.
+    pub(crate) door: usize,
     writer: Mutex<TcpStream>,
     pub(crate) subscriptions: Mutex<Vec<(String, Topic)>>,
     /// When the client's last frame was read.
@@ -62,8 +64,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(socket: TcpStream) -> Self {
+    pub(crate) fn new(door: usize, socket: TcpStream) -> Self {
         Self {
+            door,
             writer: Mutex::new(socket),
             subscriptions: Mutex::default(),
             heard_at: Mutex::new(Instant::now()),

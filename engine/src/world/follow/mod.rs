@@ -8,26 +8,24 @@
 //!
 //! Temperature: warm.
 
+mod choice;
+mod seal;
 mod state;
 
-use alloy_primitives::Bloom;
-
+pub use self::choice::Word;
 pub use self::state::{BlockRef, Follower, Included, LogFate, Progress};
-use self::state::{INCLUDED_MAX, Orphan, RETRY_NS, Sealed};
+use self::state::{Orphan, RETRY_NS, Sealed};
 use super::{Stale, Tip, World};
 use crate::decode::DecodeError;
 use crate::decode::head::Head;
 use crate::decode::log::Log;
 use crate::decode::topics::MOVES;
-use crate::ids::PoolId;
+use crate::ids::{NodeId, PoolId};
 use crate::input::Loaded;
 use crate::limits::REORG_BLOCKS_MAX;
 use crate::query::{Queries, Query};
 use crate::units::{BlockNumber, Nanos};
-use crate::wire::json;
-
-/// A question that was answered with an error is repeated after this long.
-const REFUSED_RETRY_NS: u64 = 100_000_000;
+use crate::world::nodes::NodeSet;
 
 impl World {
     /// The transactions that touched our pools, in block order, of the blocks sealed since
@@ -63,42 +61,71 @@ impl World {
     pub fn on_head(
         &mut self,
         head: &Head,
+        word: Word,
         at: Nanos,
         queries: &mut Queries,
     ) -> Result<Progress, DecodeError> {
+        let node = word.node();
         let is_known = self.follower.knows(&head.hash);
         if !is_known && self.follower.denies(head) {
             return Err(DecodeError::Contradiction);
         }
+        if matches!(word, Word::Announced(_)) {
+            self.nodes.arrive(node, &head.hash, at);
+        }
         let oldest = self.follower.sealed.first().map_or(0, |sealed| sealed.tip.number.0);
         let is_below = !is_known && head.number <= oldest;
-        if is_below && !self.is_branch(head) {
+        if is_below && (self.is_held(Some(node)) || !self.is_branch(head)) {
             return Ok(Progress::None);
         }
-        if is_known {
-            // It says where the chain stands; but a node that stands still says so for ever, and
-            // ends no silence.
-            self.freshness.set(Stale::Silent, self.follower.is_silent);
-            return Ok(Progress::None);
+        let progress = if is_known {
+            // It says where the node stands; but one that stands still says so for ever, and ends
+            // no silence.
+            self.follower.vouch(&head.hash, node, at);
+            self.take_word(head, word);
+            self.advance(at, queries)
+        } else {
+            self.follower.last_head_at = at;
+            self.follower.is_silent = false;
+            self.take_head(head, word, at, queries)
+        };
+        self.review(queries);
+        Ok(progress)
+    }
+
+    fn take_word(&mut self, head: &Head, word: Word) {
+        if word.is_newest() {
+            let Head { number, hash, .. } = *head;
+            self.seat(word.node(), BlockRef { number: BlockNumber(number), hash });
         }
-        self.follower.last_head_at = at;
-        self.follower.is_silent = false;
-        self.freshness.set(Stale::Silent, false);
+    }
+
+    /// Takes in a head that is new.
+    fn take_head(&mut self, head: &Head, word: Word, at: Nanos, queries: &mut Queries) -> Progress {
+        let oldest = self.follower.sealed.first().map_or(0, |sealed| sealed.tip.number.0);
         let newest = self.tip.number.plus(REORG_BLOCKS_MAX as u64).0;
         let is_full = self.follower.waiting.len() == REORG_BLOCKS_MAX;
-        if is_below || head.number > newest || is_full {
+        if head.number <= oldest || head.number > newest || is_full {
             // Deeper than the undo log, or a gap longer than we fill block by block.
+            self.take_word(head, word);
             self.lose();
-            return Ok(Progress::None);
+            return Progress::None;
         }
         self.follower.drop_false_children(head);
-        self.follower.waiting.push(Orphan { head: *head, denials: 0, denied_at: at });
+        let first = word.node();
+        let by = NodeSet::of(first);
+        self.follower.waiting.push(Orphan { head: *head, denials: 0, denied_at: at, by, first });
+        self.take_word(head, word);
+        let was_held = self.is_held(None);
         let progress = self.advance(at, queries);
+        if was_held && self.follower.way_to(&head.hash).is_fork() {
+            self.nodes.disagree(first);
+        }
         // The parents of the others were asked for when they came, and time repeats it.
         if self.follower.is_waiting(&head.hash) && !self.follower.knows(&head.parent_hash) {
-            queries.ask(Query::Head(head.parent_hash));
+            queries.ask_of(first, Query::Head(head.parent_hash));
         }
-        Ok(progress)
+        progress
     }
 
     /// Whether a head at or below the oldest block that we know tells of a chain that we are not
@@ -126,6 +153,9 @@ impl World {
             }
             return Ok(LogFate::OtherBlock);
         }
+        if self.follower.has_applied(log.log_index) {
+            return Ok(LogFate::Duplicate);
+        }
         // Out of order would leave an older value in place; the seal puts it right.
         if self.follower.open.highest.is_some_and(|highest| log.log_index < highest) {
             return Ok(LogFate::OtherBlock);
@@ -147,180 +177,51 @@ impl World {
         Ok(LogFate::Applied)
     }
 
-    /// Seals the open block by the node's own list of its logs (the JSON array `logs`).
-    /// `visit` is called with the world at the block's start (`None`) and after each of its
-    /// transactions that touched our pools, if `replay` asks for it.
-    ///
-    /// # Errors
-    /// When the list is not a list of this block's logs; the block stays open and the list is asked
-    /// for again.
-    pub fn on_block_logs(
-        &mut self,
-        (opened, logs): (u32, &[u8]),
-        at: Nanos,
-        queries: &mut Queries,
-        replay: Option<&mut Visitor<'_>>,
-    ) -> Result<Progress, DecodeError> {
-        if !self.follower.is_open || opened != self.follower.opened {
-            return Ok(Progress::None);
-        }
-        self.check_list(logs)?;
-        if self.is_doubtful(logs)? {
-            self.follower.open.is_doubted = true;
-            return Err(DecodeError::Contradiction);
-        }
-        let (listed, known) = self.count_list(logs)?;
-        let applied = self.follower.open.applied_count;
-        if listed != applied || known != applied || replay.is_some() {
-            self.apply_list(logs, replay)?;
-        }
-        self.note_included(logs)?;
-        self.seal();
-        self.advance(at, queries);
-        if known < applied {
-            // The node announced a log of this block that it does not list. One of the two is
-            // wrong, so its pools are read.
-            self.lose();
-            return Ok(Progress::None);
-        }
-        Ok(self.progress())
-    }
-
-    /// The node gave an error for the logs of the block that was opened as number `opened`: trading
-    /// waits, and they are asked for again soon.
-    pub const fn on_block_logs_refused(&mut self, opened: u32, at: Nanos) {
-        let follower = &mut self.follower;
-        if follower.is_open && opened == follower.opened {
-            follower.open.ask_at = at.plus(REFUSED_RETRY_NS);
-            self.freshness.set(Stale::SealLate, true);
-        }
-    }
-
     /// The node does not know the block that a question was about, by the [`short`] of its hash.
-    /// A head whose parent it never knows is dropped, and the chain's own is asked for.
+    /// A head of its own whose parent it never knows is dropped, and the chain's own is asked for.
     ///
     /// [`short`]: crate::query::short
-    pub fn on_head_unknown(&mut self, block: u32, at: Nanos, queries: &mut Queries) {
-        if self.follower.deny(block, at) {
+    pub fn on_head_unknown(&mut self, block: (NodeId, u32), at: Nanos, queries: &mut Queries) {
+        let nodes = &mut self.nodes;
+        if self.follower.deny(block, at, |dropped| nodes.unseat_from(dropped)) {
             self.note_gap(at);
             // What waits on the one that was dropped has no parent either now.
             self.ask_for_parents(queries);
-            // Until a head says so, nobody knows where the chain stands.
-            self.freshness.set(Stale::Silent, true);
-            queries.ask(Query::LatestHead);
+            self.review(queries);
+            queries.ask_of(block.0, Query::LatestHead);
         }
-    }
-
-    /// Every log must be of the open block, and in order; otherwise nothing of it is believed.
-    fn check_list(&self, logs: &[u8]) -> Result<(), DecodeError> {
-        let mut last = None;
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
-            if log.block_hash != self.follower.open.head.hash || last >= Some(log.log_index) {
-                return Err(DecodeError::Contradiction);
-            }
-            self.move_in(&log)?;
-            last = Some(log.log_index);
-        }
-        Ok(())
-    }
-
-    /// Whether the list is empty though the head's bloom filter has our topic. A node that does not
-    /// have the block's logs yet says so too, so it is believed when it says it again. A head that
-    /// came without a bloom filter raises no doubt.
-    fn is_doubtful(&self, logs: &[u8]) -> Result<bool, DecodeError> {
-        let open = &self.follower.open;
-        let has_bloom = open.head.bloom != Bloom::repeat_byte(0xff);
-        Ok(has_bloom && !open.is_doubted && json::items(logs)?.next().is_none())
-    }
-
-    /// How many logs of ours the list has, and how many of them the subscription has brought.
-    fn count_list(&self, logs: &[u8]) -> Result<(u32, u32), DecodeError> {
-        let (mut listed, mut known) = (0_u32, 0_u32);
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
-            if self.move_in(&log)?.is_some() {
-                listed += 1;
-                known += u32::from(self.follower.has_applied(log.log_index));
-            }
-        }
-        Ok((listed, known))
-    }
-
-    /// Applies the whole list from the state before the block.
-    fn apply_list(
-        &mut self,
-        logs: &[u8],
-        mut replay: Option<&mut Visitor<'_>>,
-    ) -> Result<(), DecodeError> {
-        if self.undo.roll_back(&mut self.pools, self.follower.open.mark).is_err() {
-            self.lose();
-            return Err(DecodeError::Contradiction);
-        }
-        self.follower.forget_applied();
-        if let Some(visit) = &mut replay {
-            visit(self, None);
-        }
-        let mut current: Option<Included> = None;
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
-            if let (Some(visit), Some(before)) = (&mut replay, current)
-                && before.hash != log.tx_hash
-            {
-                visit(self, Some(before));
-                current = None;
-            }
-            if self.apply_log(&log)? == LogFate::Applied {
-                current = Some(Included::of(&log));
-            }
-        }
-        if let (Some(visit), Some(last)) = (&mut replay, current) {
-            visit(self, Some(last));
-        }
-        Ok(())
-    }
-
-    fn note_included(&mut self, logs: &[u8]) -> Result<(), DecodeError> {
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
-            let included = Included::of(&log);
-            let list = &mut self.follower.included;
-            if list.last() != Some(&included)
-                && list.len() < INCLUDED_MAX
-                && self.pools.id_of(&log.address).is_some()
-            {
-                list.push(included);
-            }
-        }
-        Ok(())
     }
 
     /// What time brings: repeated questions, silence.
     pub fn on_tick(&mut self, at: Nanos, silent_after_ns: u64, queries: &mut Queries) {
-        let follower = &mut self.follower;
-        if follower.is_open && at > follower.open.ask_at {
-            follower.open.ask_at = at.plus(RETRY_NS);
-            let block = follower.open.head.hash;
-            queries.ask(Query::BlockLogs { block, open: follower.opened });
+        if self.follower.is_open && at > self.follower.open.ask_at {
+            self.ask_for_logs(at, queries);
             self.freshness.set(Stale::SealLate, true);
         }
+        let follower = &mut self.follower;
         if at.since(follower.last_head_at.max(follower.silent_at)) > silent_after_ns {
             // Asked again as long as it lasts: the subscription may be what is silent.
-            queries.ask(Query::LatestHead);
+            queries.ask_all(Query::LatestHead);
             follower.silent_at = at;
             follower.is_silent = true;
             self.freshness.set(Stale::Silent, true);
+        } else if self.freshness.has(Stale::Silent) {
+            self.ask_for_word(at, queries);
         }
-        if self.freshness.has(Stale::Gap) && at.since(follower.gap_asked_at) > RETRY_NS {
+        let gap_asked_at = self.follower.gap_asked_at;
+        if self.freshness.has(Stale::Gap) && at.since(gap_asked_at) > RETRY_NS {
             self.follower.gap_asked_at = at;
-            self.ask_for_parents(queries);
-            queries.ask(Query::LatestHead);
+            // The one that announced the child may hang.
+            for (_, parent) in self.follower.unknown_parents() {
+                queries.ask_all(Query::Head(*parent));
+            }
+            queries.ask_all(Query::LatestHead);
         }
     }
 
     /// Loads the world anew: `loaded` are the pools at `anchor`, in the order of handles.
     #[cold]
-    pub fn reload(&mut self, anchor: &Tip, loaded: &[Loaded]) {
+    pub fn reload(&mut self, anchor: &Tip, loaded: &[Loaded], queries: &mut Queries) {
         for (index, Loaded { state, ticks }) in loaded.iter().enumerate().take(self.pools.len()) {
             let pool = PoolId(u32::try_from(index).unwrap_or(u32::MAX));
             // What does not fit the tables is not traded with.
@@ -341,10 +242,16 @@ impl World {
         self.freshness.set(Stale::Lost, false);
         self.freshness.set(Stale::Gap, false);
         self.freshness.set(Stale::SealLate, false);
+        // It took time to read, and heads that came meanwhile are forgotten: whether the anchor is
+        // still the newest block, only a head can say.
+        self.nodes.unseat_all();
+        self.review(queries);
+        queries.ask_all(Query::LatestHead);
     }
 
-    const fn progress(&self) -> Progress {
-        if self.follower.is_open || !self.follower.waiting.is_empty() {
+    fn progress(&self) -> Progress {
+        let is_ahead = |child: &Orphan| !self.follower.way_to(&child.head.hash).is_fork();
+        if self.follower.is_open || self.follower.waiting.iter().any(is_ahead) {
             Progress::CatchingUp
         } else {
             Progress::AtHead
@@ -357,15 +264,16 @@ impl World {
         // Each round takes one head off the list.
         for _ in 0..=REORG_BLOCKS_MAX {
             let Some((place, depth)) = self.next_waiting() else { break };
-            let Orphan { head, .. } = self.follower.waiting.swap_remove(place);
+            // In order, for what was announced last counts more.
+            let child = self.follower.waiting.remove(place);
+            let head = &child.head;
             if self.fork_at(depth).is_err() {
                 self.lose();
                 return Progress::None;
             }
-            self.open(&head, at);
+            self.open(&child);
             if MOVES.iter().any(|topic| head.may_contain_topic(topic)) {
-                let open = self.follower.opened;
-                queries.ask(Query::BlockLogs { block: head.hash, open });
+                self.ask_for_logs(at, queries);
                 break;
             }
             self.seal();
@@ -373,18 +281,6 @@ impl World {
         }
         self.note_gap(at);
         if has_sealed { self.progress() } else { Progress::None }
-    }
-
-    /// The head announced last whose parent is sealed, and how deep that parent lies. While a block
-    /// is open, only a fork that leaves it behind counts.
-    fn next_waiting(&self) -> Option<(usize, usize)> {
-        let follower = &self.follower;
-        follower
-            .waiting
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(place, child)| Some((place, follower.depth_of(&child.head.parent_hash)?)))
     }
 
     /// Takes the world back to the sealed block `depth` blocks below the tip.
@@ -409,13 +305,13 @@ impl World {
         Ok(())
     }
 
-    fn open(&mut self, head: &Head, at: Nanos) {
+    fn open(&mut self, Orphan { head, by, first, .. }: &Orphan) {
         let follower = &mut self.follower;
         debug_assert!(!follower.is_open, "one block is open at a time");
         follower.forget_applied();
         follower.open.head = *head;
         follower.open.mark = self.undo.mark();
-        follower.open.ask_at = at.plus(RETRY_NS);
+        (follower.open.by, follower.open.first, follower.open.asked) = (*by, *first, None);
         follower.open.is_doubted = false;
         follower.is_open = true;
         follower.opened = follower.opened.wrapping_add(1);
@@ -442,8 +338,8 @@ impl World {
     }
 
     fn ask_for_parents(&self, queries: &mut Queries) {
-        for parent in self.follower.unknown_parents() {
-            queries.ask(Query::Head(*parent));
+        for (node, parent) in self.follower.unknown_parents() {
+            queries.ask_of(node, Query::Head(*parent));
         }
     }
 
@@ -470,5 +366,7 @@ impl World {
 /// Called while a block is replayed; see [`World::on_block_logs`].
 pub type Visitor<'a> = dyn FnMut(&mut World, Option<Included>) + 'a;
 
+#[cfg(test)]
+mod choice_tests;
 #[cfg(test)]
 mod tests;

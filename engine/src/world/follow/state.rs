@@ -8,14 +8,19 @@ use alloy_primitives::B256;
 
 use crate::decode::head::Head;
 use crate::decode::log::Log;
+use crate::ids::NodeId;
 use crate::limits::{LOGS_PER_BLOCK_MAX, REORG_BLOCKS_MAX};
 use crate::query::short;
 use crate::units::{BlockNumber, Nanos};
 use crate::world::Tip;
+use crate::world::nodes::NodeSet;
 use crate::world::undo::Mark;
 
 /// A question about a block is repeated after this long.
 pub(super) const RETRY_NS: u64 = 1_000_000_000;
+
+/// Another node that knows the block is asked for its logs after this long.
+pub(super) const FAILOVER_NS: u64 = 200_000_000;
 
 /// Transactions of one block that are told apart for having touched our pools.
 pub(super) const INCLUDED_MAX: usize = 4_096;
@@ -101,15 +106,23 @@ pub(super) struct Open {
     pub(super) ask_at: Nanos,
     /// Whether an empty list of its logs was not believed.
     pub(super) is_doubted: bool,
+    /// The nodes that know it, and the first of them.
+    pub(super) by: NodeSet,
+    pub(super) first: NodeId,
+    /// The node that was asked for its logs last.
+    pub(super) asked: Option<NodeId>,
 }
 
 /// A head whose parent is not sealed yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Orphan {
     pub(super) head: Head,
-    /// How often the node said that it does not know the parent, and when it said so last.
+    /// How often a node that knows it said that it does not know the parent, and when last.
     pub(super) denials: u8,
     pub(super) denied_at: Nanos,
+    /// The nodes that know it, and the first of them.
+    pub(super) by: NodeSet,
+    pub(super) first: NodeId,
 }
 
 /// The state of following.
@@ -129,6 +142,8 @@ pub struct Follower {
     pub(super) is_silent: bool,
     pub(super) silent_at: Nanos,
     pub(super) gap_asked_at: Nanos,
+    /// When the nodes were asked last where they stand, because none stands where we do.
+    pub(super) word_asked_at: Nanos,
     /// Reorgs played backwards, since the start.
     pub(super) reorgs: u64,
     /// Deepest of them, in blocks.
@@ -148,6 +163,9 @@ impl Follower {
             highest: None,
             ask_at: Nanos(0),
             is_doubted: false,
+            by: NodeSet::default(),
+            first: NodeId(0),
+            asked: None,
         };
         Self {
             sealed,
@@ -160,6 +178,7 @@ impl Follower {
             is_silent: false,
             silent_at: Nanos(0),
             gap_asked_at: Nanos(0),
+            word_asked_at: Nanos(0),
             reorgs: 0,
             reorg_depth_max: 0,
         }
@@ -221,19 +240,40 @@ impl Follower {
         self.waiting.retain(|child| is_near(&child.head));
     }
 
-    /// The node does not know a parent: heads that wait for it in vain for too long are dropped.
-    /// Whether there was one.
-    pub(super) fn deny(&mut self, parent: u32, at: Nanos) -> bool {
+    /// A node does not know a parent: heads that it announced and that wait for it in vain for too
+    /// long are dropped, and `on_drop` is told of each. Whether there was one.
+    pub(super) fn deny(
+        &mut self,
+        (node, parent): (NodeId, u32),
+        at: Nanos,
+        mut on_drop: impl FnMut(&B256),
+    ) -> bool {
         let before = self.waiting.len();
-        self.waiting.retain_mut(|Orphan { head, denials, denied_at }| {
-            let is_meant = short(&head.parent_hash) == parent;
+        self.waiting.retain_mut(|Orphan { head, denials, denied_at, by, .. }| {
+            // A node that never announced the child need not know the parent.
+            let is_meant = short(&head.parent_hash) == parent && by.has(node);
             if is_meant && (*denials == 0 || at.since(*denied_at) > DENIED_AGAIN_NS) {
                 *denials += 1;
                 *denied_at = at;
             }
-            *denials < DENIALS_MAX
+            let is_kept = *denials < DENIALS_MAX;
+            if !is_kept {
+                on_drop(&head.hash);
+            }
+            is_kept
         });
         self.waiting.len() < before
+    }
+
+    /// One more node knows this block.
+    pub(super) fn vouch(&mut self, hash: &B256, node: NodeId, at: Nanos) {
+        if self.is_open_block(hash) && !self.open.by.has(node) {
+            self.open.by.add(node);
+            self.open.ask_at = self.open.ask_at.min(at.plus(FAILOVER_NS));
+        }
+        if let Some(child) = self.waiting.iter_mut().find(|child| child.head.hash == *hash) {
+            child.by.add(node);
+        }
     }
 
     pub(super) fn depth_of(&self, hash: &B256) -> Option<usize> {
@@ -253,9 +293,10 @@ impl Follower {
     }
 
     /// The parents that waiting heads lack.
-    pub(super) fn unknown_parents(&self) -> impl Iterator<Item = &B256> {
-        let parents = self.waiting.iter().map(|Orphan { head, .. }| &head.parent_hash);
-        parents.filter(|parent| !self.knows(parent))
+    /// With the node that announced the child first.
+    pub(super) fn unknown_parents(&self) -> impl Iterator<Item = (NodeId, &B256)> {
+        let parents = self.waiting.iter().map(|child| (child.first, &child.head.parent_hash));
+        parents.filter(|(_, parent)| !self.knows(parent))
     }
 
     /// Whether a log with this index was applied to the block that was opened last.

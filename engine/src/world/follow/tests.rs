@@ -13,26 +13,31 @@ use crate::amm::ConstantProduct;
 use crate::chain::ChainSpec;
 use crate::decode::topics::SYNC;
 use crate::ids::{Direction, FactoryId, TokenId};
+use crate::input::Source;
 use crate::plan::Leg;
 use crate::world::Universe;
 use crate::world::pools::{PoolEntry, PoolTable};
 use crate::world::tokens::TokenTable;
 
+/// The node that tells a story unless another one is named.
+pub(super) const A: NodeId = NodeId(0);
 const POOL: Address = Address::repeat_byte(0x11);
 const ANCHOR: u64 = 100;
 
-fn hash(name: u64) -> B256 {
+pub(super) fn hash(name: u64) -> B256 {
     B256::from(alloy_primitives::U256::from(name))
 }
 
 /// A chain as a test tells it, and the world that follows it.
-struct Story {
-    world: World,
-    queries: Queries,
-    clock: u64,
+pub(super) struct Story {
+    pub(super) world: World,
+    pub(super) queries: Queries,
+    pub(super) clock: u64,
+    /// Who tells, and how.
+    pub(super) word: Word,
 }
 
-fn story() -> Story {
+pub(super) fn story() -> Story {
     let mut tokens = TokenTable::new(2);
     let bases: Vec<TokenId> =
         [1, 2].map(|byte| tokens.insert(Address::repeat_byte(byte), 18).unwrap()).into();
@@ -51,55 +56,70 @@ fn story() -> Story {
         bases,
         anchor,
     });
-    Story { world, queries: Queries::default(), clock: 0 }
+    let mut story =
+        Story { world, queries: Queries::default(), clock: 0, word: Word::Announced(A) };
+    story.link(A, true);
+    story.queries.clear();
+    story
 }
 
 /// A block: its height, its name (a number that is its hash) and its parent's name.
 #[derive(Clone, Copy)]
-struct Block(u64, u64, u64);
+pub(super) struct Block(pub(super) u64, pub(super) u64, pub(super) u64);
 
 impl Story {
+    /// Both of a node's connections come up or go down.
+    pub(super) fn link(&mut self, node: NodeId, is_up: bool) {
+        for source in [Source::Chain, Source::Rpc] {
+            self.world.on_link((node, source), is_up, &mut self.queries);
+        }
+    }
+
     fn head(&mut self, Block(number, name, parent): Block, is_quiet: bool) -> Progress {
         let bloom = if is_quiet { Bloom::ZERO } else { Bloom::repeat_byte(0xff) };
         let head =
             Head { number, hash: hash(name), parent_hash: hash(parent), bloom, ..Head::default() };
-        self.world.on_head(&head, Nanos(self.clock), &mut self.queries).unwrap()
+        self.world.on_head(&head, self.word, Nanos(self.clock), &mut self.queries).unwrap()
     }
 
     /// A head whose logs must be asked for.
-    fn busy(&mut self, block: Block) -> Progress {
+    pub(super) fn busy(&mut self, block: Block) -> Progress {
         self.head(block, false)
     }
 
     /// A head whose bloom filter excludes our events.
-    fn quiet(&mut self, block: Block) -> Progress {
+    pub(super) fn quiet(&mut self, block: Block) -> Progress {
         self.head(block, true)
     }
 
-    fn log(&mut self, block: u64, index: u32, reserve: u128) -> LogFate {
+    pub(super) fn log(&mut self, block: u64, index: u32, reserve: u128) -> LogFate {
         let json = log(block, index, reserve);
         self.world.on_log(&Log::parse(json.as_bytes()).unwrap()).unwrap()
     }
 
     /// The node's answer to the question for the open block's logs.
-    fn answer(&mut self, block: u64, logs: &[(u32, u128)]) -> Result<Progress, DecodeError> {
+    pub(super) fn answer(
+        &mut self,
+        block: u64,
+        logs: &[(u32, u128)],
+    ) -> Result<Progress, DecodeError> {
         let opened = self.world.follower.opened;
         let json = list(block, logs);
         let (at, queries) = (Nanos(self.clock), &mut self.queries);
         self.world.on_block_logs((opened, json.as_bytes()), at, queries, None)
     }
 
-    fn reserve(&self) -> u128 {
+    pub(super) fn reserve(&self) -> u128 {
         self.world.pools.get(PoolId(0)).state.reserves().unwrap()[0]
     }
 
-    fn asked(&mut self) -> Vec<Query> {
+    pub(super) fn asked(&mut self) -> Vec<Query> {
         let asked = self.queries.as_slice().to_vec();
         self.queries.clear();
         asked
     }
 
-    fn tip(&self) -> u64 {
+    pub(super) fn tip(&self) -> u64 {
         self.world.tip().number.0
     }
 }
@@ -200,7 +220,7 @@ fn a_log_that_comes_after_a_list_without_it_shows_that_the_list_was_wrong() {
     assert!(story.world.freshness().has(Stale::Lost));
     // What is read at a block holds all of its logs, however late they come.
     let anchor = Tip { number: BlockNumber(101), hash: hash(101), ..Tip::default() };
-    story.world.reload(&anchor, &[loaded([9_999, 100])]);
+    story.world.reload(&anchor, &[loaded([9_999, 100])], &mut story.queries);
     story.log(101, 9, 9_999);
     assert!(!story.world.freshness().has(Stale::Lost));
 }
@@ -212,7 +232,7 @@ fn an_empty_list_is_believed_the_second_time_if_the_bloom_filter_has_our_topic()
     bloom.accrue(alloy_primitives::BloomInput::Raw(SYNC.as_slice()));
     let (hash, parent_hash) = (hash(101), hash(100));
     let head = Head { number: 101, hash, parent_hash, bloom, ..Head::default() };
-    story.world.on_head(&head, Nanos(0), &mut story.queries).unwrap();
+    story.world.on_head(&head, Word::Announced(A), Nanos(0), &mut story.queries).unwrap();
     assert_eq!(story.answer(101, &[]), Err(DecodeError::Contradiction));
     assert!(story.world.open_block().is_some());
     assert_eq!(story.answer(101, &[]), Ok(Progress::AtHead));
@@ -358,7 +378,7 @@ fn a_fork_below_the_undo_log_is_lost_and_a_reload_mends_it() {
     story.quiet(Block(110, 999, 109));
     assert!(story.world.freshness().has(Stale::Lost));
     let anchor = Tip { number: BlockNumber(300), hash: hash(300), ..Tip::default() };
-    story.world.reload(&anchor, &[loaded([5_000, 7])]);
+    story.world.reload(&anchor, &[loaded([5_000, 7])], &mut story.queries);
     assert!(!story.world.freshness().has(Stale::Lost));
     assert_eq!((story.tip(), story.reserve()), (300, 5_000));
     assert_eq!(story.quiet(Block(301, 301, 300)), Progress::AtHead);

@@ -7,10 +7,10 @@ use gannet_engine::amm::{ConstantProduct, Pool};
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
 use gannet_engine::decode::log::Log;
-use gannet_engine::ids::{FactoryId, PoolId};
+use gannet_engine::ids::{FactoryId, NodeId, PoolId};
 use gannet_engine::query::{Queries, Query};
 use gannet_engine::units::{BlockNumber, Nanos};
-use gannet_engine::world::follow::{LogFate, Progress, Visitor};
+use gannet_engine::world::follow::{LogFate, Progress, Visitor, Word};
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
 use gannet_engine::world::{Tip, Universe, World};
@@ -71,7 +71,8 @@ impl<'w> Mirror<'w> {
     /// Tells the world of the block's header.
     pub(crate) fn head(&mut self) {
         let head = Head::parse(&self.witness.head).expect("a header");
-        let known = self.world.on_head(&head, Nanos(0), &mut self.queries);
+        let known =
+            self.world.on_head(&head, Word::Announced(NodeId(0)), Nanos(0), &mut self.queries);
         known.expect("a header that follows its parent");
     }
 

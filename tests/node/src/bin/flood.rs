@@ -102,7 +102,7 @@ impl Bot {
         let file = |name: &str| folder.join(name);
         // The last table of the configuration is the run-time's own.
         let state = file("state");
-        let config = format!("{}state_dir = \"{}\"\n", node.config(), state.display());
+        let config = format!("{}state_dir = \"{}\"\n", node.config(None), state.display());
         let written = std::fs::write(file("config.toml"), config);
         written.map_err(|error| format!("{}: {error}", folder.display()))?;
         let mut command = match &options.core {

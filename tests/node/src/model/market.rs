@@ -172,15 +172,18 @@ impl Market {
 
     /// A configuration with which the bot flies here.
     #[must_use]
-    pub fn config(&self, url: &str, chain_id: u64) -> String {
+    pub fn config(&self, urls: &[&str], chain_id: u64) -> String {
         let mut text = format!(
             "mode = \"live\"\n[chain]\nid = {chain_id}\nwrapped_native = \"{}\"\n\
-             block_time_ms = 1000\n[node]\nurl = \"{url}\"\nsilent_after_ms = 4000\n\
-             [executor]\naddress = \"{}\"\n",
+             block_time_ms = 1000\n[executor]\naddress = \"{}\"\n",
             self.weth(),
             self.executor
         );
         let mut write = |part: String| text.push_str(&part);
+        let table = if urls.len() > 1 { "[[node]]" } else { "[node]" };
+        for url in urls {
+            write(format!("{table}\nurl = \"{url}\"\nsilent_after_ms = 4000\n"));
+        }
         for (place, wallet) in self.wallets.iter().enumerate() {
             let address = wallet.address();
             write(format!(

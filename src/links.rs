@@ -1,0 +1,194 @@
+//! The hot thread's connections: three to each node, read one at a time, written wherever an answer
+//! goes.
+//!
+//! What is read and what is written are kept apart, so that a message lent out of one connection's
+//! buffer can be answered on any other.
+//!
+//! Temperature: hot.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::Poll;
+
+use gannet_engine::ids::NodeId;
+use gannet_engine::input::Source;
+use gannet_engine::units::Nanos;
+use gannet_engine::wire::WireError;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::feed::wire::{self, Framing, Sender, Wire};
+
+/// Time between two pings.
+const PING_EVERY_NS: u64 = 10_000_000_000;
+/// A connection that brought nothing for this long, pongs included, is dead.
+const DEAD_AFTER_NS: u64 = 25_000_000_000;
+
+/// The reading half of a connection, and the reactor's own handle of its descriptor.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    watch: AsyncFd<OwnedFd>,
+    pub(crate) framing: Framing,
+    pub(crate) heard_at: Nanos,
+    pinged_at: Nanos,
+    /// Its last turn was over before it had nothing left.
+    pub(crate) is_behind: bool,
+}
+
+/// One connection of one node.
+pub(crate) type Line = (NodeId, Source);
+
+/// All connections, by node and source.
+#[derive(Debug)]
+pub(crate) struct Links {
+    ears: Vec<[Option<Ear>; 3]>,
+    mouths: Vec<[Option<Sender>; 3]>,
+}
+
+impl Links {
+    /// None of these nodes' connections is up yet.
+    pub(crate) fn new(nodes: usize) -> Self {
+        let (mut ears, mut mouths) = (Vec::new(), Vec::new());
+        ears.resize_with(nodes, || [None, None, None]);
+        mouths.resize_with(nodes, || [None, None, None]);
+        Self { ears, mouths }
+    }
+
+    /// The nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0_u8..).map(NodeId).take(self.ears.len())
+    }
+
+    /// The reading half of a connection, if it is up.
+    pub(crate) fn ear(&mut self, (node, source): Line) -> Option<&mut Ear> {
+        self.ears.get_mut(node.index())?[source as usize].as_mut()
+    }
+
+    /// The writing half of a connection, if it is up.
+    pub(crate) fn mouth(&mut self, (node, source): Line) -> Option<&mut Sender> {
+        self.mouths.get_mut(node.index())?[source as usize].as_mut()
+    }
+
+    /// The reading half of a connection, and where transactions leave by.
+    pub(crate) fn halves(&mut self, (node, source): Line) -> (Option<&mut Framing>, Exits<'_>) {
+        let ear = self.ears.get_mut(node.index()).and_then(|ears| ears[source as usize].as_mut());
+        (ear.map(|ear| &mut ear.framing), Exits(&mut self.mouths))
+    }
+
+    /// Where transactions leave by.
+    pub(crate) fn exits(&mut self) -> Exits<'_> {
+        Exits(&mut self.mouths)
+    }
+
+    /// Whether some connection has work left that no descriptor announces.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.ears.iter().flatten().flatten().any(|ear| ear.is_behind)
+    }
+
+    /// Takes over a connection that is ready.
+    #[cold]
+    pub(crate) fn install(
+        &mut self,
+        (node, source): Line,
+        wire: Wire,
+        now: Nanos,
+    ) -> io::Result<()> {
+        let Wire { framing, sender } = wire;
+        let watch = sender.socket().watch()?;
+        let ear = Ear { watch, framing, heard_at: now, pinged_at: now, is_behind: true };
+        self.ears[node.index()][source as usize] = Some(ear);
+        self.mouths[node.index()][source as usize] = Some(sender);
+        Ok(())
+    }
+
+    /// Lets go of a connection.
+    #[cold]
+    pub(crate) fn drop(&mut self, (node, source): Line) {
+        self.ears[node.index()][source as usize] = None;
+        self.mouths[node.index()][source as usize] = None;
+    }
+
+    /// Reads a connection once; with `by_readiness` only if the reactor says that there may be
+    /// something. `Ok(0)` is the end of the stream.
+    pub(crate) fn read(&mut self, (node, source): Line, by_readiness: bool) -> io::Result<usize> {
+        let ear = self.ears[node.index()][source as usize].as_mut();
+        let mouth = self.mouths[node.index()][source as usize].as_mut();
+        let (Some(Ear { watch, framing, .. }), Some(sender)) = (ear, mouth) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        if by_readiness {
+            watch.try_io(Interest::READABLE, |_| wire::read(framing, sender))
+        } else {
+            wire::read(framing, sender)
+        }
+    }
+
+    /// Pings when it is time, and sends what the socket did not take before.
+    pub(crate) fn keep_alive(&mut self, line: Line, now: Nanos) -> Result<(), Lost> {
+        let Some(ear) = self.ear(line) else { return Ok(()) };
+        if now.since(ear.heard_at) > DEAD_AFTER_NS {
+            return Err(Lost::Silent);
+        }
+        let is_due = now.since(ear.pinged_at) > PING_EVERY_NS;
+        if is_due {
+            ear.pinged_at = now;
+        }
+        let Some(sender) = self.mouth(line) else { return Ok(()) };
+        if is_due {
+            sender.ping().map_err(Lost::Broken)?;
+        }
+        sender.flush().map_err(Lost::Broken)
+    }
+
+    /// Waits until some connection has something to read; for ever if none is up.
+    pub(crate) async fn readable(&self) {
+        std::future::poll_fn(|context| {
+            // All of them are polled, so that each can wake the thread.
+            let ears = self.ears.iter().flatten().flatten();
+            let ready = ears.filter(|ear| ear.watch.poll_read_ready(context).is_ready()).count();
+            if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// The connections that transactions leave by: each node's own.
+#[derive(Debug)]
+pub(crate) struct Exits<'a>(&'a mut [[Option<Sender>; 3]]);
+
+impl Exits<'_> {
+    /// Those that are up.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Sender> {
+        self.0.iter_mut().filter_map(|mouths| mouths[Source::Rpc as usize].as_mut())
+    }
+}
+
+/// Why a connection was lost.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// The node ended the stream.
+    Closed,
+    /// The node said goodbye.
+    Said(Option<u16>),
+    /// The socket failed.
+    Broken(io::Error),
+    /// The node broke the framing.
+    Framing(WireError),
+    /// Nothing came for too long, not even a pong.
+    Silent,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => out.write_str("the node closed it"),
+            Self::Said(code) => {
+                write!(out, "the node closed it with code {}", code.unwrap_or(1005))
+            }
+            Self::Broken(error) => write!(out, "{error}"),
+            Self::Framing(error) => write!(out, "the node broke the framing: {error:?}"),
+            Self::Silent => out.write_str("nothing came, not even a pong"),
+        }
+    }
+}
