@@ -144,7 +144,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     engine.take_up(&legacy);
     let before = engine.books;
 
-    let node_names: Vec<_> = config.nodes.iter().map(|node| node.name.to_owned()).collect();
+    let node_names: Vec<_> = config.nodes.iter().map(|node| node.name.clone()).collect();
     let roster = Arc::new(roster);
     let keepers =
         config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, Arc::clone(&roster)));

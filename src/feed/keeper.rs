@@ -59,7 +59,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Starts the thread. What is in `roster` is read again when the world must be reloaded.
     pub(crate) fn start(node: Node, chain: ChainSpec, roster: Arc<Roster>) -> Result<Self> {
-        let name = node.name.to_owned();
+        let name = node.name.clone();
         let (requests, incoming) = RingBuffer::new(RING);
         let (outgoing, deliveries) = RingBuffer::new(RING);
         let is_over = Arc::new(AtomicBool::new(false));

@@ -82,7 +82,7 @@ impl Rpc {
                 let left = limit.saturating_sub(start.elapsed()).min(most);
                 match connect::connect(&node.endpoint, left.max(PAUSE), BUFFER_BYTES, 1) {
                     Ok(wire) => return Ok(Self::over(wire)),
-                    Err(error) => last = Some(error.context(node.name.to_owned())),
+                    Err(error) => last = Some(error.context(node.name.clone())),
                 }
             }
             if start.elapsed() >= limit {
