@@ -13,6 +13,7 @@ const CONTRACTS = {
   'HostilePair.sol': ['HostilePair', 'Forger'],
   'HostileV3Pool.sol': ['HostileV3Pool'],
   'OtherPair.sol': ['OtherPair'],
+  'SolidlyFactory.sol': ['SolidlyFactory'],
   'SolidlyPair.sol': ['SolidlyPair'],
   'V3Swapper.sol': ['V3Swapper'],
 };

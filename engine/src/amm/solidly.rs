@@ -3,7 +3,8 @@
 //! The fee is taken from the input first, rounded down (`x − x·fee/10⁴`), and leaves the pool. A
 //! volatile pool then is `x'·R_out / (R_in + x')`; a stable one keeps `x³y + xy³`, scaled to 18
 //! decimals, from falling, and finds its new reserve by the contract's own Newton steps
-//! (`Pool._get_y`), so that the rounding is the contract's.
+//! (`Pool._get_y`), so that the rounding is the contract's. Aerodrome's form asks `_k` where this
+//! one asks `_f`: it gives what is quoted here, also where it quotes a unit more, or nothing.
 //!
 //! Invariants: reserves have at most 112 bits and tokens at most 24 decimals, beyond which a quote
 //! is `None`; so is one whose arithmetic would overflow in the contract or that does not converge.
@@ -111,6 +112,10 @@ impl Solidly {
         let kept = invariant(held_in, held_out)?;
         let after_in = held_in.checked_add(to_18(U256::from(net), scale_in)?)?;
         let after_out = new_reserve(after_in, kept, held_out)?;
+        debug_assert!(
+            invariant(after_in, after_out) >= Some(kept),
+            "the pool checks this when it has paid, and reverts with `K`"
+        );
         let out = held_out.checked_sub(after_out)?.checked_mul(scale_out)?.checked_div(ONE)?;
         narrow(out)
     }
@@ -226,7 +231,9 @@ impl Amm for Solidly {
     fn quote_out(&self, _ticks: Ticks<'_>, amount_in: u128, direction: Direction) -> Option<u128> {
         let out = self.out_of(amount_in, direction)?;
         let total = self.reserves[direction.index_in()].checked_add(amount_in)?;
-        if out == 0 || total > RESERVE_MAX { None } else { Some(out) }
+        // The pool quotes the whole reserve where its arithmetic rounds to it, and keeps a unit.
+        let is_all = out >= self.reserves[direction.index_out()];
+        if out == 0 || is_all || total > RESERVE_MAX { None } else { Some(out) }
     }
 
     fn quote_in(&self, ticks: Ticks<'_>, amount_out: u128, direction: Direction) -> Option<u128> {
@@ -332,6 +339,10 @@ mod tests {
         assert_eq!(Solidly::new(&SolidlyState { reserves: [RESERVE_MAX + 1, 1], ..state }), None);
         let dust = pool([1, 1], [18, 18], true);
         assert_eq!(dust.quote_out(Ticks::NONE, 1_000, Direction::ZeroForOne), None);
+        // All of a reserve is no output.
+        let small = pool([52_128_780_688, 18], [18, 18], true);
+        let much = 76_729_178_506_968_946_919_050_969;
+        assert_eq!(small.quote_out(Ticks::NONE, much, Direction::ZeroForOne), None);
     }
 
     proptest! {

@@ -28,6 +28,7 @@ mod pending;
 mod pipeline;
 mod routers;
 mod scale;
+mod solidly;
 mod stage;
 #[path = "../../../benches/universe.rs"]
 mod universe;

@@ -9,14 +9,11 @@
 use std::collections::BTreeMap;
 use std::env;
 
-use alloy::primitives::U256;
-use alloy::sol_types::SolCall;
 use gannet_engine::ids::{PoolId, TokenId};
 use gannet_engine::limits::HOPS_MAX;
 
 use crate::differential::{Random, SEED, Verdict, agree, refused};
-use crate::evm::abi::Pair;
-use crate::evm::{Market, STRANGER, Trade};
+use crate::evm::{Market, Trade};
 use crate::mixed_pools::{Kind, Range, V3_FEES, liquidity_of, sqrt_price_of};
 
 const CASES: u32 = 30_000;
@@ -107,7 +104,7 @@ impl Bench {
             self.market.fund(self.market.address(*token), executor, spare);
         }
 
-        let Some(flow) = self.flow(&trade) else {
+        let Some(flow) = self.market.flow(&trade) else {
             self.refused += 1;
             return refused("a pool that refuses", &self.market.peek(&trade));
         };
@@ -132,36 +129,6 @@ impl Bench {
             self.legs[kind as usize] += 1;
         }
         Ok(())
-    }
-
-    /// What goes into each leg, and what comes out of the last; `None` if a pool refuses.
-    fn flow(&mut self, trade: &Trade) -> Option<Vec<u128>> {
-        let flow = self.market.flow(trade)?;
-        let mut token = trade.token;
-        for (leg, &pool) in trade.pools.iter().enumerate() {
-            let direction = self.market.direction(pool, token);
-            let is_solidly = self.market.other(pool).is_some_and(|it| it.kind == Kind::Solidly);
-            if is_solidly && !self.keeps_its_word(pool, token, [flow[leg], flow[leg + 1]]) {
-                return None;
-            }
-            token = self.market.world.pools.get(pool).tokens[direction.index_out()];
-        }
-        Some(flow)
-    }
-
-    /// Whether a Solidly-style pool pays what it quoted: its check may round otherwise.
-    fn keeps_its_word(&mut self, pool: PoolId, token: TokenId, [paid, wanted]: [u128; 2]) -> bool {
-        let direction = self.market.direction(pool, token);
-        let address = self.market.world.pools.get(pool).address;
-        let token = self.market.address(token);
-        let reserve = self.market.balance(token, address);
-        self.market.fund(token, address, reserve + paid);
-        let mut out = [U256::ZERO; 2];
-        out[direction.index_out()] = U256::from(wanted);
-        let call = Pair::swapCall { out0: out[0], out1: out[1], to: STRANGER, data: vec![].into() };
-        let receipt = self.market.chain.peek(STRANGER, address, call.abi_encode());
-        self.market.fund(token, address, reserve);
-        receipt.answer.is_ok()
     }
 
     /// A cycle whose last pool is generous, so that most of them pay.

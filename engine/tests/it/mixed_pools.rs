@@ -344,7 +344,9 @@ impl Market {
             self.chain.read(self.quoter, &call)?
         } else {
             let call = Solidly::getAmountOutCall { amountIn: amount_in, tokenIn: token_in };
-            self.chain.read(entry.address, &call)?
+            // Rounded to all that there is, which it does not give.
+            let held = U256::from(self.balance(token_out, entry.address));
+            self.chain.read(entry.address, &call).filter(|out| *out < held)?
         };
         out.try_into().ok()
     }

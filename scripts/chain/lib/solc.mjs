@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
 const CACHE = fileURLToPath(new URL('../.cache/', import.meta.url));
+const OUTPUT = ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object', 'storageLayout'];
 const COMPILERS = { '0.6.12': 'solc-0612', '0.8.30': 'solc-0830' };
 
 /**
@@ -22,7 +23,7 @@ export function compile({ version, root, entry, name, file = entry, settings, ed
   const input = {
     language: 'Solidity',
     sources,
-    settings: { ...settings, outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } } },
+    settings: { ...settings, outputSelection: { '*': { '*': OUTPUT } } },
   };
   const output = cached(sha256(version + JSON.stringify(input)), () => run(version, input));
   const contract = output.contracts[file]?.[name];
@@ -33,6 +34,7 @@ export function compile({ version, root, entry, name, file = entry, settings, ed
     abi: contract.abi,
     bytecode: `0x${contract.evm.bytecode.object}`,
     deployedBytecode: `0x${contract.evm.deployedBytecode.object}`,
+    storage: contract.storageLayout?.storage ?? [],
   };
 }
 
@@ -40,7 +42,7 @@ export function sha256(text) {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** The entry file and all that it imports with relative paths, by source name. */
+/** The entry file and all that it imports, by source name; what is not imported by a relative path lies in the root. */
 function readSources(root, entry, edit) {
   const sources = {};
   const queue = [entry];
@@ -49,8 +51,8 @@ function readSources(root, entry, edit) {
     if (sources[source]) continue;
     const content = edit(readFileSync(path.join(root, source), 'utf8'));
     sources[source] = { content };
-    for (const [, imported] of content.matchAll(/^\s*import\s+(?:[^'";]*\sfrom\s+)?['"](\.[^'"]+)['"]/gm)) {
-      queue.push(path.posix.join(path.posix.dirname(source), imported));
+    for (const [, imported] of content.matchAll(/^\s*import\s+(?:[^'";]*\sfrom\s+)?['"]([^'"]+)['"]/gm)) {
+      queue.push(imported.startsWith('.') ? path.posix.join(path.posix.dirname(source), imported) : imported);
     }
   }
   // Sorted, so that the cache key does not depend on the order of the walk.
