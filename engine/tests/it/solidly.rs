@@ -96,9 +96,9 @@ struct Bench {
 
 /// Creation code and slots of a published pool.
 fn published(form: &str) -> (Vec<u8>, BTreeMap<String, U256>) {
-    let path =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/chain/solidly/node_modules/pools.json");
-    let text = fs::read_to_string(path)
+    let file = "scripts/chain/solidly/node_modules/pools.json";
+    let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{path}: {error} (run scripts/chain/install)"));
     let json: Value = serde_json::from_str(&text).expect("JSON");
     let code = hex::decode(json[form]["bytecode"].as_str().expect("code")).expect("hex");
