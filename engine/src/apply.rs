@@ -64,6 +64,10 @@ impl<S: StrategySet> Engine<S> {
             }
             Item::PendingTx(tx) => self.apply_pending(tx, at, node),
             Item::PendingHash(hash) => self.apply_pending_hash(hash, node),
+            Item::Receipts(receipts) => {
+                let progress = self.apply_receipts::<O>((node, receipts), at)?;
+                return Ok(self.after_progress::<O>(progress));
+            }
             Item::Unknown(_) => self.tally.replies_other += 1,
         }
         Ok(Change::None)
@@ -232,6 +236,25 @@ impl<S: StrategySet> Engine<S> {
                 let flights = &mut self.flights;
                 self.world.on_block_logs(
                     list,
+                    at,
+                    &mut self.queries,
+                    Some(&mut |world, after| crate::settle::replay(flights, world, after)),
+                )
+            }
+        }
+    }
+
+    fn apply_receipts<O: Outbox>(
+        &mut self,
+        receipts: (NodeId, &[u8]),
+        at: Nanos,
+    ) -> Result<Progress, DecodeError> {
+        match O::SETTLES {
+            Settles::ByReceipt => self.world.on_receipts(receipts, at, &mut self.queries, None),
+            Settles::ByReplay => {
+                let flights = &mut self.flights;
+                self.world.on_receipts(
+                    receipts,
                     at,
                     &mut self.queries,
                     Some(&mut |world, after| crate::settle::replay(flights, world, after)),

@@ -54,6 +54,8 @@ pub struct Node {
     pub connect_timeout_s: u64,
     /// No head for this long makes the world stale, in milliseconds.
     pub silent_after_ms: u64,
+    /// Whether it is asked to announce receipts.
+    pub receipts: bool,
 }
 
 /// A wallet.

@@ -32,6 +32,7 @@ pub(super) struct Node {
     pub(super) url: Option<String>,
     pub(super) connect_timeout_s: Option<u64>,
     pub(super) silent_after_ms: Option<u64>,
+    pub(super) receipts: Option<bool>,
 }
 
 /// `[executor]`

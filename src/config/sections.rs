@@ -110,7 +110,8 @@ fn node(
     let url = problems.required(raw.url, &path, endpoint::WANTED)?;
     let endpoint = Endpoint::parse(&url).map_err(|message| problems.add(&path, message)).ok()?;
     let name = raw.name.unwrap_or_else(|| endpoint.name());
-    Some(Node { name, endpoint, connect_timeout_s, silent_after_ms })
+    let receipts = raw.receipts.unwrap_or(true);
+    Some(Node { name, endpoint, connect_timeout_s, silent_after_ms, receipts })
 }
 
 pub(super) fn executor(

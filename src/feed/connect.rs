@@ -23,10 +23,12 @@ use super::wire::{Framing, Wire};
 use crate::config::{Endpoint, Node};
 
 /// Frame buffers, in bytes. Heads are small, but a node may announce a block's transactions with
-/// them; a list of a block's logs can be long; one pending transaction may carry a blob.
+/// them, or all its receipts; a list of a block's logs can be long; one pending transaction may
+/// carry a blob.
 const fn buffer_bytes(source: Source) -> usize {
     match source {
-        Source::Chain | Source::Pending => 1 << 20,
+        Source::Chain => 4 << 20,
+        Source::Pending => 1 << 20,
         Source::Rpc => 16 << 20,
     }
 }
@@ -51,6 +53,13 @@ pub(crate) fn open(node: &Node, chain_id: u64, source: Source, mask_seed: u32) -
         Source::Chain => {
             subscribe(&mut rpc, &json!(["newHeads"]), &mut early)?;
             subscribe(&mut rpc, &json!(["logs", { "topics": [MOVES] }]), &mut early)?;
+            if node.receipts {
+                // Where the node has it, each block brings its own list and none is asked for.
+                let all = json!(["transactionReceipts"]);
+                if let Err(error) = subscribe(&mut rpc, &all, &mut early) {
+                    ensure!(error.is::<NodeError>(), error);
+                }
+            }
         }
         Source::Pending => {
             let full = json!(["newPendingTransactions", true]);

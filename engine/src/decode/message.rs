@@ -62,7 +62,9 @@ pub enum Item<'a> {
     PendingTx(PendingTx<'a>),
     /// A pending transaction's hash.
     PendingHash(B256),
-    /// Anything else, such as an array of receipts.
+    /// The receipts of a block's transactions, as their array.
+    Receipts(&'a [u8]),
+    /// Anything else.
     Unknown(Value<'a>),
 }
 
@@ -174,6 +176,9 @@ fn read_object<'a>(
 /// Reads an item that is no object.
 #[inline]
 fn read_other(value: Value<'_>) -> Item<'_> {
+    if let Value::Array(span) = value {
+        return Item::Receipts(span);
+    }
     match value.scalar().map(hex::fixed) {
         Some(Ok(hash)) => Item::PendingHash(B256::new(hash)),
         Some(Err(_)) | None => Item::Unknown(value),
@@ -266,7 +271,6 @@ mod tests {
         for (result, expected) in [
             ("true", Value::Bool(true)),
             (r#""0x12""#, Value::Str(b"0x12")),
-            (r#"[{"logs":[]}]"#, Value::Array(br#"[{"logs":[]}]"#)),
             (r#"{"syncing":{"a":1}}"#, Value::Object(br#"{"syncing":{"a":1}}"#)),
             (" { } ", Value::Object(b"{ }")),
         ] {
@@ -278,6 +282,16 @@ mod tests {
             };
             assert_eq!(value, expected);
         }
+    }
+
+    #[test]
+    fn an_array_is_a_block_of_receipts() {
+        let text = notification(r#"[{"logs":[]}]"#);
+        let message = parse(text.as_bytes());
+        let Ok(Message::Notification { item: Item::Receipts(span), .. }) = message else {
+            unreachable!("receipts: {message:?}");
+        };
+        assert_eq!(span, br#"[{"logs":[]}]"#);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 pub mod calldata;
 pub mod fields;
 pub mod head;
+pub mod list;
 pub mod log;
 pub mod message;
 pub mod pending;

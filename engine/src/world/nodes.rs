@@ -126,6 +126,7 @@ impl Lags {
 pub struct Node {
     has_chain: bool,
     has_rpc: bool,
+    has_receipts: bool,
     stand: Option<BlockRef>,
     /// Heads that it announced.
     pub heads: u64,
@@ -196,11 +197,24 @@ impl Nodes {
         match source {
             Source::Chain => {
                 node.has_chain = is_up;
+                node.has_receipts = false;
                 node.stand = None;
             }
             Source::Rpc => node.has_rpc = is_up,
             Source::Pending => {}
         }
+    }
+
+    /// The node announces the receipts of each block.
+    pub(super) fn announces_receipts(&mut self, node: NodeId) {
+        if let Some(node) = self.list.get_mut(node.index()) {
+            node.has_receipts = true;
+        }
+    }
+
+    /// Whether this node announces the receipts of each block.
+    pub(super) fn has_receipts(&self, node: NodeId) -> bool {
+        self.get(node).is_some_and(|node| node.has_receipts)
     }
 
     /// Where this node stands is not known any more.

@@ -139,6 +139,10 @@ pub(crate) struct Faults {
     /// Answers to a method, or to all, that come late.
     pub(crate) late: Vec<(Option<String>, Duration)>,
     pub(crate) refuses_bodies: bool,
+    /// Whether it has the subscription `transactionReceipts`.
+    pub(crate) has_receipts: bool,
+    /// Blocks left whose receipts are not announced.
+    pub(crate) lose_receipts: usize,
     pub(crate) batch_max: Option<usize>,
     /// Nothing is read until then; nobody is let in until then.
     pub(crate) reads_from: Option<Instant>,

@@ -229,9 +229,19 @@ impl Node {
         for log in logs {
             self.announce_log(block, log, false);
         }
+        self.announce_receipts(block);
         if is_first {
             self.announce_head(block);
         }
+    }
+
+    fn announce_receipts(&self, block: &Block) {
+        if take_one(&mut self.faults().lose_receipts) {
+            return;
+        }
+        let receipts = (0..block.mined.len()).map(|place| json::receipt(block, place));
+        let receipts = Value::Array(receipts.collect());
+        self.shared.notify(self.door, &receipts, |topic| matches!(topic, Topic::Receipts));
     }
 
     fn announce_head(&self, block: &Block) {
@@ -273,7 +283,7 @@ impl Node {
         let item = json::log(block, log, is_removed);
         self.shared.notify(self.door, &item, |topic| match topic {
             Topic::Logs(filter) => is_wanted(filter, log),
-            Topic::Heads | Topic::Pending { .. } => false,
+            Topic::Heads | Topic::Receipts | Topic::Pending { .. } => false,
         });
     }
 

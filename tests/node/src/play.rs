@@ -407,6 +407,8 @@ fn set(node: &Node, setting: &Setting) {
     let mut faults = node.faults();
     match setting {
         Setting::RefuseBodies => faults.refuses_bodies = true,
+        Setting::AnnounceReceipts => faults.has_receipts = true,
+        Setting::LoseReceipts(blocks) => faults.lose_receipts = *blocks,
         Setting::LimitBatches(most) => faults.batch_max = Some(*most),
         Setting::LeaveOut(blocks) => faults.leave_out = *blocks,
         Setting::LoseHeads(count) => faults.lose_heads = *count,

@@ -76,6 +76,8 @@ pub enum Upset {
 #[expect(missing_docs, reason = "the sentences say what each is")]
 pub enum Setting {
     RefuseBodies,
+    AnnounceReceipts,
+    LoseReceipts(usize),
     LimitBatches(usize),
     LeaveOut(usize),
     LoseHeads(usize),
@@ -168,6 +170,10 @@ const SENTENCES: &[(&str, Make)] = &[
     }),
     ("the seed is <n>", |s| Step::Seed(s.numbers[0] as u64)),
     ("full bodies of pending transactions are refused", |_| Step::Set(Setting::RefuseBodies)),
+    ("receipts are announced", |_| Step::Set(Setting::AnnounceReceipts)),
+    ("lose the receipts of the next <n> block/blocks", |s| {
+        Step::Set(Setting::LoseReceipts(s.numbers[0]))
+    }),
     ("batches are limited to <n> question/questions", |s| {
         Step::Set(Setting::LimitBatches(s.numbers[0]))
     }),

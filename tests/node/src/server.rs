@@ -314,6 +314,7 @@ fn subscribe(shared: &Shared, link: &Link, params: &Value) -> Result<Value, Refu
     let topic = match (text_of(&params[0]), &params[1]) {
         ("newHeads", _) => Topic::Heads,
         ("logs", filter) => Topic::Logs(filter.clone()),
+        ("transactionReceipts", _) if shared.faults(link.door).has_receipts => Topic::Receipts,
         ("newPendingTransactions", full) => {
             let is_full = full.as_bool().unwrap_or_default();
             if is_full && shared.faults(link.door).refuses_bodies {

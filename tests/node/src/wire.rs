@@ -28,6 +28,8 @@ pub(crate) enum Topic {
     Heads,
     /// Logs that fit a filter.
     Logs(Value),
+    /// The receipts of each block.
+    Receipts,
     /// Pending transactions, in full or as hashes.
     Pending {
         is_full: bool,
@@ -83,7 +85,7 @@ impl Link {
         match held.first() {
             None => Kind::Rpc,
             Some((_, Topic::Pending { .. })) => Kind::Pending,
-            Some((_, Topic::Heads | Topic::Logs(_))) => Kind::Chain,
+            Some((_, Topic::Heads | Topic::Logs(_) | Topic::Receipts)) => Kind::Chain,
         }
     }
 

@@ -313,6 +313,7 @@ impl World {
         follower.open.mark = self.undo.mark();
         (follower.open.by, follower.open.first, follower.open.asked) = (*by, *first, None);
         follower.open.is_doubted = false;
+        follower.open.is_awaited = false;
         follower.is_open = true;
         follower.opened = follower.opened.wrapping_add(1);
     }

@@ -1,26 +1,26 @@
 //! The open block is sealed by a node's own list of its logs.
 //!
-//! The list is asked for the moment the head comes: of the node that announced it, then of the
-//! others that know the block.
+//! A node that announces a block's receipts brings the list by itself. Of any other it is asked for
+//! the moment the head comes: of the node that announced it, then of the others that know the block.
 //!
 //! Temperature: warm.
 
 use alloy_primitives::Bloom;
 
 use super::Visitor;
-use super::state::{FAILOVER_NS, INCLUDED_MAX, Included, LogFate, Progress, RETRY_NS};
+use super::state::{FAILOVER_NS, Included, LogFate, Progress, RETRY_NS};
 use crate::decode::DecodeError;
-use crate::decode::log::Log;
+use crate::decode::list::{self, List};
+use crate::ids::NodeId;
 use crate::query::{Queries, Query};
 use crate::units::Nanos;
-use crate::wire::json;
 use crate::world::{Stale, World};
 
 /// A question that was answered with an error is repeated after this long.
 const REFUSED_RETRY_NS: u64 = 100_000_000;
 
 impl World {
-    /// Seals the open block by the node's own list of its logs (the JSON array `logs`).
+    /// Seals the open block by a node's own list of its logs (the JSON array `logs`).
     /// `visit` is called with the world at the block's start (`None`) and after each of its
     /// transactions that touched our pools, if `replay` asks for it.
     ///
@@ -37,17 +37,64 @@ impl World {
         if !self.follower.is_open || opened != self.follower.opened {
             return Ok(Progress::None);
         }
-        self.check_list(logs)?;
-        if self.is_doubtful(logs)? {
-            self.follower.open.is_doubted = true;
-            return Err(DecodeError::Contradiction);
+        self.seal_by(List::Logs(logs), at, queries, replay)
+    }
+
+    /// Seals the open block by the receipts of its transactions (a JSON array), which a node
+    /// announces by itself. Those of the block sealed last are held against what sealed it.
+    ///
+    /// # Errors
+    /// As [`World::on_block_logs`].
+    pub fn on_receipts(
+        &mut self,
+        (node, receipts): (NodeId, &[u8]),
+        at: Nanos,
+        queries: &mut Queries,
+        replay: Option<&mut Visitor<'_>>,
+    ) -> Result<Progress, DecodeError> {
+        // A block without transactions does not say which one it is; it has no logs of ours.
+        let Some(block) = list::block_of(receipts)? else { return Ok(Progress::None) };
+        self.nodes.announces_receipts(node);
+        let list = List::Receipts(receipts);
+        if self.follower.is_open_block(&block) {
+            return self.seal_by(list, at, queries, replay);
         }
-        let (listed, known) = self.count_list(logs)?;
+        if !self.follower.knows(&block) {
+            // They came before their head, and will not come again.
+            self.follower.receipts_of = block;
+        } else if block == self.tip.hash {
+            let mut is_wrong = false;
+            list.each(|log| {
+                is_wrong |= self.follower.lacks(log) && self.move_in(log)?.is_some();
+                Ok(())
+            })?;
+            if is_wrong {
+                self.lose();
+            }
+        }
+        Ok(Progress::None)
+    }
+
+    fn seal_by(
+        &mut self,
+        list: List<'_>,
+        at: Nanos,
+        queries: &mut Queries,
+        replay: Option<&mut Visitor<'_>>,
+    ) -> Result<Progress, DecodeError> {
+        let included_before = self.follower.included.len();
+        let surveyed = self.survey(list).and_then(|survey| self.doubt(list, survey));
+        let Survey { listed, known, .. } = match surveyed {
+            Ok(survey) => survey,
+            Err(error) => {
+                self.follower.included.truncate(included_before);
+                return Err(error);
+            }
+        };
         let applied = self.follower.open.applied_count;
         if listed != applied || known != applied || replay.is_some() {
-            self.apply_list(logs, replay)?;
+            self.apply_list(list, replay)?;
         }
-        self.note_included(logs)?;
         self.seal();
         self.advance(at, queries);
         if known < applied {
@@ -74,46 +121,47 @@ impl World {
         }
     }
 
-    /// Every log must be of the open block, and in order; otherwise nothing of it is believed.
-    fn check_list(&self, logs: &[u8]) -> Result<(), DecodeError> {
+    /// Reads a list once. Every log must be of the open block, and in order; otherwise nothing of it
+    /// is believed. Notes the transactions that touched our pools.
+    fn survey(&mut self, list: List<'_>) -> Result<Survey, DecodeError> {
+        let mut survey = Survey::default();
         let mut last = None;
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
+        list.each(|log| {
             if log.block_hash != self.follower.open.head.hash || last >= Some(log.log_index) {
                 return Err(DecodeError::Contradiction);
             }
-            self.move_in(&log)?;
             last = Some(log.log_index);
-        }
-        Ok(())
-    }
-
-    /// Whether the list is empty though the head's bloom filter has our topic. A node that does not
-    /// have the block's logs yet says so too, so it is believed when it says it again. A head that
-    /// came without a bloom filter raises no doubt.
-    fn is_doubtful(&self, logs: &[u8]) -> Result<bool, DecodeError> {
-        let open = &self.follower.open;
-        let has_bloom = open.head.bloom != Bloom::repeat_byte(0xff);
-        Ok(has_bloom && !open.is_doubted && json::items(logs)?.next().is_none())
-    }
-
-    /// How many logs of ours the list has, and how many of them the subscription has brought.
-    fn count_list(&self, logs: &[u8]) -> Result<(u32, u32), DecodeError> {
-        let (mut listed, mut known) = (0_u32, 0_u32);
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
-            if self.move_in(&log)?.is_some() {
-                listed += 1;
-                known += u32::from(self.follower.has_applied(log.log_index));
+            survey.is_empty = false;
+            if self.move_in(log)?.is_some() {
+                survey.listed += 1;
+                survey.known += u32::from(self.follower.has_applied(log.log_index));
             }
+            if self.pools.id_of(&log.address).is_some() {
+                self.follower.include(log);
+            }
+            Ok(())
+        })?;
+        Ok(survey)
+    }
+
+    /// Doubts a list that is empty though the head's bloom filter has our topic. A node that does
+    /// not have the block's logs yet says so too, so it is believed when it says it again. A head
+    /// that came without a bloom filter raises no doubt.
+    fn doubt(&mut self, list: List<'_>, survey: Survey) -> Result<Survey, DecodeError> {
+        let open = &mut self.follower.open;
+        let has_bloom = open.head.bloom != Bloom::repeat_byte(0xff);
+        let is_asked = matches!(list, List::Logs(_));
+        if is_asked && has_bloom && !open.is_doubted && survey.is_empty {
+            open.is_doubted = true;
+            return Err(DecodeError::Contradiction);
         }
-        Ok((listed, known))
+        Ok(survey)
     }
 
     /// Applies the whole list from the state before the block.
     fn apply_list(
         &mut self,
-        logs: &[u8],
+        list: List<'_>,
         mut replay: Option<&mut Visitor<'_>>,
     ) -> Result<(), DecodeError> {
         if self.undo.roll_back(&mut self.pools, self.follower.open.mark).is_err() {
@@ -125,35 +173,20 @@ impl World {
             visit(self, None);
         }
         let mut current: Option<Included> = None;
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
+        list.each(|log| {
             if let (Some(visit), Some(before)) = (&mut replay, current)
                 && before.hash != log.tx_hash
             {
                 visit(self, Some(before));
                 current = None;
             }
-            if self.apply_log(&log)? == LogFate::Applied {
-                current = Some(Included::of(&log));
+            if self.apply_log(log)? == LogFate::Applied {
+                current = Some(Included::of(log));
             }
-        }
+            Ok(())
+        })?;
         if let (Some(visit), Some(last)) = (&mut replay, current) {
             visit(self, Some(last));
-        }
-        Ok(())
-    }
-
-    fn note_included(&mut self, logs: &[u8]) -> Result<(), DecodeError> {
-        for item in json::items(logs)? {
-            let log = Log::parse(item?)?;
-            let included = Included::of(&log);
-            let list = &mut self.follower.included;
-            if list.last() != Some(&included)
-                && list.len() < INCLUDED_MAX
-                && self.pools.id_of(&log.address).is_some()
-            {
-                list.push(included);
-            }
         }
         Ok(())
     }
@@ -161,7 +194,19 @@ impl World {
     /// Asks for the open block's logs: the node that announced it, then the others that know it in
     /// turn.
     pub(super) fn ask_for_logs(&mut self, at: Nanos, queries: &mut Queries) {
-        let (up, open) = (self.nodes.askable(), &mut self.follower.open);
+        let up = self.nodes.askable();
+        let is_early = self.follower.receipts_of == self.follower.open.head.hash;
+        let open = &mut self.follower.open;
+        if open.asked.is_none()
+            && !open.is_awaited
+            && !is_early
+            && self.nodes.has_receipts(open.first)
+        {
+            // It is about to announce them.
+            open.is_awaited = true;
+            open.ask_at = at.plus(FAILOVER_NS);
+            return;
+        }
         let known = open.by.and(up);
         let whom = if known.is_empty() { up } else { known };
         let next = match open.asked {
@@ -176,5 +221,22 @@ impl World {
         open.ask_at = at.plus(if others.is_empty() { RETRY_NS } else { FAILOVER_NS });
         let block = open.head.hash;
         queries.ask_of(node, Query::BlockLogs { block, open: self.follower.opened });
+    }
+}
+
+/// What one reading of a list shows.
+#[derive(Clone, Copy, Debug)]
+struct Survey {
+    /// Logs of ours.
+    listed: u32,
+    /// How many of these the subscription has brought.
+    known: u32,
+    /// Whether it has no log at all.
+    is_empty: bool,
+}
+
+impl Default for Survey {
+    fn default() -> Self {
+        Self { listed: 0, known: 0, is_empty: true }
     }
 }

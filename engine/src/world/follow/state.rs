@@ -111,6 +111,8 @@ pub(super) struct Open {
     pub(super) first: NodeId,
     /// The node that was asked for its logs last.
     pub(super) asked: Option<NodeId>,
+    /// Whether its receipts are waited for before anybody is asked.
+    pub(super) is_awaited: bool,
 }
 
 /// A head whose parent is not sealed yet.
@@ -134,6 +136,8 @@ pub struct Follower {
     /// Heads whose parent is not sealed yet.
     pub(super) waiting: Vec<Orphan>,
     pub(super) included: Vec<Included>,
+    /// The block whose receipts came before its head.
+    pub(super) receipts_of: B256,
     /// Blocks opened since the start: tells a late reply from a current one.
     pub(super) opened: u32,
     /// When the last head came that was not known.
@@ -166,6 +170,7 @@ impl Follower {
             by: NodeSet::default(),
             first: NodeId(0),
             asked: None,
+            is_awaited: false,
         };
         Self {
             sealed,
@@ -173,6 +178,7 @@ impl Follower {
             open,
             waiting: Vec::with_capacity(REORG_BLOCKS_MAX),
             included: Vec::with_capacity(INCLUDED_MAX),
+            receipts_of: B256::ZERO,
             opened: 0,
             last_head_at: Nanos(0),
             is_silent: false,
@@ -273,6 +279,14 @@ impl Follower {
         }
         if let Some(child) = self.waiting.iter_mut().find(|child| child.head.hash == *hash) {
             child.by.add(node);
+        }
+    }
+
+    /// Adds a log's transaction to those that touched our pools, if there is room.
+    pub(super) fn include(&mut self, log: &Log<'_>) {
+        let included = Included::of(log);
+        if self.included.last() != Some(&included) && self.included.len() < INCLUDED_MAX {
+            self.included.push(included);
         }
     }
 

@@ -8,6 +8,7 @@ use std::vec::Vec;
 
 use alloy_primitives::{Address, B256, Bloom};
 
+use super::state::FAILOVER_NS;
 use super::*;
 use crate::amm::ConstantProduct;
 use crate::chain::ChainSpec;
@@ -107,6 +108,23 @@ impl Story {
         let json = list(block, logs);
         let (at, queries) = (Nanos(self.clock), &mut self.queries);
         self.world.on_block_logs((opened, json.as_bytes()), at, queries, None)
+    }
+
+    /// A node announces the receipts of a block.
+    pub(super) fn receipts(
+        &mut self,
+        block: u64,
+        logs: &[(u32, u128)],
+    ) -> Result<Progress, DecodeError> {
+        let logs: Vec<String> =
+            logs.iter().map(|(index, reserve)| log(block, *index, *reserve)).collect();
+        let hash = hash(block);
+        let each = |log: &String| format!(r#"{{"blockHash":"{hash}","logs":[{log}]}}"#);
+        let mut receipts: Vec<String> = logs.iter().map(each).collect();
+        receipts.push(format!(r#"{{"logs":[],"blockHash":"{hash}"}}"#));
+        let json = format!("[{}]", receipts.join(","));
+        let (at, queries) = (Nanos(self.clock), &mut self.queries);
+        self.world.on_receipts((self.word.node(), json.as_bytes()), at, queries, None)
     }
 
     pub(super) fn reserve(&self) -> u128 {
@@ -437,4 +455,50 @@ fn an_overlay_stays_until_somebody_else_takes_the_same_trade() {
         story.answer(101, &[(3, theirs)]).unwrap();
         assert_eq!(story.reserve(), reserve, "the chain says {theirs}");
     }
+}
+
+#[test]
+fn receipts_seal_a_block_without_a_question() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    assert_eq!(story.receipts(101, &[(0, 2_000)]), Ok(Progress::AtHead));
+    assert_eq!((story.tip(), story.reserve()), (101, 2_000));
+    story.asked();
+    // From now on they are expected.
+    story.busy(Block(102, 102, 101));
+    assert_eq!(story.asked(), []);
+    assert_eq!(story.receipts(102, &[(0, 3_000), (4, 4_000)]), Ok(Progress::AtHead));
+    assert_eq!((story.tip(), story.reserve()), (102, 4_000));
+}
+
+#[test]
+fn receipts_that_do_not_come_are_made_up_for_by_a_question() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.receipts(101, &[]).unwrap();
+    story.asked();
+    story.busy(Block(102, 102, 101));
+    story.world.on_tick(Nanos(FAILOVER_NS + 1), u64::MAX, &mut story.queries);
+    assert!(matches!(story.asked()[..], [Query::BlockLogs { .. }]));
+    assert_eq!(story.answer(102, &[(0, 2_000)]), Ok(Progress::AtHead));
+}
+
+#[test]
+fn receipts_that_came_before_their_head_are_asked_for_at_once() {
+    let mut story = story();
+    assert_eq!(story.receipts(101, &[(0, 2_000)]), Ok(Progress::None));
+    story.busy(Block(101, 101, 100));
+    assert!(matches!(story.asked()[..], [Query::BlockLogs { .. }]));
+    assert_eq!(story.answer(101, &[(0, 2_000)]), Ok(Progress::AtHead));
+}
+
+#[test]
+fn receipts_with_a_log_that_the_list_did_not_have_show_that_the_list_was_wrong() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.answer(101, &[(0, 2_000)]).unwrap();
+    assert_eq!(story.receipts(101, &[(0, 2_000)]), Ok(Progress::None));
+    assert!(story.world.freshness().is_fresh());
+    story.receipts(101, &[(0, 2_000), (1, 3_000)]).unwrap();
+    assert!(story.world.freshness().has(Stale::Lost));
 }
