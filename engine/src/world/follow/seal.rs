@@ -1,7 +1,7 @@
 //! The open block is sealed by a node's own list of its logs.
 //!
 //! A node that announces a block's receipts brings the list by itself. Of any other it is asked for
-//! the moment the head comes: of the node that announced it, then of the others that know the block.
+//! the moment the head comes: of the node that announced it, then of the others that know it.
 //!
 //! Temperature: warm.
 
@@ -121,8 +121,8 @@ impl World {
         }
     }
 
-    /// Reads a list once. Every log must be of the open block, and in order; otherwise nothing of it
-    /// is believed. Notes the transactions that touched our pools.
+    /// Reads a list once. Every log must be of the open block, and in order; otherwise nothing of
+    /// it is believed. Notes the transactions that touched our pools.
     fn survey(&mut self, list: List<'_>) -> Result<Survey, DecodeError> {
         let mut survey = Survey::default();
         let mut last = None;
