@@ -7,9 +7,45 @@
 )]
 
 use alloy::sol;
+use alloy_primitives::Address;
 
 sol!(UniswapV2Factory, "abi/uniswap_v2_factory.json");
 sol!(UniswapV2Pair, "abi/uniswap_v2_pair.json");
 sol!(Erc20, "abi/erc20.json");
 sol!(Executor, "abi/Executor.json");
 sol!(Lens, "abi/Lens.json");
+
+/// The executor's code as this build deploys it, with its wrapped native token in its place.
+pub(crate) fn executor_code(wrapped_native: Address) -> Vec<u8> {
+    /// What the compiler leaves for an immutable: a PUSH32 of zeros.
+    const HOLE: [u8; 33] = {
+        let mut hole = [0; 33];
+        hole[0] = 0x7f;
+        hole
+    };
+    let mut code = Executor::DEPLOYED_BYTECODE.to_vec();
+    let mut place = 0;
+    while let Some(hole) = code.get_mut(place..place + HOLE.len()) {
+        if hole == HOLE {
+            hole[1..].copy_from_slice(wrapped_native.into_word().as_slice());
+        }
+        place += 1;
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrapped_native_token_is_in_the_executor_s_code_wherever_it_is_read() {
+        let weth = Address::repeat_byte(0xab);
+        let (code, artifact) = (executor_code(weth), Executor::DEPLOYED_BYTECODE.to_vec());
+        assert_eq!(code.len(), artifact.len());
+        let filled = code.windows(20).filter(|window| *window == weth.as_slice()).count();
+        assert!(filled >= 1);
+        let changed = code.iter().zip(&artifact).filter(|(now, before)| now != before).count();
+        assert_eq!(changed, 20 * filled);
+    }
+}

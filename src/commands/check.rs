@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::bootstrap::{self, Loaded};
 use crate::config::{Config, Mode, Node, Wallet, in_ether};
-use crate::contracts::Executor;
+use crate::contracts::{Executor, executor_code};
 use crate::feed::connect;
 use crate::feed::rpc::{NodeError, Rpc};
 use crate::{locks, switch};
@@ -399,6 +399,12 @@ pub(crate) fn executor_of<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<String
         let wanted = config.chain.wrapped_native;
         return Err(format!(
             "its wrapped native token is {weth}; wanted chain.wrapped_native ({wanted})"
+        ));
+    }
+    if code[..] != executor_code(weth)[..] {
+        return Err(format!(
+            "the executor at {address} is of another build and may not understand this one's \
+             programs: run `gannet deploy`"
         ));
     }
     let owner = rpc.view(address, &Executor::ownerCall {}).map_err(foreign)?;

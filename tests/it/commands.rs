@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bot::{Bot, Said, binary, gannet};
 use crate::nodes::{Folder, Node, Process, root, text, wait_for};
@@ -185,6 +185,19 @@ fn check_and_deploy_tell_what_is_fit() {
     let said = gannet(&folder, &[&["check", "--json"], &live[..], &[&executor]].concat(), &swapped);
     assert_said(&said, 1, &[]);
     assert_eq!(unfit(&said).len(), 2, "two keys are of other wallets: {}", said.stdout);
+
+    // An executor of another build: one byte of its code is not the same.
+    let mut chain = node.chain();
+    let address = text(&deployed["executor"]);
+    let code = chain.ask("eth_getCode", &json!([address, "latest"]));
+    let mut code = text(&code).to_owned();
+    let last = code.pop().expect("there is code");
+    code.push(if last == '0' { '1' } else { '0' });
+    chain.ask("anvil_setCode", &json!([address, code]));
+    let said = gannet(&folder, &[&["check", "--json"], &live[..], &[&executor]].concat(), &wallets);
+    assert_said(&said, 1, &[]);
+    let [old] = &unfit(&said)[..] else { unreachable!("only the executor: {said:?}") };
+    assert!(old.contains("of another build") && old.contains("gannet deploy"), "{old}");
 }
 
 #[test]

@@ -90,8 +90,12 @@ impl View<'_> {
                 json!(hex(if is_pending { chain.pool.next_nonce(&account, mined) } else { mined }))
             }
             "eth_getCode" => {
-                let is_there = self.is_contract(&read(&params[0])?);
-                json!(if is_there { "0x60806040" } else { "0x" })
+                let account = read(&params[0])?;
+                match self.is_contract(&account) {
+                    true if account == chain.market.executor => json!(chain.market.executor_code()),
+                    true => json!("0x60806040"),
+                    false => json!("0x"),
+                }
             }
             "eth_getStorageAt" => json!(B256::ZERO),
             "eth_getTransactionByHash" => self.transaction(&read(&params[0])?),

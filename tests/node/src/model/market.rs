@@ -6,7 +6,11 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use alloy::signers::local::PrivateKeySigner;
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
+use serde_json::Value;
+
+/// The executor as this build deploys it.
+const EXECUTOR: &str = include_str!("../../../../abi/Executor.json");
 
 /// Fee of every pair, in pips.
 pub const FEE_PIPS: u32 = 3_000;
@@ -168,6 +172,16 @@ impl Market {
     pub fn keys(&self) -> Vec<(String, String)> {
         let named = self.wallets.iter().enumerate();
         named.map(|(place, wallet)| (format!("GANNET_KEY_{}", place + 1), wallet.key())).collect()
+    }
+
+    /// The executor's code: the artifact's, with the wrapped native token where the compiler left a
+    /// PUSH32 of zeros for it.
+    pub(crate) fn executor_code(&self) -> Bytes {
+        let artifact: Value = serde_json::from_str(EXECUTOR).unwrap_or_default();
+        let code = artifact["deployedBytecode"].as_str().unwrap_or_default();
+        let hole = format!("7f{}", "00".repeat(32));
+        let filled = format!("7f{:x}", self.weth().into_word());
+        code.replace(&hole, &filled).parse().unwrap_or_default()
     }
 
     /// A configuration with which the bot flies here.
