@@ -321,7 +321,12 @@ impl<'w> Fork<'w> {
 
     /// A slot of a contract's storage.
     pub(crate) fn slot(&mut self, contract: Address, slot: u64) -> Result<U256, Unknown> {
-        self.database.storage(contract, U256::from(slot))
+        self.slot_at(contract, U256::from(slot))
+    }
+
+    /// A slot of a contract's storage, wherever it is.
+    pub(crate) fn slot_at(&mut self, contract: Address, slot: U256) -> Result<U256, Unknown> {
+        self.database.storage(contract, slot)
     }
 }
 

@@ -3,8 +3,9 @@
 //! ```text
 //! witness ─► chain ─► run      does the EVM do what the chain did?
 //!              │  └─► follow   does the world, driven by logs, hold what the EVM holds?
-//!              └─ pair ─► swaps    do quotes bound what users took?
-//!                    └─► find      are traders' arbitrages found, and do they pay?
+//!              ├─ pair ─► swaps    do quotes bound what users took?
+//!              │     └─► find      are traders' arbitrages found, and do they pay?
+//!              └─ calls           did routers do what is read in users' calls?
 //! ```
 //!
 //! The blocks are in `../shared/data`, or where `GANNET_DATA` says. Any others in the same formats
@@ -12,6 +13,7 @@
 //!
 //! Temperature: cold.
 
+mod calls;
 mod chain;
 mod find;
 mod follow;
