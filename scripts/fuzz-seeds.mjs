@@ -23,6 +23,17 @@ const SEED_BYTES_MAX = 4096;
 // Selectors of the router's swaps in the order in which the target counts them; a pair's own swap is the last.
 const SWAPS = ['38ed1739', '8803dbee', '7ff36ab5', '4a25d94a', '18cbafe5', 'fb3bdb41', '5c11d795', 'b6f9de95', '791ac947',
   '022c0d9f'];
+// Selectors of the newer routers in the order in which their target counts them, and where on mainnet each kind is.
+const CALLS = [
+  'ac9650d8', '5ae401dc', '1f0464d1', '414bf389', 'c04b8d59', 'db3e2198', 'f28c0498', '04e45aaf', 'b858183f', '5023b4df',
+  '09b81346', '472b43f3', '42712a67', '49404b7c', '49616997', '9b2c0a37', 'd4ef38de', 'df2ab5bb', 'e90a182f', 'e0e189a0',
+  '3068c554', '12210e8a', '1c58db4f', 'f2d5d56b', 'f3995c67', 'c2e3140a', '4659a494', 'a4a78f0c', '3593564c', '24856bc3',
+];
+const ROUTERS = [
+  ['0xe592427a0aece92de3edee1f18e0157c05861564'],
+  ['0x68b3465833fb72a70ecdf485e0e4c7bd8665fc45'],
+  ['0xef1c6e67703c7bd7107eed8303fbe6ec2554bf6b', '0x3fc91a3afd70395cd496c647d5a6cc9d4b2b7fad', '0x66a9893cc07d91d95644aedd05d03f95e1dba8af'],
+];
 const SYNC_TOPIC = '0x1c411e9a96e071241c2f21f7726b17ae89e3cab4c78be50e062b03a9fffbbad1';
 
 const counts = {};
@@ -84,11 +95,14 @@ function read(path, number) {
   for (const tx of txs) {
     const text = JSON.stringify(announced(tx));
     put(number, 'rlp', Buffer.concat([Buffer.from([tx.i & 255]), Buffer.from(text)]));
-    const swap = SWAPS.indexOf((tx.input ?? '').slice(2, 10));
-    if (swap < 0) continue;
+    const [selector, router] = [(tx.input ?? '').slice(2, 10), ROUTERS.findIndex((all) => all.includes(tx.to?.toLowerCase()))];
+    const [swap, call] = [SWAPS.indexOf(selector), router < 0 ? -1 : CALLS.indexOf(selector)];
+    if (swap < 0 && call < 0) continue;
     put(number, 'message', Buffer.from(JSON.stringify(news(announced(tx)))));
     const value = Buffer.from(BigInt(tx.value).toString(16).padStart(32, '0'), 'hex');
-    put(number, 'calldata', Buffer.concat([Buffer.from([swap, 0]), value, Buffer.from(tx.input.slice(10), 'hex')]));
+    const seed = (...header) => Buffer.concat([Buffer.from(header), value, Buffer.from(tx.input.slice(10), 'hex')]);
+    if (swap >= 0) put(number, 'calldata', seed(swap, 0));
+    if (call >= 0) put(number, 'routers', seed(call, router));
   }
   for (const receipt of receipts) {
     const logs = receipt.logs.map((item) => log(header, receipt, item));
