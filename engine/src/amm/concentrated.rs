@@ -2,7 +2,7 @@
 //!
 //! A swap walks from price to price: to the next initialised tick or the edge of its bitmap word,
 //! whichever is nearer, as the contract's loop does (`UniswapV3Pool.swap`, v3-core 1.0.1), since
-//! every step rounds by itself; a step is in [`swap_math`](super::swap_math).
+//! every step rounds by itself; a step is in `swap_math`.
 //!
 //! Invariants: the tick is the contract's own (landing on a boundary downwards it is one less than
 //! the price's); a swap that would leave the known ticks, need more than 128 bits or more than

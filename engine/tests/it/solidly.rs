@@ -6,6 +6,9 @@
 //! from one seed (`GANNET_SEED` to vary it), half of them exact outputs, between tokens of 6, 8
 //! and 18 decimals and a few odd ones.
 //!
+//! No contract among the deployed ones of `../shared/data` is such a pool: the two that know
+//! `getAmountOut(uint256,address)` call it, and none has `stable()`.
+//!
 //! What the engine says the pool gives, and a volatile one gives no unit more. Aerodrome's stable
 //! form takes the decimals out twice in one place: now and then it quotes nothing for what it would
 //! give, or a unit more than it gives. Such cases are counted; Velodrome's form has none.
