@@ -21,6 +21,7 @@
 //!
 //! Temperature: cold.
 
+mod admission;
 mod bootstrap;
 pub mod cli;
 mod clock;
@@ -51,7 +52,8 @@ pub use gannet_strategies as strategies;
 pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
-    Config, Endpoint, KeySource, Mode, NamedFactory, Node, Problem, Problems, Runtime, Wallet,
+    Config, Endpoint, KeySource, Mode, NamedFactory, Node, Patience, Problem, Problems, Runtime,
+    Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;

@@ -21,6 +21,7 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::admission::{Admission, Setting};
 use crate::bootstrap::{self, Loaded, Roster, Shelf};
 use crate::clock::Monotonic;
 use crate::commands::check;
@@ -128,6 +129,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     risk.needs_balance = config.mode == Mode::Live;
     risk.is_halted = switch.is_on();
     let signer = Signer::new(keys, config.executor);
+    let setting = Setting::of(&config, &world);
     let silent_after_ms = config.nodes.iter().map(|node| node.silent_after_ms).min();
     let silent_after_ns = silent_after_ms.unwrap_or_default().saturating_mul(1_000_000);
     let mut engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
@@ -146,6 +148,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
 
     let node_names: Vec<_> = config.nodes.iter().map(|node| node.name.clone()).collect();
     let roster = Arc::new(roster);
+    let admission = Admission::start(setting, Arc::clone(&roster))?;
     let keepers =
         config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, Arc::clone(&roster)));
     let keepers = keepers.collect::<Result<Vec<_>>>()?;
@@ -155,7 +158,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
         snapshot::write(path, &engine.world)?;
     }
     pin(config.runtime.core);
-    let crew = Crew { keepers, scribe, switch };
+    let crew = Crew { keepers, scribe, switch, admission };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;

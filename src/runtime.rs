@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use gannet_engine::ids::NodeId;
 use gannet_engine::input::{Command, Happening, Input, Source};
+use gannet_engine::limits::TOUCHED_MAX;
 use gannet_engine::outbox::Clock;
 use gannet_engine::pipeline::Engine;
 use gannet_engine::query::QUERY_BYTES_MAX;
@@ -25,6 +26,7 @@ use gannet_engine::wire::websocket::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX};
 use gannet_engine::world::Stale;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::admission::Admission;
 use crate::clock::Monotonic;
 use crate::feed::connect::Opened;
 use crate::feed::keeper::{Delivery, Keeper, Request};
@@ -60,6 +62,7 @@ pub(crate) struct Hot<S, P> {
     pub(crate) scribe: Scribe,
     keepers: Vec<Keeper>,
     switch: Switch,
+    admission: Admission,
     clock: Monotonic,
     links: Links,
     seq: u64,
@@ -74,6 +77,7 @@ pub(crate) struct Crew {
     pub(crate) keepers: Vec<Keeper>,
     pub(crate) scribe: Scribe,
     pub(crate) switch: Switch,
+    pub(crate) admission: Admission,
 }
 
 /// SIGINT, SIGTERM and SIGHUP.
@@ -109,7 +113,7 @@ impl Signals {
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
     pub(crate) fn new(engine: Engine<S>, port: P, crew: Crew, clock: Monotonic) -> Self {
-        let Crew { keepers, scribe, switch } = crew;
+        let Crew { keepers, scribe, switch, admission } = crew;
         Self {
             engine,
             port,
@@ -117,6 +121,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             links: Links::new(keepers.len()),
             keepers,
             switch,
+            admission,
             clock,
             seq: 0,
             is_reloading: false,
@@ -331,6 +336,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                 }
             }
         }
+        self.take_tried();
         let is_halted = self.switch.is_on();
         if is_halted != self.engine.risk.is_halted {
             self.feed(None, |_| Happening::Command(Command::Halt(is_halted)));
@@ -349,6 +355,16 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         // Not after each input: it is a long write, and a disk that fails is tried again.
         if !self.engine.finality.closed.is_empty() {
             self.port.keep(&mut self.engine);
+        }
+    }
+
+    /// Hands on what came of trying pools, as far as one block's list of moved pools has room.
+    fn take_tried(&mut self) {
+        let room = TOUCHED_MAX.saturating_sub(self.engine.world.touched().len());
+        if self.admission.waiting().is_some_and(|count| count <= room)
+            && let Some(tried) = self.admission.next()
+        {
+            self.feed(None, |_| Happening::Command(Command::Admit(tried)));
         }
     }
 

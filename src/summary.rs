@@ -12,7 +12,7 @@ use gannet_engine::pipeline::Engine;
 use gannet_engine::risk::Reject;
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::tally::Gone;
-use gannet_engine::world::Unfit;
+use gannet_engine::world::{Standing, Unfit, World};
 use serde::{Serialize, Serializer};
 
 use crate::config::{Mode, in_ether};
@@ -166,6 +166,8 @@ pub struct Summary {
     pub base_token_deltas: BTreeMap<Address, String>,
     /// Plans that were turned down, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// Pools by what trying them has shown; only those admitted are traded with.
+    pub pools: BTreeMap<&'static str, usize>,
     /// From the read that completed a message to the return of the write that carried the
     /// transaction, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
@@ -254,6 +256,7 @@ impl Summary {
             by_strategy,
             base_token_deltas,
             rejected,
+            pools: standings(world),
             tick_to_trade_ns: latency.tick_to_trade(),
             stages_ns: latency.stages(),
             block: world.tip().number.0,
@@ -267,6 +270,12 @@ impl Summary {
             is_fresh: world.freshness().is_fresh(),
         }
     }
+}
+
+/// How many pools stand how, by name.
+fn standings(world: &World) -> BTreeMap<&'static str, usize> {
+    let names = Standing::ALL.iter().map(|standing| standing.name());
+    names.zip(world.standings()).filter(|(_, count)| *count > 0).collect()
 }
 
 impl fmt::Display for Summary {
@@ -295,6 +304,9 @@ impl fmt::Display for Summary {
                 self.rejected.iter().map(|(why, count)| format!("{why} {count}")).collect();
             writeln!(out, "  turned down: {}", rejected.join(", "))?;
         }
+        let pools: Vec<String> =
+            self.pools.iter().map(|(standing, count)| format!("{standing} {count}")).collect();
+        writeln!(out, "  pools: {}", pools.join(", "))?;
         writeln!(out, "  pending: {}", self.pending)?;
         for node in self.nodes.iter().filter(|_| self.nodes.len() > 1) {
             writeln!(out, "  {node}")?;

@@ -71,6 +71,9 @@ pub struct Shape {
     pub neighbours: u8,
     /// How many initialised ticks are crossed.
     pub crossings: u8,
+    /// What the tokens' transfers use beyond a plain token's, in gas; measured when their pools
+    /// were tried.
+    pub transfers: u32,
     /// Whether a pool is asked to lend.
     pub is_flash: bool,
 }
@@ -105,7 +108,11 @@ impl Shape {
     fn table(&self) -> u64 {
         let lends = self.is_flash && self.sum(|kind| pays_first(kind).into()) == 0;
         let flash = if lends { FLASH } else { 0 };
-        BASE + self.sum(leg) + NEIGHBOURS * u64::from(self.neighbours) + flash + self.ticks()
+        BASE + self.sum(leg)
+            + NEIGHBOURS * u64::from(self.neighbours)
+            + flash
+            + self.ticks()
+            + u64::from(self.transfers)
     }
 
     fn ticks(&self) -> u64 {
@@ -115,7 +122,7 @@ impl Shape {
     /// What it uses at most if it reverts, unless it meets more ticks than were foreseen.
     #[must_use]
     pub fn revert(&self) -> Gas {
-        Gas(REVERT_BASE + self.sum(revert_leg) + self.ticks())
+        Gas(REVERT_BASE + self.sum(revert_leg) + self.ticks() + u64::from(self.transfers))
     }
 }
 

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::amm::{Pool, Tick};
 use crate::ids::NodeId;
 use crate::units::Nanos;
-use crate::world::Tip;
+use crate::world::{Tip, Tried};
 
 /// Where a frame came from: one of the three connections to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub enum Command {
     Halt(bool),
     /// The pools at a block, loaded anew after the feed was lost.
     Reload(Box<Reloaded>),
+    /// What came of trying pools.
+    Admit(Box<Tried>),
 }
 
 /// The world at a block, read from the node.

@@ -256,7 +256,7 @@ impl Risk {
     }
 
     fn price(&self, plan: &Plan, world: &World) -> Result<Admitted, Reject> {
-        if plan.legs().iter().any(|leg| world.pools.get(leg.pool).is_quarantined) {
+        if plan.legs().iter().any(|leg| !world.pools.get(leg.pool).is_tradable()) {
             return Err(Reject::Quarantined);
         }
         let is_flash = !self.can_fund(plan, world);
@@ -342,7 +342,17 @@ fn shape_of(plan: &Plan, world: &World, is_flash: bool) -> Shape {
     let kinds = plan.legs().iter().map(|leg| world.pools.get(leg.pool).state.kind());
     let crossings =
         plan.legs().iter().map(|leg| crossings_of(leg, world)).fold(0, u8::saturating_add);
-    Shape::of(kinds, crossings, is_flash)
+    let transfers = plan.legs().iter().map(|leg| transfer_gas(leg, world));
+    Shape {
+        transfers: transfers.fold(0, u32::saturating_add),
+        ..Shape::of(kinds, crossings, is_flash)
+    }
+}
+
+/// What the token that a leg brings uses beyond a plain token's transfer.
+fn transfer_gas(leg: &Leg, world: &World) -> u32 {
+    let token = world.pools.get(leg.pool).tokens[leg.direction.index_out()];
+    world.tokens.get(token).transfer_gas
 }
 
 /// How many initialised ticks a leg crosses.

@@ -9,7 +9,16 @@ import { compile } from './lib/solc.mjs';
 const SOURCES = new URL('../../engine/tests/sol/', import.meta.url).pathname;
 const ARTIFACT = `${SOURCES}contracts.json`;
 const CONTRACTS = {
-  'Token.sol': ['Token', 'FeeToken', 'SilentToken', 'FalseToken', 'ReentrantToken'],
+  'Token.sol': [
+    'Token',
+    'FeeToken',
+    'SilentToken',
+    'FalseToken',
+    'ReentrantToken',
+    'ListToken',
+    'ShareToken',
+    'HeavyToken',
+  ],
   'HostilePair.sol': ['HostilePair', 'Forger'],
   'HostileV3Pool.sol': ['HostileV3Pool'],
   'OtherPair.sol': ['OtherPair'],

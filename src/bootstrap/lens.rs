@@ -18,8 +18,6 @@ use crate::contracts::Lens;
 use crate::feed::rpc::Rpc;
 use crate::progress::Progress;
 
-/// Creation code may have 49,152 bytes (EIP-3860); this is kept for the lens itself.
-const ASKED_BYTES_MAX: usize = 44_000;
 /// Room in an answer, as the lens has it.
 const ANSWER_BYTES_MAX: usize = 24_400;
 /// Questions on their way at once.
@@ -32,15 +30,28 @@ const PAUSE: Duration = Duration::from_millis(150);
 const LEFT_OUT_MAX: usize = 16;
 
 /// Something that the lens can be asked of one contract.
-pub(super) trait Question: Copy {
+pub(crate) trait Question: Copy {
     /// Its number.
     const KIND: u8;
+    /// Questions of one call, in bytes: creation code may have 49,152 (EIP-3860), of which this is
+    /// left beside the code that answers.
+    const ASKED_BYTES_MAX: usize = 44_000;
     /// Its length, in bytes.
     const BYTES: usize;
     /// Of the shortest answer.
     const ANSWER_BYTES: usize;
     /// What is answered.
     type Answer;
+
+    /// The creation code that answers it.
+    fn code() -> &'static [u8] {
+        &Lens::BYTECODE
+    }
+
+    /// Appends what goes before the questions of one call.
+    fn head(out: &mut Vec<u8>) {
+        out.push(Self::KIND);
+    }
 
     /// Appends it.
     fn write(&self, out: &mut Vec<u8>);
@@ -72,7 +83,7 @@ struct Batch {
 
 impl Batch {
     fn of<Q: Question>() -> Self {
-        let most = (ASKED_BYTES_MAX / Q::BYTES).min(ANSWER_BYTES_MAX / Q::ANSWER_BYTES).max(1);
+        let most = (Q::ASKED_BYTES_MAX / Q::BYTES).min(ANSWER_BYTES_MAX / Q::ANSWER_BYTES).max(1);
         Self { size: most.div_ceil(4), most }
     }
 
@@ -95,16 +106,17 @@ impl Batch {
 }
 
 /// A call of the lens: the data of an `eth_call` without a recipient.
-pub(super) fn call<Q: Question>(questions: impl Iterator<Item = Q>) -> Bytes {
-    let mut asked = vec![Q::KIND];
+pub(crate) fn call<Q: Question>(questions: impl Iterator<Item = Q>) -> Bytes {
+    let mut asked = Vec::new();
+    Q::head(&mut asked);
     questions.for_each(|question| question.write(&mut asked));
-    let mut data = Lens::BYTECODE.to_vec();
+    let mut data = Q::code().to_vec();
     data.extend_from_slice(&(Bytes::from(asked),).abi_encode_params());
     data.into()
 }
 
 /// The answers that a call brought back, in order.
-pub(super) fn answers<Q: Question>(returned: &[u8]) -> Vec<Q::Answer> {
+pub(crate) fn answers<Q: Question>(returned: &[u8]) -> Vec<Q::Answer> {
     let mut rest = returned.strip_prefix(&[0]).unwrap_or_default();
     std::iter::from_fn(|| if rest.is_empty() { None } else { Q::read(&mut rest) }).collect()
 }

@@ -10,13 +10,13 @@
 //! Temperature: cold.
 
 mod discover;
-mod lens;
+pub(crate) mod lens;
 mod pool;
 mod questions;
 mod ranges;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod universe;
 mod warm;
 
@@ -31,8 +31,9 @@ use gannet_engine::world::pools::PoolEntry;
 use gannet_engine::world::{Factory, Tip, World};
 use serde_json::{Value, json};
 
-use self::pool::{Kind, Known, Read, Reading};
-use self::read::Reader;
+pub(crate) use self::pool::{Kind, Known};
+use self::pool::{Read, Reading};
+pub(crate) use self::read::Reader;
 pub(crate) use self::warm::Shelf;
 use crate::config::{Config, Node};
 use crate::feed::rpc::Rpc;
@@ -46,7 +47,7 @@ pub(crate) fn connect(nodes: &[Node], chain_id: u64) -> Result<Rpc> {
 }
 
 /// The newest block, and what follows from it. Read by the engine's own decoder.
-fn latest(rpc: &mut Rpc, chain: &ChainSpec) -> Result<Tip> {
+pub(crate) fn latest(rpc: &mut Rpc, chain: &ChainSpec) -> Result<Tip> {
     let block: Value = rpc.call("eth_getBlockByNumber", &json!(["latest", false]))?;
     let head = Head::parse(block.to_string().as_bytes())
         .map_err(|error| anyhow::anyhow!("the node's newest block is no block: {error:?}"))?;
@@ -68,6 +69,29 @@ pub(crate) struct Roster {
     decimals: Vec<[u8; 2]>,
     /// The factories, by their places.
     factories: Vec<Factory>,
+}
+
+impl Roster {
+    /// Each pool, and what it had of its tokens when it was read.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (&Known, &[u128; 2])> {
+        self.pools.iter().zip(&self.held)
+    }
+
+    /// The pool at this place.
+    pub(crate) fn known(&self, place: usize) -> Option<&Known> {
+        self.pools.get(place)
+    }
+
+    /// The pools at these places alone; places that are none are left out.
+    pub(crate) fn some(&self, places: &[usize]) -> Self {
+        let places = || places.iter().filter(|place| **place < self.pools.len());
+        Self {
+            pools: places().map(|place| self.pools[*place]).collect(),
+            held: places().map(|place| self.held[*place]).collect(),
+            decimals: places().map(|place| self.decimals[*place]).collect(),
+            factories: self.factories.clone(),
+        }
+    }
 }
 
 /// The universe as it was loaded.
@@ -209,6 +233,23 @@ pub fn load_from<S>(config: &Config<S>, answers: &[u8]) -> Result<World> {
 pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, roster: &Roster) -> Result<Reloaded> {
     let anchor = latest(rpc, chain)?;
     let mut reader = Reader::new(rpc, anchor)?;
+    let pools = read_pools(&mut reader, roster)?;
+    reader.finish()?;
+    // What does not answer is empty, so that it is not traded with.
+    let or_empty = |(place, pool): (usize, Option<input::Loaded>)| {
+        pool.unwrap_or_else(|| input::Loaded {
+            state: universe::empty(&roster.pools[place], roster.decimals[place]),
+            ticks: Vec::new(),
+        })
+    };
+    Ok(Reloaded { anchor, pools: pools.into_iter().enumerate().map(or_empty).collect() })
+}
+
+/// The states of pools at the reader's block; `None` where one does not answer like its kind.
+pub(crate) fn read_pools(
+    reader: &mut Reader<'_>,
+    roster: &Roster,
+) -> Result<Vec<Option<input::Loaded>>> {
     let factories: Vec<Address> = roster.factories.iter().map(|factory| factory.address).collect();
     let states = reader.readings(&roster.pools, &factories).context("reading pools")?;
     let ranged = |(place, state): (usize, &Option<read::State>)| match state {
@@ -223,28 +264,23 @@ pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, roster: &Roster) -> Resul
     for (place, read) in places.into_iter().zip(reader.ticks(&asked)?) {
         ticks[place] = read;
     }
-    reader.finish()?;
     let pools = states.into_iter().zip(ticks).enumerate();
-    let pools = pools.map(|(place, (state, ticks))| loaded(roster, place, state, ticks)).collect();
-    Ok(Reloaded { anchor, pools })
+    Ok(pools.map(|(place, (state, ticks))| loaded(roster, place, state, ticks)).collect())
 }
 
-/// A pool as it was read again; empty where it does not answer, so that it is not traded with.
+/// A pool as it was read.
 fn loaded(
     roster: &Roster,
     place: usize,
     state: Option<read::State>,
     ticks: Option<Vec<Tick>>,
-) -> input::Loaded {
+) -> Option<input::Loaded> {
     let known = &roster.pools[place];
     let factory = roster.factories.get(usize::from(known.factory)).copied().unwrap_or_default();
-    let is_whole = ticks.is_some() || !matches!(known.kind, Kind::Concentrated { .. });
-    let state = state.filter(|_| is_whole).and_then(|(reading, _)| {
-        universe::state(known, &reading, roster.decimals[place], factory.fee_pips)
-    });
-    let ticks = state.is_some().then_some(ticks).flatten().unwrap_or_default();
-    input::Loaded {
-        state: state.unwrap_or_else(|| universe::empty(known, roster.decimals[place])),
-        ticks,
+    if ticks.is_none() && matches!(known.kind, Kind::Concentrated { .. }) {
+        return None;
     }
+    let (reading, _) = state?;
+    let state = universe::state(known, &reading, roster.decimals[place], factory.fee_pips)?;
+    Some(input::Loaded { state, ticks: ticks.unwrap_or_default() })
 }

@@ -24,7 +24,7 @@ pub(super) type State = (Reading, [u128; 2]);
 
 /// Asks a node about one block.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     pub(super) rpc: &'a mut Rpc,
     pub(super) anchor: Tip,
     /// How the block is named to the node.
@@ -34,7 +34,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Names the block by its hash (EIP-1898), or by its number to a node that takes no hash; only
     /// [`Reader::finish`] then tells whether it was the same block all the time.
-    pub(super) fn new(rpc: &'a mut Rpc, anchor: Tip) -> Result<Self> {
+    pub(crate) fn new(rpc: &'a mut Rpc, anchor: Tip) -> Result<Self> {
         let by_hash = json!({ "blockHash": anchor.hash });
         // Any question that names a block will do.
         let probed = rpc.call::<U256>("eth_getBalance", &json!([Address::ZERO, by_hash]));
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Makes sure that everything was read at the block that was meant.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         // Logs are named by their blocks' numbers, so this is asked even where calls name a hash.
         let number = json!(U256::from(self.anchor.number.0));
         let block: Value = self.rpc.call("eth_getBlockByNumber", &json!([number, false]))?;
@@ -143,7 +143,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The answers, in order; `None` where the node refuses to read a contract.
-    fn ask<Q: Question>(&mut self, label: &str, asked: &[Q]) -> Result<Vec<Option<Q::Answer>>> {
+    pub(crate) fn ask<Q: Question>(
+        &mut self,
+        label: &str,
+        asked: &[Q],
+    ) -> Result<Vec<Option<Q::Answer>>> {
         let mut found: Vec<Option<Q::Answer>> = Vec::new();
         found.resize_with(asked.len(), || None);
         lens::ask(self.rpc, &self.block, label, asked.iter().copied(), |place, answer| {

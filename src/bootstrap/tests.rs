@@ -41,15 +41,15 @@ sol! {
 }
 
 /// Gas of a call: less than any node allows.
-const GAS: u64 = 16_000_000;
-const DEPLOYER: Address = Address::repeat_byte(0xd0);
-const TOKENS: [Address; 2] = [Address::repeat_byte(0x11), Address::repeat_byte(0x22)];
+pub(crate) const GAS: u64 = 16_000_000;
+pub(crate) const DEPLOYER: Address = Address::repeat_byte(0xd0);
+pub(crate) const TOKENS: [Address; 2] = [Address::repeat_byte(0x11), Address::repeat_byte(0x22)];
 
 /// A chain in memory.
-struct Chain(MainnetEvm<MainnetContext<InMemoryDB>>);
+pub(crate) struct Chain(MainnetEvm<MainnetContext<InMemoryDB>>);
 
 impl Chain {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA);
         cfg.disable_nonce_check = true;
         let context = Context::mainnet().with_db(InMemoryDB::default()).with_cfg(cfg);
@@ -57,7 +57,12 @@ impl Chain {
     }
 
     /// What a call returns; changes nothing.
-    fn run(&mut self, kind: TxKind, data: Bytes, gas_limit: u64) -> Result<Bytes, String> {
+    pub(crate) fn run(
+        &mut self,
+        kind: TxKind,
+        data: Bytes,
+        gas_limit: u64,
+    ) -> Result<Bytes, String> {
         let tx = TxEnv { caller: DEPLOYER, kind, data, gas_limit, ..TxEnv::default() };
         let ended = self.0.transact(tx).map_err(|error| format!("{error:?}"))?;
         match ended.result {
@@ -70,7 +75,7 @@ impl Chain {
     }
 
     /// Sends a transaction and keeps what it changes.
-    fn send(&mut self, kind: TxKind, data: Bytes) -> Output {
+    pub(crate) fn send(&mut self, kind: TxKind, data: Bytes) -> Output {
         let tx = TxEnv { caller: DEPLOYER, kind, data, gas_limit: GAS, ..TxEnv::default() };
         let ended = self.0.transact(tx).unwrap();
         self.0.commit(ended.state);
@@ -80,31 +85,37 @@ impl Chain {
         output
     }
 
-    fn deploy(&mut self, code: &[u8], arguments: &[u8]) -> Address {
+    pub(crate) fn deploy(&mut self, code: &[u8], arguments: &[u8]) -> Address {
         let data = [code, arguments].concat().into();
         let Output::Create(_, Some(address)) = self.send(TxKind::Create, data) else { panic!() };
         address
     }
 
     /// Puts code where there was none.
-    fn place(&mut self, address: Address, code: &[u8]) {
+    pub(crate) fn place(&mut self, address: Address, code: &[u8]) {
         let code = Bytecode::new_raw(Bytes::copy_from_slice(code));
         let info = AccountInfo::from_bytecode(code);
         self.0.ctx.journaled_state.database.insert_account_info(address, info);
     }
 
-    fn set(&mut self, contract: Address, slot: U256, value: U256) {
+    pub(crate) fn code(&mut self, address: Address) -> Bytes {
+        let database = &mut self.0.ctx.journaled_state.database;
+        let info = revm::Database::basic(database, address).unwrap().unwrap_or_default();
+        info.code.map(|code| code.original_bytes()).unwrap_or_default()
+    }
+
+    pub(crate) fn set(&mut self, contract: Address, slot: U256, value: U256) {
         let database = &mut self.0.ctx.journaled_state.database;
         database.insert_account_storage(contract, slot, value).unwrap();
     }
 
-    fn view<C: SolCall>(&mut self, to: Address, call: &C) -> C::Return {
+    pub(crate) fn view<C: SolCall>(&mut self, to: Address, call: &C) -> C::Return {
         let answer = self.run(TxKind::Call(to), call.abi_encode().into(), GAS).unwrap();
         C::abi_decode_returns(&answer).unwrap()
     }
 
     /// What a node would answer to one call of the lens.
-    fn look<Q: Question>(&mut self, questions: &[Q], gas: u64) -> Vec<Q::Answer> {
+    pub(crate) fn look<Q: Question>(&mut self, questions: &[Q], gas: u64) -> Vec<Q::Answer> {
         let data = lens::call(questions.iter().copied());
         assert!(data.len() <= 49_152, "{} bytes of creation code", data.len());
         lens::answers::<Q>(&self.run(TxKind::Create, data, gas).unwrap())
@@ -132,11 +143,11 @@ impl Chain {
     }
 }
 
-fn repository(file: &str) -> std::path::PathBuf {
+pub(crate) fn repository(file: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
-fn artifact(file: &str) -> Vec<u8> {
+pub(crate) fn artifact(file: &str) -> Vec<u8> {
     let path = repository(&format!("scripts/chain/node_modules/@uniswap/{file}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
         panic!("{}: {error} (npm packages: run scripts/chain/install)", path.display())
@@ -147,7 +158,7 @@ fn artifact(file: &str) -> Vec<u8> {
 
 /// The first deployed code, by hash, that knows all these selectors; `None` where the data is not
 /// there.
-fn deployed(selectors: &[[u8; 4]]) -> Option<Vec<u8>> {
+pub(crate) fn deployed(selectors: &[[u8; 4]]) -> Option<Vec<u8>> {
     let folder = std::env::var_os("GANNET_DATA")
         .map_or_else(|| repository("../shared/data"), std::path::PathBuf::from);
     let file = folder.join("witness/codes.json.gz");
@@ -168,7 +179,7 @@ fn deployed(selectors: &[[u8; 4]]) -> Option<Vec<u8>> {
 }
 
 /// A number that differs from place to place.
-fn noise(seed: u64) -> U256 {
+pub(crate) fn noise(seed: u64) -> U256 {
     U256::from_be_bytes(keccak256(seed.to_be_bytes()).0)
 }
 
@@ -179,7 +190,7 @@ fn mapped(slot: u64, key: i32) -> U256 {
 }
 
 /// A slot 0 with a price and a tick, and numbers behind them.
-fn slot_zero(seed: u64, tick: i32) -> U256 {
+pub(crate) fn slot_zero(seed: u64, tick: i32) -> U256 {
     let tick = U256::from(tick.cast_unsigned() & 0xff_ffff) << 160;
     (noise(seed) >> 96) | tick | (U256::from(0x1_0001_0001_u64) << 184)
 }
@@ -262,7 +273,12 @@ fn ticks_are_as_it_says(chain: &mut Chain, pool: Address, tick_spacing: i32) -> 
 }
 
 /// Sets a tick in a pool's storage.
-fn set_tick(chain: &mut Chain, pool: Address, slots: [u64; 2], (tick, spacing): (i32, i32)) {
+pub(crate) fn set_tick(
+    chain: &mut Chain,
+    pool: Address,
+    slots: [u64; 2],
+    (tick, spacing): (i32, i32),
+) {
     let compressed = tick / spacing;
     assert_eq!(compressed * spacing, tick);
     let word = mapped(slots[1], compressed >> 8);
@@ -273,7 +289,7 @@ fn set_tick(chain: &mut Chain, pool: Address, slots: [u64; 2], (tick, spacing): 
     chain.set(pool, mapped(slots[0], tick), noise(tick.cast_unsigned().into()));
 }
 
-fn uniswap_v3() -> (Chain, Address) {
+pub(crate) fn uniswap_v3() -> (Chain, Address) {
     let mut chain = Chain::new();
     chain.place(TOKENS[1], &hex!("600760005260206000f3"));
     let code = artifact("v3-core/artifacts/contracts/UniswapV3Factory.sol/UniswapV3Factory");
@@ -281,7 +297,7 @@ fn uniswap_v3() -> (Chain, Address) {
     (chain, factory)
 }
 
-fn make_pool(chain: &mut Chain, factory: Address, fee: u16) -> Address {
+pub(crate) fn make_pool(chain: &mut Chain, factory: Address, fee: u16) -> Address {
     let fee = alloy_primitives::aliases::U24::from(fee);
     let call = createPoolCall { a: TOKENS[0], b: TOKENS[1], fee }.abi_encode();
     let Output::Call(made) = chain.send(TxKind::Call(factory), call.into()) else { panic!() };

@@ -14,7 +14,7 @@ use gannet_engine::ids::FactoryId;
 use gannet_engine::limits::TOKENS_MAX;
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
-use gannet_engine::world::{Factory, Tip, Universe, World};
+use gannet_engine::world::{Factory, Standing, Tip, Universe, World};
 
 use super::Roster;
 use super::pool::{Kind, Known, Read, Reading};
@@ -146,6 +146,8 @@ pub(super) fn build<S>(
         let ids = [id_of(&known.tokens[0])?, id_of(&known.tokens[1])?];
         let Some(state) = state(pool) else { continue };
         let entry = PoolEntry::new(known.address, FactoryId(known.factory), ids, state);
+        // Nobody has tried it yet.
+        let entry = PoolEntry { standing: Standing::Untried, ..entry };
         pools.insert_with_ticks(entry, ticks_of(pool)).map_err(refused)?;
     }
     pools.index_pairs();

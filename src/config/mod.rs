@@ -17,6 +17,7 @@ mod sections;
 mod venues;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::Address;
@@ -95,6 +96,15 @@ pub struct NamedFactory {
     pub deployed_block: u64,
 }
 
+/// How long what trying a pool has shown holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until a pool that failed is tried again; doubles with each failure, up to a day.
+    pub retry: Duration,
+    /// Until a pool that passed is tried again.
+    pub renew: Duration,
+}
+
 /// How the process runs.
 #[derive(Clone, Debug)]
 pub struct Runtime {
@@ -137,6 +147,8 @@ pub struct Config<S> {
     pub base_tokens: Vec<Address>,
     /// Pools in the universe; the most liquid are kept.
     pub pools_max: usize,
+    /// When pools are tried again.
+    pub admission: Patience,
     /// Limits.
     pub limits: Limits,
     /// What may be lost.
@@ -226,9 +238,19 @@ fn read_file(text: &str, overrides: &[String], problems: &mut Problems) -> Optio
 }
 
 /// What stands at the top of the file.
-const SECTIONS: [&str; 11] = [
-    "mode", "chain", "node", "executor", "wallet", "factory", "router", "universe", "risk",
-    "strategy", "runtime",
+const SECTIONS: [&str; 12] = [
+    "mode",
+    "chain",
+    "node",
+    "executor",
+    "wallet",
+    "factory",
+    "router",
+    "universe",
+    "admission",
+    "risk",
+    "strategy",
+    "runtime",
 ];
 
 /// Checks every section; `None` where a required value is missing, which is a problem then.
@@ -241,6 +263,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
     let factories = venues::factories(&mut file, problems);
     let routers = venues::routers(&mut file, &factories, problems);
     let (base_tokens, pools_max) = sections::universe(&mut file, problems);
+    let admission = sections::admission(&mut file, problems);
     let (limits, guard, allows_public) = sections::risk(&mut file, funding, problems);
     if mode == Mode::Live && chain.is_some_and(|chain| chain.id == 1) && !allows_public {
         problems.add(
@@ -275,6 +298,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         routers,
         base_tokens,
         pools_max,
+        admission,
         limits,
         guard,
         strategies,

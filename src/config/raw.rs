@@ -91,6 +91,14 @@ pub(super) struct Universe {
     pub(super) pools_max: Option<usize>,
 }
 
+/// `[admission]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admission {
+    pub(super) retry_s: Option<u64>,
+    pub(super) renew_s: Option<u64>,
+}
+
 /// `[risk]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

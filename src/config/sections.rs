@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use alloy_primitives::Address;
 use gannet_engine::chain::ChainSpec;
@@ -19,7 +20,7 @@ use toml::{Table, Value};
 use super::amount::spelled;
 use super::problems::{self, Problems};
 use super::secret::KeySource;
-use super::{Endpoint, Mode, NamedFactory, Node, Runtime, Wallet, endpoint, raw};
+use super::{Endpoint, Mode, NamedFactory, Node, Patience, Runtime, Wallet, endpoint, raw};
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
 const GWEI: u128 = 1_000_000_000;
@@ -295,6 +296,16 @@ pub(super) fn strategies<S: StrategySet>(file: &mut Table, problems: &mut Proble
         problems.add(format!("strategy.{name}"), message);
     }
     set
+}
+
+/// When pools are tried again.
+pub(super) fn admission(file: &mut Table, problems: &mut Problems) -> Patience {
+    const DAY_S: u64 = 86_400;
+    let table = problems.table(file, "admission");
+    let raw: raw::Admission = problems.section(&table, "admission");
+    let retry_s = within(raw.retry_s, 300, 1..=DAY_S, "admission.retry_s", problems);
+    let renew_s = within(raw.renew_s, 21_600, 60..=30 * DAY_S, "admission.renew_s", problems);
+    Patience { retry: Duration::from_secs(retry_s), renew: Duration::from_secs(renew_s) }
 }
 
 pub(super) fn runtime(

@@ -191,6 +191,7 @@ impl Record {
         // Last: in what was written before it was kept, there are zeros.
         pen.bytes(&shape.legs)?;
         pen.bytes(&[shape.neighbours, shape.crossings])?;
+        pen.bytes(&shape.transfers.to_be_bytes())?;
         close(room)
     }
 
@@ -210,8 +211,13 @@ impl Record {
         }
         let has_offered = eye.bool()?;
         let offered = read_fees(&mut eye)?;
-        let shape =
-            Shape { legs: eye.array()?, neighbours: eye.byte()?, crossings: eye.byte()?, is_flash };
+        let shape = Shape {
+            legs: eye.array()?,
+            neighbours: eye.byte()?,
+            crossings: eye.byte()?,
+            transfers: u32::from_be_bytes(eye.array()?),
+            is_flash,
+        };
         let admitted = Admitted {
             plan,
             wallet: WalletId(u8::MAX),

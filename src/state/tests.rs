@@ -87,7 +87,13 @@ fn flight(serial: u64, is_follower: bool) -> Flight {
         gas_price: Wei(3),
         stake: Wei(4),
         is_flash: true,
-        shape: Shape { legs: [2; Pool::KINDS.len()], neighbours: 1, crossings: 3, is_flash: true },
+        shape: Shape {
+            legs: [2; Pool::KINDS.len()],
+            neighbours: 1,
+            crossings: 3,
+            transfers: 70_000,
+            is_flash: true,
+        },
     };
     let hash = keccak256(serial.to_be_bytes());
     Flight { serial, ..Flight::new(admitted, hash, BlockNumber(101)) }

@@ -405,7 +405,7 @@ pub fn native_value(
         let entry = pools.get(*pool);
         let direction =
             if entry.tokens[0] == token { Direction::ZeroForOne } else { Direction::OneForZero };
-        if entry.is_quarantined { None } else { pools.view(*pool).quote_out(amount, direction) }
+        entry.is_tradable().then(|| pools.view(*pool).quote_out(amount, direction))?
     });
     quotes.max()
 }

@@ -338,7 +338,7 @@ fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Curves {
         Pool::Concentrated(_) => false,
         Pool::Solidly(pool) => !pool.state().is_stable,
     };
-    if entry.is_quarantined {
+    if !entry.is_tradable() {
         return Curves { sides: [Mobius::CLOSED; 2], is_whole };
     }
     let view = pools.view(held.pool);

@@ -15,6 +15,7 @@ use alloy_primitives::Address;
 use hashbrown::HashMap;
 
 use super::hash::FixedState;
+use super::standing::Standing;
 use crate::amm::ticks::{Range, TickArena, TickError};
 use crate::amm::{Pool, PoolView, Tick, Ticks};
 use crate::ids::{FactoryId, PoolId, TokenId};
@@ -48,6 +49,8 @@ pub struct PoolEntry {
     pub factory: FactoryId,
     /// Its state is not to be trusted: it is not traded with.
     pub is_quarantined: bool,
+    /// What trying it has shown.
+    pub standing: Standing,
     /// The contract.
     pub address: Address,
     /// Our own trades that the chain does not contain (dry-run, backtest), in token units: what
@@ -56,7 +59,7 @@ pub struct PoolEntry {
 }
 
 impl PoolEntry {
-    /// A pool as it is loaded: nobody moved it yet, and neither did we.
+    /// A pool that may be traded with: nobody moved it yet, and neither did we.
     #[must_use]
     pub const fn new(
         address: Address,
@@ -71,9 +74,17 @@ impl PoolEntry {
             version: 0,
             factory,
             is_quarantined: false,
+            standing: Standing::Admitted,
             address,
             overlay: [0; 2],
         }
+    }
+
+    /// Whether it may be traded with.
+    #[must_use]
+    #[inline]
+    pub const fn is_tradable(&self) -> bool {
+        self.standing.is_admitted() && !self.is_quarantined
     }
 }
 

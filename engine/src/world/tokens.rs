@@ -25,6 +25,8 @@ pub struct Token {
     pub decimals: u8,
     /// Its place among the base tokens, 0 being the most preferred; `None` if it is not one.
     pub base_rank: Option<u8>,
+    /// What a transfer of it uses beyond a plain token's, in gas.
+    pub transfer_gas: u32,
 }
 
 /// Every token of the universe.
@@ -66,7 +68,7 @@ impl TokenTable {
         let Ok(next) = u32::try_from(self.tokens.len()) else { return Err(Refused::Full) };
         let id = TokenId(next);
         self.by_address.insert(address, id);
-        self.tokens.push(Token { address, decimals, base_rank: None });
+        self.tokens.push(Token { address, decimals, base_rank: None, transfer_gas: 0 });
         Ok(id)
     }
 
@@ -78,6 +80,14 @@ impl TokenTable {
         }
         for (rank, base) in (0_u8..).zip(bases.iter().take(BASE_TOKENS_MAX)) {
             self.tokens[base.index()].base_rank = Some(rank);
+        }
+    }
+
+    /// Says what a transfer of a token uses beyond a plain token's, in gas.
+    #[cold]
+    pub fn set_transfer_gas(&mut self, id: TokenId, gas: u32) {
+        if let Some(token) = self.tokens.get_mut(id.index()) {
+            token.transfer_gas = gas;
         }
     }
 

@@ -80,3 +80,48 @@ contract ReentrantToken is Token(18) {
         super._move(from, to, amount);
     }
 }
+
+/// @notice Whoever is on its list can neither send nor receive; a list that has the zero address stops all.
+contract ListToken is Token(6) {
+    mapping(address account => bool) public isListed;
+
+    function list(address account) external {
+        isListed[account] = true;
+    }
+
+    function _move(address from, address to, uint256 amount) internal override {
+        require(!isListed[from] && !isListed[to] && !isListed[address(0)], "listed");
+        super._move(from, to, amount);
+    }
+}
+
+/// @notice Balances are shares of what there is, which changes by itself. Slot 0 holds the shares.
+contract ShareToken {
+    mapping(address account => uint256) private shares;
+    uint256 private perMille = 1000;
+
+    function rebase(uint256 perMille_) external {
+        perMille = perMille_;
+    }
+
+    function balanceOf(address account) external view returns (uint256) {
+        return shares[account] * perMille / 1000;
+    }
+
+    function transfer(address to, uint256 amount) external returns (bool) {
+        uint256 moved = amount * 1000 / perMille;
+        shares[msg.sender] -= moved;
+        shares[to] += moved;
+        return true;
+    }
+}
+
+/// @notice Writes down every transfer, at length.
+contract HeavyToken is Token(18) {
+    uint256[] private log;
+
+    function _move(address from, address to, uint256 amount) internal override {
+        super._move(from, to, amount);
+        for (uint256 i = 0; i < 4; ++i) log.push(amount);
+    }
+}

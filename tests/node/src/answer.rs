@@ -279,6 +279,10 @@ impl Contracts for Held<'_> {
     fn solidly_fee(&self, _pool: &Address) -> Option<u16> {
         None
     }
+
+    fn keep_fee(&self) -> bool {
+        self.market.keeps_fee
+    }
 }
 
 /// Whether a log fits a filter's address and topics.

@@ -12,6 +12,8 @@ use alloy::sol_types::SolValue;
 use alloy_primitives::{Address, Bytes, U256};
 use serde_json::Value;
 
+use crate::probe;
+
 /// Its creation code.
 static CODE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let artifact: Value =
@@ -56,6 +58,10 @@ pub trait Contracts {
     fn concentrated(&self, pool: &Address) -> Option<&Concentrated>;
     /// A Solidly pool's fee in 1/10,000.
     fn solidly_fee(&self, pool: &Address) -> Option<u16>;
+    /// Whether tokens keep a hundredth of every transfer.
+    fn keep_fee(&self) -> bool {
+        false
+    }
 }
 
 /// What one call has left to give.
@@ -89,8 +95,11 @@ impl Answer {
     }
 }
 
-/// The answer to a call with this data; `None` if it is none of the lens.
+/// The answer to a call with this data; `None` if it is none of the lens or the probe.
 pub fn answer(data: &[u8], contracts: &impl Contracts, gas: u64) -> Option<Bytes> {
+    if let Some(answer) = probe::answer(data, contracts, gas) {
+        return Some(answer);
+    }
     let arguments = data.strip_prefix(CODE.as_slice()).filter(|_| !CODE.is_empty())?;
     let (asked,) = <(Bytes,)>::abi_decode_params(arguments).ok()?;
     let (kind, items) = asked.split_first()?;

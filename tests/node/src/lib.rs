@@ -18,6 +18,7 @@ pub mod lens;
 pub mod model;
 mod node;
 mod play;
+mod probe;
 mod record;
 pub mod script;
 mod server;

@@ -424,5 +424,6 @@ fn set(node: &Node, setting: &Setting) {
         Setting::AnswersInTime => faults.late.clear(),
         Setting::AnswersInOrder => faults.answers.clear(),
         Setting::LetNobodyIn(is_closed) => faults.is_closed = *is_closed,
+        Setting::KeepFee(keeps) => node.chain().market.keeps_fee = *keeps,
     }
 }

@@ -93,6 +93,7 @@ pub enum Setting {
     AnswersInTime,
     AnswersInOrder,
     LetNobodyIn(bool),
+    KeepFee(bool),
 }
 
 /// What is expected of the bot.
@@ -274,6 +275,8 @@ const SENTENCES: &[(&str, Make)] = &[
         Step::Upset(Upset::Ping { count: s.numbers[0], link: s.links[0] })
     }),
     ("read nothing for <time>", |s| Step::Upset(Upset::ReadNothing(s.times[0]))),
+    ("tokens keep a fee", |_| Step::Set(Setting::KeepFee(true))),
+    ("tokens keep nothing", |_| Step::Set(Setting::KeepFee(false))),
     ("let nobody in", |_| Step::Set(Setting::LetNobodyIn(true))),
     ("let everybody in again", |_| Step::Set(Setting::LetNobodyIn(false))),
     ("hang for <time>", |s| Step::Upset(Upset::Hang(s.times[0]))),

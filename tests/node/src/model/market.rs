@@ -90,6 +90,8 @@ pub struct Market {
     pub owner: Address,
     /// The bot's wallets, which are its operators.
     pub wallets: Vec<Wallet>,
+    /// Whether tokens keep a hundredth of every transfer, in what the probe sees.
+    pub keeps_fee: bool,
     place_of_pair: HashMap<Address, usize>,
 }
 
@@ -141,6 +143,7 @@ impl Market {
             executor: address_of("executor"),
             owner: address_of("owner"),
             wallets: (0..WALLETS).filter_map(wallet).collect(),
+            keeps_fee: false,
             place_of_pair,
         })
     }
@@ -217,7 +220,8 @@ impl Market {
         }
         // A scenario's fault is what may keep the bot from trading, and not its budget.
         write(format!(
-            "[universe]\nbase_tokens = [{bases}]\n[risk]\nloss_per_block_max = \"1 ether\"\n\
+            "[universe]\nbase_tokens = [{bases}]\n[admission]\nretry_s = 1\n\
+             [risk]\nloss_per_block_max = \"1 ether\"\n\
              loss_per_day_max = \"10 ether\"\nreverts_max = 0\n[strategy.arbitrage]\nhops_max = 3\n\
              [strategy.backrun]\nhops_max = 3\n[runtime]\npin = false\ndrain_s = 3\n"
         ));

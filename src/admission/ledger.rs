@@ -1,0 +1,124 @@
+//! The ledger: what is known of each pool from trying it, and when it is tried next.
+//!
+//! Temperature: cold.
+
+use std::time::{Duration, Instant};
+
+use gannet_engine::world::Standing;
+
+use crate::config::Patience;
+
+/// The longest time between two trials of a pool that fails.
+const RETRY_MAX: Duration = Duration::from_hours(24);
+/// Refused pools that are named in the log; after that they are counted only.
+const NAMED_MAX: usize = 200;
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    standing: Standing,
+    due: Instant,
+    failures: u32,
+}
+
+/// One line for each pool, in the order of handles, which is that of liquidity.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    lines: Vec<Line>,
+    patience: Patience,
+    named: usize,
+}
+
+impl Ledger {
+    pub(super) fn new(count: usize, patience: Patience, now: Instant) -> Self {
+        let line = Line { standing: Standing::Untried, due: now, failures: 0 };
+        Self { lines: vec![line; count], patience, named: 0 }
+    }
+
+    /// Up to `most` pools that are due: those that were never tried come first, the most liquid of
+    /// them before the others.
+    pub(super) fn due(&self, most: usize, now: Instant) -> Vec<usize> {
+        let due = |is_new: bool| {
+            let lines = self.lines.iter().enumerate();
+            lines.filter(move |(_, line)| {
+                line.due <= now && (line.standing == Standing::Untried) == is_new
+            })
+        };
+        due(true).chain(due(false)).map(|(place, _)| place).take(most).collect()
+    }
+
+    /// Enters what a trial came to; true if that is worth a line in the log.
+    pub(super) fn enter(&mut self, place: usize, standing: Standing, now: Instant) -> bool {
+        let Patience { retry, renew } = self.patience;
+        let Some(line) = self.lines.get_mut(place) else { return false };
+        let is_news = line.standing != standing;
+        line.standing = standing;
+        if standing.is_admitted() {
+            line.failures = 0;
+            line.due = now + renew;
+            return false;
+        }
+        line.due = now + retry.saturating_mul(1 << line.failures.min(20)).min(RETRY_MAX);
+        line.failures += 1;
+        // Most pools of a long tail are alone with their token: that is no news.
+        let is_told = is_news
+            && !matches!(standing, Standing::Unlent | Standing::Empty)
+            && self.named < NAMED_MAX;
+        self.named += usize::from(is_told);
+        is_told
+    }
+
+    /// Puts pools off that could not be tried at all.
+    pub(super) fn put_off(&mut self, places: &[usize], until: Instant) {
+        for place in places {
+            if let Some(line) = self.lines.get_mut(*place) {
+                line.due = until;
+            }
+        }
+    }
+
+    pub(super) fn count(&self, of: Standing) -> usize {
+        self.lines.iter().filter(|line| line.standing == of).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience =
+        Patience { retry: Duration::from_secs(300), renew: Duration::from_secs(7_200) };
+
+    #[test]
+    fn pools_are_tried_in_order_and_those_that_failed_again_after_a_pause_that_doubles() {
+        let start = Instant::now();
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut ledger = Ledger::new(3, PATIENCE, start);
+        assert_eq!(ledger.due(2, start), [0, 1]);
+        assert!(ledger.enter(0, Standing::TransferFee, start));
+        assert!(!ledger.enter(1, Standing::Admitted, start));
+        assert_eq!(ledger.due(9, start), [2]);
+        ledger.enter(2, Standing::Unlent, start);
+        assert!(ledger.due(9, at(299)).is_empty());
+        assert_eq!(ledger.due(9, at(300)), [0, 2]);
+        assert!(!ledger.enter(0, Standing::TransferFee, at(300)), "that is known");
+        assert_eq!(ledger.due(9, at(899)), [2]);
+        assert_eq!(ledger.due(9, at(900)), [0, 2]);
+        assert_eq!(ledger.due(9, at(7_200)), [0, 1, 2]);
+        for _ in 0..40 {
+            ledger.enter(0, Standing::TransferFee, at(900));
+        }
+        assert_eq!(ledger.due(9, at(900 + 86_400)), [0, 1, 2], "a day is the longest pause");
+    }
+
+    #[test]
+    fn a_pool_that_heals_is_admitted_and_begins_anew_when_it_fails() {
+        let start = Instant::now();
+        let mut ledger = Ledger::new(1, PATIENCE, start);
+        ledger.enter(0, Standing::TransferRefused, start);
+        ledger.enter(0, Standing::TransferRefused, start);
+        ledger.enter(0, Standing::Admitted, start);
+        assert_eq!(ledger.count(Standing::Admitted), 1);
+        ledger.enter(0, Standing::TransferRefused, start);
+        assert_eq!(ledger.due(1, start + PATIENCE.retry), [0]);
+    }
+}
