@@ -13,11 +13,12 @@
 
 use alloy_primitives::{U128, U160, U256};
 
+use super::ahead::Ahead;
 use super::math::narrow;
 use super::swap_math::{Curve, PIPS};
-use super::tick_math::{SQRT_PRICE_MAX, SQRT_PRICE_MIN, q96_to_f64, sqrt_price_at, tick_at};
+use super::tick_math::{SQRT_PRICE_MAX, SQRT_PRICE_MIN, sqrt_price_at, tick_at};
 use super::ticks::{TICK_MAX, Ticks};
-use super::{Amm, Exact, Mobius, Swapped, least_near};
+use super::{Amm, Exact, Mobius, Reach, Swapped, least_near};
 use crate::ids::Direction;
 
 /// Steps of one swap after which it is refused; a real swap takes a handful.
@@ -381,24 +382,13 @@ impl Amm for Concentrated {
     }
 
     #[inline]
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_precision_loss,
-        clippy::float_arithmetic,
-        reason = "chooses candidates only; what is sent is quoted in integers"
-    )]
-    fn mobius(&self, direction: Direction) -> Option<Mobius> {
-        let (price, liquidity) = (q96_to_f64(self.sqrt_price()), self.liquidity() as f64);
-        if price <= 0.0 || liquidity <= 0.0 {
-            return None;
-        }
-        let kept = f64::from(PIPS.saturating_sub(self.fee_pips)) / 1e6;
-        // Virtual reserves are L/√P and L·√P.
-        let (square, reserve_in) = match direction {
-            Direction::ZeroForOne => (price * price, liquidity / price),
-            Direction::OneForZero => (1.0 / (price * price), liquidity * price),
-        };
-        Some(Mobius { gain: kept * square, bend: kept / reserve_in })
+    fn mobius(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Mobius> {
+        let ahead = Ahead::of(self, ticks, direction)?;
+        Some(ahead.curve(ahead.liquidity))
+    }
+
+    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
+        Some(Ahead::of(self, ticks, direction)?.reach(ticks))
     }
 }
 

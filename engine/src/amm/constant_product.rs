@@ -204,7 +204,7 @@ impl Amm for ConstantProduct {
         clippy::float_arithmetic,
         reason = "chooses candidates only; what is sent is quoted in integers"
     )]
-    fn mobius(&self, direction: Direction) -> Option<Mobius> {
+    fn mobius(&self, _ticks: Ticks<'_>, direction: Direction) -> Option<Mobius> {
         let (reserve_in, reserve_out) = self.reserves_along(direction);
         if reserve_in == 0 || reserve_out == 0 || self.fee_pips >= PIPS {
             return None;

@@ -20,6 +20,7 @@
     )
 )]
 
+mod ahead;
 pub mod concentrated;
 pub mod constant_product;
 pub mod math;
@@ -95,8 +96,13 @@ pub trait Amm: Copy {
         direction: Direction,
     ) -> Option<Swapped<Self>>;
 
-    /// The pool's curve near its present state, without rounding; `None` if it cannot trade.
-    fn mobius(&self, direction: Direction) -> Option<Mobius>;
+    /// The pool's curve for the first of an input, without rounding; `None` if it cannot trade.
+    fn mobius(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Mobius>;
+
+    /// What it can give at most; `None` if it cannot trade.
+    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
+        self.mobius(ticks, direction).map(Reach::of)
+    }
 }
 
 /// The least amount that is enough, looked for around `seed`; `None` if none is found within a
@@ -192,7 +198,14 @@ impl PoolView<'_> {
     #[must_use]
     #[inline]
     pub fn mobius(&self, direction: Direction) -> Option<Mobius> {
-        self.pool.mobius(direction)
+        self.pool.mobius(self.ticks, direction)
+    }
+
+    /// See [`Amm::reach`].
+    #[must_use]
+    #[inline]
+    pub fn reach(&self, direction: Direction) -> Option<Reach> {
+        self.pool.reach(self.ticks, direction)
     }
 }
 
@@ -206,6 +219,32 @@ pub struct Mobius {
     pub gain: f64,
     /// How fast the price worsens, per unit of input.
     pub bend: f64,
+}
+
+/// Stretches of a price's fall for which a pool's [`Reach`] is known apart.
+pub const STRETCHES: usize = 4;
+
+/// What a pool can give at most, stretch by stretch. Until its price has fallen to `share` of what
+/// it is, it gives no more than the curve that starts at its price and never gives `most`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reach {
+    /// What such a curve gives for an endless input; infinite if that is not known.
+    pub most: [f64; STRETCHES],
+    /// How far each stretch goes, each further than the one before; 0 is to the end.
+    pub share: [f64; STRETCHES],
+}
+
+impl Reach {
+    /// That of a pool that is this curve to its end.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
+    pub fn of(curve: Mobius) -> Self {
+        Self { most: [curve.gain / curve.bend; STRETCHES], share: [0.0; STRETCHES] }
+    }
+
+    /// That of a pool of which nothing is known.
+    pub const UNKNOWN: Self = Self { most: [f64::INFINITY; STRETCHES], share: [0.0; STRETCHES] };
 }
 
 macro_rules! pools {
@@ -307,8 +346,13 @@ macro_rules! pools {
             }
 
             #[inline]
-            fn mobius(&self, direction: Direction) -> Option<Mobius> {
-                match self { $(Self::$kind(pool) => pool.mobius(direction)),+ }
+            fn mobius(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Mobius> {
+                match self { $(Self::$kind(pool) => pool.mobius(ticks, direction)),+ }
+            }
+
+            #[inline]
+            fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
+                match self { $(Self::$kind(pool) => pool.reach(ticks, direction)),+ }
             }
         }
     };

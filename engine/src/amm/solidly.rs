@@ -16,7 +16,7 @@ use alloy_primitives::U256;
 use super::constant_product::{PIPS, RESERVE_MAX};
 use super::math::{mul_div_ceil, mul_div_floor, narrow};
 use super::ticks::Ticks;
-use super::{Amm, Mobius, Swapped, least_near};
+use super::{Amm, Mobius, Reach, Swapped, least_near};
 use crate::ids::Direction;
 
 /// Most decimals of a token: 10 to this power still fits the scales.
@@ -300,7 +300,7 @@ impl Amm for Solidly {
     }
 
     #[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
-    fn mobius(&self, direction: Direction) -> Option<Mobius> {
+    fn mobius(&self, _ticks: Ticks<'_>, direction: Direction) -> Option<Mobius> {
         let [x, y, unit_in, unit_out, kept] = self.scaled(direction);
         if x <= 0.0 || y <= 0.0 || kept <= 0.0 {
             return None;
@@ -310,6 +310,12 @@ impl Amm for Solidly {
         }
         let (gain, bend) = (y / x * kept * unit_out / unit_in, kept / (x * unit_in));
         Some(Mobius { gain, bend })
+    }
+
+    /// A stable pool stays near its price nearly to its end, so no curve bounds it.
+    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
+        let curve = self.mobius(ticks, direction)?;
+        Some(if self.is_stable { Reach::UNKNOWN } else { Reach::of(curve) })
     }
 }
 
@@ -377,7 +383,7 @@ mod tests {
             let pool = pool([left * ether, left * tilt * ether / 20], [18, 18], is_stable);
             let amount = left * ether / 2_000;
             let out = pool.quote_out(Ticks::NONE, amount, Direction::ZeroForOne).unwrap() as f64;
-            let Mobius { gain, bend } = pool.mobius(Direction::ZeroForOne).unwrap();
+            let Mobius { gain, bend } = pool.mobius(Ticks::NONE, Direction::ZeroForOne).unwrap();
             let estimate = gain * amount as f64 / bend.mul_add(amount as f64, 1.0);
             prop_assert!((estimate / out - 1.0).abs() < 1e-5, "{estimate} {out}");
         }

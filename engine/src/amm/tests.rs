@@ -132,7 +132,7 @@ fn reserves_that_the_overlay_makes_impossible_empty_the_pool() {
 fn a_pool_that_cannot_trade_has_no_curve() {
     for (reserves, fee_pips) in [([0, 5], 3_000), ([5, 0], 3_000), ([5, 5], PIPS)] {
         let pool = ConstantProduct::new(reserves, fee_pips).unwrap();
-        assert_eq!(pool.mobius(Direction::ZeroForOne), None);
+        assert_eq!(pool.mobius(Ticks::NONE, Direction::ZeroForOne), None);
         assert_eq!(pool.quote_out(Ticks::NONE, 3, Direction::ZeroForOne), None);
         assert_eq!(pool.least_in(Ticks::NONE, 1, Direction::ZeroForOne), None);
     }
@@ -200,7 +200,7 @@ proptest! {
     fn the_curve_is_the_quote_without_its_rounding(pool in any_pool(), amount in any_reserve()) {
         let out = pool.quote_out(Ticks::NONE, amount, Direction::ZeroForOne);
         let Some(out) = out else { return Ok(()) };
-        let Mobius { gain, bend } = pool.mobius(Direction::ZeroForOne).unwrap();
+        let Mobius { gain, bend } = pool.mobius(Ticks::NONE, Direction::ZeroForOne).unwrap();
         let estimate = gain * amount as f64 / bend.mul_add(amount as f64, 1.0);
         prop_assert!((estimate - out as f64).abs() <= 1.0 + estimate * 1e-14);
     }

@@ -25,6 +25,7 @@ use super::map::Map;
 use super::paths::Paths;
 use crate::ids::{Direction, PoolId, TokenId};
 use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, TAIL_DEGREE_MAX};
+use crate::units::Wei;
 use crate::world::pools::PoolTable;
 
 /// A pair with a direction: twice the pair's index, plus 1 from the higher token to the lower.
@@ -98,6 +99,9 @@ pub struct Graph {
     pub native: TokenId,
     /// The longest cycle, in swaps.
     pub hops_max: usize,
+    /// The least that a search will ever ask of a cycle. The higher, the less of a large universe
+    /// has to be looked at; a search that asks less looks at more, and misses nothing.
+    pub worth_least: Wei,
     /// A token with more neighbours than this is a hub.
     pub(super) tail_degree_max: usize,
 }
@@ -119,7 +123,15 @@ impl Graph {
         assert!((2..=HOPS_MAX).contains(&hops_max), "a cycle has two to HOPS_MAX swaps");
         assert!(tokens.len() < 1 << 30, "an edge is a u32");
         let bases = bases[..bases.len().min(BASE_TOKENS_MAX)].into();
-        Self { tokens, bases, native, hops_max, tail_degree_max: TAIL_DEGREE_MAX }
+        let (worth_least, tail_degree_max) = (Wei(0), TAIL_DEGREE_MAX);
+        Self { tokens, bases, native, hops_max, worth_least, tail_degree_max }
+    }
+
+    /// The same, for searches that ask at least so much of a cycle: see [`Graph::worth_least`].
+    #[must_use]
+    #[cold]
+    pub fn asking(self, worth_least: Wei) -> Self {
+        Self { worth_least, ..self }
     }
 
     /// The graph of the pools in a table.

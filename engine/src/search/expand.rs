@@ -1,13 +1,14 @@
 //! The choice of pools along one token cycle.
 //!
-//! Every combination that can still pay by price is weighed by its curves. Curves of
-//! constant-product pools are the whole truth, so the best of those combinations is enough. Where a
-//! pool's curve holds for a first stretch only, a combination that looks worse may be better: a few
-//! of those are kept as well.
+//! Every combination that can still be worth enough is weighed by the curves that bound its pools.
+//! Those of constant-product pools are the whole truth, so the best of those combinations is
+//! enough. Where a pool is bounded only, a combination that looks worse may be better: a few of
+//! those are kept as well, and what each is worth is found when it is sized.
 //!
 //! Temperature: hot.
 
 use super::cycles::TokenCycle;
+use super::prices::greater;
 use super::screen::Screen;
 use super::shortlist::{Candidate, float};
 use super::{COMBINATIONS_MAX, PRICE_LEAST};
@@ -16,6 +17,19 @@ use crate::limits::HOPS_MAX;
 
 /// Combinations that are kept along one token cycle and direction.
 const KEPT_MAX: usize = 3;
+
+/// A little more, for rounding.
+const MORE: f64 = 1.0 + 1e-9;
+
+/// The hops that were chosen so far.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// No input gives more than this.
+    limit: Mobius,
+    has_touched: bool,
+    /// The limit is what it gives.
+    is_whole: bool,
+}
 
 /// The choice along one token cycle.
 pub(super) struct Expansion<'e, 's> {
@@ -26,6 +40,10 @@ pub(super) struct Expansion<'e, 's> {
     rest: [f64; HOPS_MAX + 1],
     /// Whether a hop from each place on could lead through a touched pool.
     has_touched: [bool; HOPS_MAX + 1],
+    /// Whether every pool that may be chosen is its curve.
+    is_rest_whole: bool,
+    /// What a combination must gain, in the base token.
+    floor: f64,
     slots: [u32; HOPS_MAX],
     /// The best first.
     kept: [Candidate; KEPT_MAX],
@@ -39,7 +57,9 @@ impl<'e, 's> Expansion<'e, 's> {
     /// Chooses the pools along a cycle, and puts the best on the list.
     pub(super) fn run(screen: &mut Screen<'s>, cycle: &TokenCycle, native_price: f64) {
         let mut expansion = Expansion::new(screen, cycle);
-        expansion.extend(0, Mobius::IDENTITY, false);
+        expansion.floor = expansion.screen.shortlist.worth_least() / native_price;
+        let chain = Chain { limit: Mobius::IDENTITY, has_touched: false, is_whole: true };
+        expansion.extend(0, chain);
         let (kept, count, is_cut_short) =
             (expansion.kept, expansion.kept_count, expansion.is_cut_short);
         let list = &mut *screen.shortlist;
@@ -55,10 +75,13 @@ impl<'e, 's> Expansion<'e, 's> {
     fn new(screen: &'e Screen<'s>, cycle: &'e TokenCycle) -> Self {
         let mut rest = [1.0; HOPS_MAX + 1];
         let mut has_touched = [false; HOPS_MAX + 1];
+        let mut is_rest_whole = true;
         for hop in (0..usize::from(cycle.hop_count).min(HOPS_MAX)).rev() {
             let edge = cycle.edges[hop];
             rest[hop] = rest[hop + 1] * screen.prices.best(edge);
             has_touched[hop] = has_touched[hop + 1] || screen.marks.has_touched(edge.pair());
+            let mut slots = screen.index.slots_of(edge.pair());
+            is_rest_whole &= slots.all(|slot| screen.prices.is_whole(slot));
         }
         let amount_in_max = screen.limits.amount_in_max[usize::from(cycle.base_rank)];
         Self {
@@ -67,6 +90,8 @@ impl<'e, 's> Expansion<'e, 's> {
             amount_in_max: float(amount_in_max),
             rest,
             has_touched,
+            is_rest_whole,
+            floor: 0.0,
             slots: [0; HOPS_MAX],
             kept: [Candidate::NONE; KEPT_MAX],
             kept_count: 0,
@@ -75,8 +100,8 @@ impl<'e, 's> Expansion<'e, 's> {
         }
     }
 
-    /// Tries every pool as hop number `hop` that can still lead to a price above 1.
-    fn extend(&mut self, hop: usize, so_far: Mobius, has_touched: bool) {
+    /// Tries every pool as hop number `hop` that can still lead to a gain that is enough.
+    fn extend(&mut self, hop: usize, so_far: Chain) {
         if hop == usize::from(self.cycle.hop_count) {
             self.close(so_far);
             return;
@@ -84,12 +109,22 @@ impl<'e, 's> Expansion<'e, 's> {
         let Screen { index, prices, marks, .. } = *self.screen;
         let edge = self.cycle.edges[hop];
         for slot in index.slots_of(edge.pair()) {
-            let curve = prices.curve(slot, edge.side());
-            let is_hopeless = so_far.gain * curve.gain * self.rest[hop + 1] < PRICE_LEAST;
             // Only a two-hop cycle meets a pair twice.
             let is_used = hop == 1 && self.cycle.hop_count == 2 && self.slots[0] as usize == slot;
-            let has_touched = has_touched || marks.is_touched(slot);
-            if is_hopeless || is_used || !(has_touched || self.has_touched[hop + 1]) {
+            let has_touched = so_far.has_touched || marks.is_touched(slot);
+            if is_used || !(has_touched || self.has_touched[hop + 1]) {
+                continue;
+            }
+            let way = prices.way(slot, edge.side());
+            let price = so_far.limit.gain * way.curve.gain * self.rest[hop + 1];
+            if price < PRICE_LEAST {
+                continue;
+            }
+            let limit = so_far.limit.then(way.limit(price));
+            let is_whole = so_far.is_whole && prices.is_whole(slot);
+            // The hops that follow can only bend the curve more.
+            let most = Mobius { gain: price, ..limit }.best_profit(self.amount_in_max);
+            if most * MORE < self.least(is_whole) {
                 continue;
             }
             if self.combinations == 0 {
@@ -98,24 +133,33 @@ impl<'e, 's> Expansion<'e, 's> {
             }
             // Slots are counted in u32 when the index is built.
             self.slots[hop] = u32::try_from(slot).unwrap_or(0);
-            self.extend(hop + 1, so_far.then(curve), has_touched);
+            self.extend(hop + 1, Chain { limit, has_touched, is_whole });
         }
     }
 
-    fn close(&mut self, curve: Mobius) {
+    /// What a combination must gain to be kept.
+    fn least(&self, is_whole: bool) -> f64 {
+        let kept = &self.kept[..self.kept_count];
+        let rival = match kept.iter().find(|held| held.is_whole) {
+            Some(held) if is_whole && self.is_rest_whole => held.profit,
+            _ if self.kept_count == KEPT_MAX => kept[KEPT_MAX - 1].profit,
+            _ => 0.0,
+        };
+        greater(self.floor, rival)
+    }
+
+    fn close(&mut self, chain: Chain) {
         self.combinations -= 1;
-        let profit = curve.best_profit(self.amount_in_max);
+        let profit = chain.limit.best_profit(self.amount_in_max);
         // NaN is no profit either.
         if profit > 0.0 {
             let (slots, cycle) = (self.slots, self.cycle);
             // A side is 0 or 1.
             let sides = cycle.edges.map(|edge| u8::from(edge.side() == 1));
-            let hops = &slots[..usize::from(cycle.hop_count).min(HOPS_MAX)];
-            let is_whole = hops.iter().all(|slot| self.screen.prices.is_whole(*slot as usize));
             let (hop_count, base_rank) = (cycle.hop_count, cycle.base_rank);
             let chosen =
                 Candidate { slots, sides, hop_count, base_rank, profit, ..Candidate::NONE };
-            self.keep(&Candidate { is_whole, ..chosen });
+            self.keep(&Candidate { is_whole: chain.is_whole, ..chosen });
         }
     }
 

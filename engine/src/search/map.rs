@@ -143,6 +143,15 @@ impl Map {
         self.ends[pair]
     }
 
+    /// The hubs from and to which an edge leads, if both are.
+    #[inline]
+    pub(super) fn hubs(&self, edge: Edge) -> Option<[usize; 2]> {
+        let ends = self.ends[edge.pair()];
+        let [from, to] = [ends[edge.side()], ends[1 - edge.side()]];
+        let is_between = self.is_hub(from) && self.is_hub(to) && self.is_through[edge.pair()];
+        is_between.then_some([from as usize, to as usize])
+    }
+
     #[inline]
     pub(super) fn is_through(&self, pair: usize) -> bool {
         self.is_through[pair]

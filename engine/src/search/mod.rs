@@ -17,13 +17,16 @@
 
 pub mod cycles;
 mod expand;
+mod lack;
 mod map;
 pub mod mobius;
 mod paths;
 mod prices;
+mod returns;
 mod screen;
 mod shortlist;
 pub mod sizing;
+mod weigh;
 
 use alloc::vec;
 
@@ -40,8 +43,11 @@ use crate::units::{BlockNumber, Wei};
 use crate::world::World;
 use crate::world::pools::PoolTable;
 
-/// Cycles that one search sizes in integers; those of the highest estimated value are kept.
+/// Cycles that one search reports.
 pub const FOUND_MAX: usize = PLANS_MAX;
+/// Cycles that one search sizes in integers; those of the highest estimated value are kept. More
+/// than are reported, for what a concentrated pool is worth shows only then.
+const CANDIDATES_MAX: usize = 2 * FOUND_MAX;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
@@ -100,7 +106,7 @@ impl Found {
 pub struct SearchLimits {
     /// The most that may go into a cycle, per base token in order of preference.
     pub amount_in_max: [u128; BASE_TOKENS_MAX],
-    /// What a cycle must be worth, by estimate, so that it is reported. Dust that nobody takes
+    /// What a cycle must be worth so that it is reported. Dust that nobody takes
     /// keeps thousands of cycles open: this is what keeps a search through a hub short.
     pub worth_least: Wei,
 }
@@ -117,7 +123,7 @@ pub struct SearchCounts {
     /// Pairs screened.
     pub screened: u64,
     /// Token cycles that could pay by their best prices, but not what they must be worth, or less
-    /// than the [`FOUND_MAX`] best that were known by then.
+    /// than the best that were known by then.
     pub outvalued: u64,
     /// Token cycles that were not looked at because their pair had too many that were open.
     pub skipped: u64,
@@ -147,6 +153,16 @@ enum ToNative {
     Unknown,
 }
 
+impl ToNative {
+    fn price(self, prices: &Prices) -> f64 {
+        match self {
+            Self::Same => 1.0,
+            Self::Along(edge) => prices.best(edge),
+            Self::Unknown => PRICE_UNKNOWN,
+        }
+    }
+}
+
 /// What a search reads and marks: all that depends on which pools there are.
 #[derive(Debug)]
 pub struct Tables {
@@ -172,7 +188,7 @@ impl Tables {
             };
         }
         Self {
-            prices: Prices::new(&index),
+            prices: Prices::new(&index, float(graph.worth_least.0)),
             marks: Marks {
                 slots: vec![0; index.slot_count()],
                 pairs: vec![0; index.pair_count()],
@@ -191,9 +207,19 @@ impl Tables {
         &self.index
     }
 
-    /// Reads the pools that moved.
+    /// Reads the pools that moved; all of them at once if the list is full.
     fn refresh(&mut self, pools: &PoolTable, moved: &[PoolId]) {
-        self.prices.refresh(&self.index, pools, moved);
+        if moved.len() < TOUCHED_MAX {
+            self.prices.refresh(&self.index, pools, moved);
+        } else {
+            self.load(pools);
+        }
+    }
+
+    /// Reads all pools.
+    fn load(&mut self, pools: &PoolTable) {
+        let Self { index, prices, to_native, .. } = self;
+        prices.load(index, pools, |prices, rank| to_native[rank].price(prices));
     }
 
     fn start_round(&mut self, touched: &[PoolId]) {
@@ -221,11 +247,7 @@ impl Tables {
 
     /// Native per unit of a base token, by the best pool; for ranking only.
     fn native_price(&self, base_rank: usize) -> f64 {
-        match self.to_native[base_rank] {
-            ToNative::Same => 1.0,
-            ToNative::Along(edge) => self.prices.best(edge),
-            ToNative::Unknown => PRICE_UNKNOWN,
-        }
+        self.to_native[base_rank].price(&self.prices)
     }
 
     /// The exact best of a candidate.
@@ -277,10 +299,12 @@ impl Searcher {
         Self::over(pools, &Graph::of(pools, bases, native, hops_max))
     }
 
+    /// A searcher over the pools as they are now, which are those of `graph`.
+    #[must_use]
     #[cold]
-    fn over(pools: &PoolTable, graph: &Graph) -> Self {
+    pub fn over(pools: &PoolTable, graph: &Graph) -> Self {
         let mut tables = Tables::build(graph);
-        tables.refresh(pools, pools.ids());
+        tables.load(pools);
         Self { tables, shortlist: Shortlist::new() }
     }
 
@@ -301,7 +325,7 @@ impl Searcher {
     /// A list of [`TOUCHED_MAX`] pools stands for all of them.
     pub fn refresh(&mut self, pools: &PoolTable, touched: &[PoolId]) {
         self.restore();
-        self.tables.refresh(pools, all_if_full(pools, touched));
+        self.tables.refresh(pools, touched);
     }
 
     /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].
@@ -330,8 +354,8 @@ impl Searcher {
         limits
     }
 
-    /// Reports the cycles through at least one `touched` pool that pay, the most valuable first by
-    /// estimate, [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
+    /// Reports the cycles through at least one `touched` pool that pay, the most valuable first,
+    /// [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
     /// [`TOUCHED_MAX`] pools stands for all of them.
     pub fn search(
         &mut self,
@@ -361,25 +385,36 @@ impl Searcher {
 
     /// Sizes the candidates, and reports the best of each token cycle.
     fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
-        let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
+        let mut sized: [Option<Found>; CANDIDATES_MAX] = [None; CANDIDATES_MAX];
+        let mut worths = [f64::NEG_INFINITY; CANDIDATES_MAX];
         let candidates = self.shortlist.as_slice();
         let count = candidates.len();
         for (place, candidate) in candidates.iter().enumerate() {
             sized[place] = self.tables.size(pools, candidate, limits);
             let Some(Found { profit, .. }) = sized[place] else { continue };
-            // Of one token cycle the better combination stays, in the place of its own estimate.
+            let worth = float(profit) * self.tables.native_price(usize::from(candidate.base_rank));
+            if worth >= float(limits.worth_least.0) {
+                worths[place] = worth;
+            }
+            // Of one token cycle the better combination stays.
             for rival in 0..place {
-                if candidates[rival].serial == candidate.serial
-                    && let Some(other) = sized[rival]
-                {
-                    let worse = if other.profit < profit { rival } else { place };
-                    sized[worse] = None;
+                if candidates[rival].serial == candidate.serial {
+                    let worse = if worths[rival] < worth { rival } else { place };
+                    worths[worse] = f64::NEG_INFINITY;
                 }
             }
         }
         self.shortlist.counts.sized += count as u64;
-        for cycle in sized.iter().flatten() {
-            found(cycle);
+        let mut order: [usize; CANDIDATES_MAX] = core::array::from_fn(|place| place);
+        order[..count].sort_unstable_by(|one, other| {
+            worths[*other].total_cmp(&worths[*one]).then(one.cmp(other))
+        });
+        for place in order[..count].iter().take(FOUND_MAX) {
+            if let Some(cycle) = &sized[*place]
+                && worths[*place] >= 0.0
+            {
+                found(cycle);
+            }
         }
     }
 }

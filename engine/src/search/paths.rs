@@ -111,6 +111,24 @@ impl Paths {
         }
     }
 
+    /// The hub at which a path ends.
+    #[inline]
+    pub(super) fn end_of(&self, place: usize) -> usize {
+        self.end_of_group(self.group_of_block(place / BLOCK))
+    }
+
+    /// The hub at which the paths of a group end.
+    #[inline]
+    pub(super) const fn end_of_group(&self, group: usize) -> usize {
+        group % self.hub_count
+    }
+
+    /// How many hops the paths of a group have.
+    #[inline]
+    pub(super) const fn hops_of_group(&self, group: usize) -> usize {
+        if self.hubs_of_short(group).is_some() { 2 } else { 3 }
+    }
+
     #[inline]
     pub(super) fn path(&self, place: usize) -> &Path {
         &self.edges[place]

@@ -1,5 +1,4 @@
-//! The curve of every pool, the best price of every edge, and the best path between any two hubs,
-//! kept up to date as pools move.
+//! The curve of every pool, and the best price of every edge, kept up to date as pools move.
 //!
 //! The search reads these flat arrays instead of pools. Prices are multiplied rather than their
 //! logarithms added: four prices of at most 2¹¹² each stay far inside f64, and nothing has to be
@@ -7,7 +6,7 @@
 //!
 //! ```text
 //! pool ─► curve ─► best of its pair ─┬─► matrix of the hubs
-//!                                    └─► the paths it is on ─► best of block ─► best of group
+//!            └───────────────────────┴─► the paths it is on (see `returns`)
 //! ```
 //!
 //! Invariants: a quarantined pool, or one that cannot trade, has price 0; the edge past the last
@@ -20,97 +19,160 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::cycles::{CycleIndex, Edge};
-use super::paths::BLOCK;
+use super::lack::Lack;
+use super::returns::{Rates, Returns};
 use crate::amm::{Mobius, Pool};
 use crate::ids::PoolId;
-use crate::limits::TARGET_HOPS_MAX;
+use crate::limits::{BASE_TOKENS_MAX, TARGET_HOPS_MAX};
 use crate::world::pools::PoolTable;
 
+/// What a hub is taken to be worth when paths to it are judged, in parts of what it is: as long as
+/// its price has not risen by more, they are judged by that.
+const VALUE_MARGIN: f64 = 1.1;
+
+/// A pool along an edge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Way {
+    pub(super) curve: Mobius,
+    pub(super) lack: Lack,
+}
+
+impl Way {
+    const CLOSED: Self = Self { curve: Mobius::CLOSED, lack: Lack::NONE };
+
+    /// A curve that gives at least as much up to the best input of a cycle of this price.
+    #[inline]
+    pub(super) fn limit(&self, price: f64) -> Mobius {
+        let Mobius { gain, .. } = self.curve;
+        Mobius { gain, bend: gain * self.lack.at(price) }
+    }
+}
+
 /// A pool from the lower token to the higher, and back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Curves {
-    sides: [Mobius; 2],
+    ways: [Way; 2],
     /// The curve holds for every input. Where it does not, the pool's price still only worsens.
     is_whole: bool,
 }
 
-/// What a search knows of an edge.
-#[derive(Clone, Copy, Debug)]
-struct Best {
-    /// The best price of any pool, after the fee.
-    price: f64,
-    /// The input that halves the price in the deepest pool; infinite if one is not known in whole.
-    depth: f64,
-}
-
-/// Curves by slot, and the best of edges, pairs of hubs and groups of paths.
+/// Curves by slot, and the best of edges, pairs of hubs and paths between them.
 #[derive(Debug)]
 pub(super) struct Prices {
     curves: Vec<Curves>,
-    /// Two per pair, by edge.
-    best: Vec<Best>,
+    /// The best rates of any pool, after the fee: two per pair, by edge. Where an edge ends at a
+    /// tail they are its price.
+    best: Vec<Rates>,
     /// Best price from hub to hub by one swap, row by row, and the same by column.
     direct: Matrix,
-    /// Best price from hub to hub through one tail.
-    around: Matrix,
-    /// The price of each path, the best of each block of them and of each group.
-    paths: Vec<f64>,
-    blocks: Vec<f64>,
-    groups: Vec<f64>,
+    /// What is known of the paths between hubs.
+    pub(super) returns: Returns,
+    /// What a unit of each hub is worth at most, in native, with a margin.
+    values: Vec<f64>,
     /// What supposed moves replaced, oldest first.
     replaced: Vec<(usize, Curves)>,
 }
 
 /// Prices from hub to hub, readable by row and by column.
 #[derive(Debug)]
-struct Matrix {
+pub(super) struct Matrix {
     stride: usize,
     rows: Vec<f64>,
     columns: Vec<f64>,
 }
 
 impl Matrix {
-    fn new(hub_count: usize, stride: usize) -> Self {
+    pub(super) fn new(hub_count: usize, stride: usize) -> Self {
         let empty = || vec![0.0; hub_count * stride];
         Self { stride, rows: empty(), columns: empty() }
     }
 
     #[inline]
-    fn set(&mut self, from: usize, to: usize, price: f64) {
+    pub(super) fn set(&mut self, from: usize, to: usize, price: f64) {
         self.rows[from * self.stride + to] = price;
         self.columns[to * self.stride + from] = price;
     }
 
     #[inline]
-    fn row(&self, from: usize) -> &[f64] {
+    pub(super) fn row(&self, from: usize) -> &[f64] {
         &self.rows[from * self.stride..(from + 1) * self.stride]
     }
 
     #[inline]
-    fn column(&self, to: usize) -> &[f64] {
+    pub(super) fn column(&self, to: usize) -> &[f64] {
         &self.columns[to * self.stride..(to + 1) * self.stride]
     }
 }
 
 impl Prices {
+    /// All pools closed. Paths are judged by whether they can gain `worth_least`, in native.
     #[cold]
-    pub(super) fn new(index: &CycleIndex) -> Self {
+    pub(super) fn new(index: &CycleIndex, worth_least: f64) -> Self {
         let (map, paths) = (&index.map, &index.paths);
-        let closed = Curves { sides: [Mobius::CLOSED; 2], is_whole: true };
-        let mut best = vec![Best { price: 0.0, depth: 0.0 }; (index.pair_count() + 1) * 2];
-        for none in &mut best[index.pair_count() * 2..] {
-            *none = Best { price: 1.0, depth: f64::INFINITY };
-        }
+        let closed = Curves { ways: [Way::CLOSED; 2], is_whole: true };
+        let mut best = vec![[0.0; 3]; (index.pair_count() + 1) * 2];
+        best[index.pair_count() * 2..].fill([1.0; 3]);
         Self {
             curves: vec![closed; index.slot_count()],
             best,
             direct: Matrix::new(map.hub_count(), map.stride()),
-            around: Matrix::new(map.hub_count(), map.stride()),
-            paths: vec![0.0; paths.place_count()],
-            blocks: vec![0.0; paths.place_count() / BLOCK],
-            groups: vec![0.0; paths.group_count()],
+            returns: Returns::new(map, paths, worth_least),
+            values: vec![f64::INFINITY; map.hub_count()],
             replaced: Vec::with_capacity(TARGET_HOPS_MAX),
         }
+    }
+
+    /// Reads every pool. `native_price` is asked for what a unit of each base is worth in native.
+    pub(super) fn load(
+        &mut self,
+        index: &CycleIndex,
+        pools: &PoolTable,
+        native_price: impl Fn(&Self, usize) -> f64,
+    ) {
+        self.replaced.clear();
+        for slot in 0..self.curves.len() {
+            self.curves[slot] = curves_of(index, pools, slot);
+        }
+        // Prices first, for hubs are valued by them; then what that makes of them.
+        self.values.fill(f64::INFINITY);
+        self.load_edges(index);
+        let mut native = [0.0; BASE_TOKENS_MAX];
+        for (rank, price) in native.iter_mut().enumerate().take(index.bases().len()) {
+            *price = native_price(self, rank);
+        }
+        for hub in 0..self.values.len() {
+            self.values[hub] = VALUE_MARGIN * self.value_of(index, hub, &native);
+        }
+        self.load_edges(index);
+        for place in 0..index.paths.place_count() {
+            let rates = self.rates(index, place);
+            self.returns.put(place, rates);
+        }
+        self.returns.gather(index);
+    }
+
+    fn load_edges(&mut self, index: &CycleIndex) {
+        for pair in 0..index.pair_count() {
+            for edge in [0, 1].map(|side| Edge::of(pair, side)) {
+                self.best[edge.index()] = self.best_of(index, edge);
+                if let Some([from, to]) = index.map.hubs(edge) {
+                    self.direct.set(from, to, self.best(edge));
+                }
+            }
+        }
+    }
+
+    /// What a hub is worth by the best pool with a base; infinite if that is not known.
+    fn value_of(&self, index: &CycleIndex, hub: usize, native: &[f64]) -> f64 {
+        let leaving = self.direct.row(hub);
+        let mut value = 0.0;
+        for (base, price) in leaving.iter().enumerate().take(index.map.hub_count()) {
+            if let Some(rank) = index.map.base_rank(super::cycles::count(base)) {
+                let price = if base == hub { 1.0 } else { *price };
+                value = greater(value, price * native[usize::from(rank)]);
+            }
+        }
+        if value > 0.0 { value } else { f64::INFINITY }
     }
 
     /// Reads the pools that moved.
@@ -142,10 +204,16 @@ impl Prices {
         }
     }
 
+    /// A pool along an edge of this side.
+    #[inline]
+    pub(super) fn way(&self, slot: usize, side: usize) -> &Way {
+        &self.curves[slot].ways[side]
+    }
+
     /// A pool's curve along an edge of this side.
     #[inline]
     pub(super) fn curve(&self, slot: usize, side: usize) -> Mobius {
-        self.curves[slot].sides[side]
+        self.curves[slot].ways[side].curve
     }
 
     /// Whether a pool's curve holds for every input.
@@ -157,19 +225,27 @@ impl Prices {
     /// The same before the supposed moves.
     pub(super) fn curve_before(&self, slot: usize, side: usize) -> Mobius {
         let replaced = self.replaced.iter().find(|(moved, _)| *moved == slot);
-        replaced.map_or(self.curves[slot], |(_, curves)| *curves).sides[side]
+        replaced.map_or(self.curves[slot], |(_, curves)| *curves).ways[side].curve
     }
 
     /// The best price of any pool along `edge`, after the fee.
     #[inline]
     pub(super) fn best(&self, edge: Edge) -> f64 {
-        self.best[edge.index()].price
+        self.best[edge.index()][0]
     }
 
-    /// The input that halves the price in the deepest pool along `edge`.
+    /// The best rates of any pool along `edge`, as long as a unit at its end is worth no more than
+    /// [`Prices::value`].
     #[inline]
-    pub(super) fn depth(&self, edge: Edge) -> f64 {
-        self.best[edge.index()].depth
+    pub(super) fn rates_of(&self, edge: Edge) -> &Rates {
+        &self.best[edge.index()]
+    }
+
+    /// What a unit of a node is taken to be worth where edges and paths to it are judged; infinite
+    /// for a tail.
+    #[inline]
+    pub(super) fn value(&self, node: usize) -> f64 {
+        self.values.get(node).copied().unwrap_or(f64::INFINITY)
     }
 
     /// Best prices from a hub to each hub by one swap.
@@ -184,116 +260,65 @@ impl Prices {
         self.direct.column(hub)
     }
 
-    /// Best prices from a hub to each hub through one tail.
-    #[inline]
-    pub(super) fn around_from(&self, hub: usize) -> &[f64] {
-        self.around.row(hub)
+    fn best_of(&self, index: &CycleIndex, edge: Edge) -> Rates {
+        let end = index.map.ends(edge.pair())[1 - edge.side()] as usize;
+        let ways = self.ways_of(index, edge);
+        match self.value(end) {
+            f64::INFINITY => [ways.iter().map(|way| way.curve.gain).fold(0.0, greater); 3],
+            value => self.returns.best_of(value, ways),
+        }
     }
 
-    /// Best prices from each hub to a hub through one tail.
-    #[inline]
-    pub(super) fn around_to(&self, hub: usize) -> &[f64] {
-        self.around.column(hub)
-    }
-
-    /// Calls `open` with the place and price of each path of a group above `least`.
-    #[inline]
-    pub(super) fn paths_above(
-        &self,
-        index: &CycleIndex,
-        group: usize,
-        least: f64,
-        mut open: impl FnMut(usize, f64),
-    ) {
-        if self.groups[group] <= least {
+    fn set(&mut self, index: &CycleIndex, slot: usize, curves: Curves) {
+        if self.curves[slot] == curves {
             return;
         }
-        for block in index.paths.blocks(group) {
-            if self.blocks[block] <= least {
-                continue;
-            }
-            let first = block * BLOCK;
-            for (place, price) in (first..).zip(&self.paths[first..first + BLOCK]) {
-                if *price > least {
-                    open(place, *price);
+        self.curves[slot] = curves;
+        let pair = index.slot(slot).pair as usize;
+        for edge in [0, 1].map(|side| Edge::of(pair, side)) {
+            self.best[edge.index()] = self.best_of(index, edge);
+            if let Some([from, to]) = index.map.hubs(edge) {
+                self.direct.set(from, to, self.best(edge));
+            } else {
+                for place in index.paths.uses(edge) {
+                    let rates = self.rates(index, *place as usize);
+                    self.returns.set(index, *place as usize, rates);
                 }
             }
         }
     }
 
-    fn set(&mut self, index: &CycleIndex, slot: usize, curves: Curves) {
-        self.curves[slot] = curves;
-        let pair = index.slot(slot).pair as usize;
-        for side in 0..2 {
-            let nothing = Best { price: 0.0, depth: 0.0 };
-            let best = self.curves[index.slots_of(pair)].iter().fold(nothing, |best, curves| {
-                let Mobius { gain, bend } = curves.sides[side];
-                let depth = if gain <= 0.0 {
-                    0.0
-                } else if curves.is_whole {
-                    1.0 / bend
-                } else {
-                    f64::INFINITY
-                };
-                Best { price: greater(best.price, gain), depth: greater(best.depth, depth) }
-            });
-            let edge = Edge::of(pair, side);
-            let held = &mut self.best[edge.index()];
-            let is_moved = held.price.to_bits() != best.price.to_bits();
-            *held = best;
-            if is_moved && index.map.is_through(pair) {
-                self.pass_on(index, edge);
-            }
+    /// The rates of a path.
+    fn rates(&self, index: &CycleIndex, place: usize) -> Rates {
+        let path = index.paths.path(place);
+        if path[0] == index.map.none() {
+            return [0.0; 3];
         }
+        let value = self.values[index.paths.end_of(place)];
+        self.returns.rates(value, path.map(|edge| self.ways_of(index, edge)))
     }
 
-    /// Brings what depends on an edge's price up to date.
-    fn pass_on(&mut self, index: &CycleIndex, edge: Edge) {
-        let ends = index.map.ends(edge.pair());
-        let (from, to) = (ends[edge.side()], ends[1 - edge.side()]);
-        if index.map.is_hub(from) && index.map.is_hub(to) {
-            self.direct.set(from as usize, to as usize, self.best(edge));
-            return;
-        }
-        for place in index.paths.uses(edge) {
-            let place = *place as usize;
-            let [first, second, third] = *index.paths.path(place);
-            let price = self.best(first) * self.best(second) * self.best(third);
-            let before = core::mem::replace(&mut self.paths[place], price);
-            let block = place / BLOCK;
-            let first = block * BLOCK;
-            let held = self.blocks[block];
-            let best = raised(held, before, price)
-                .unwrap_or_else(|| greatest(&self.paths[first..first + BLOCK]));
-            if best.to_bits() != held.to_bits() {
-                self.blocks[block] = best;
-                self.pass_on_block(index, block, held);
-            }
-        }
-    }
-
-    /// Brings the best of a group up to date after the best of one of its blocks was `before`.
-    fn pass_on_block(&mut self, index: &CycleIndex, block: usize, before: f64) {
-        let group = index.paths.group_of_block(block);
-        let best = raised(self.groups[group], before, self.blocks[block])
-            .unwrap_or_else(|| greatest(&self.blocks[index.paths.blocks(group)]));
-        self.groups[group] = best;
-        if let Some([from, to]) = index.paths.hubs_of_short(group) {
-            self.around.set(from, to, best);
-        }
+    /// The pools along an edge.
+    fn ways_of<'p>(&'p self, index: &CycleIndex, edge: Edge) -> Ways<'p> {
+        let slots = if edge == index.map.none() { 0..0 } else { index.slots_of(edge.pair()) };
+        Ways { curves: &self.curves[slots], side: edge.side() }
     }
 }
 
-/// The best of several after one of them changed from `before` to `now`, if that can be told from
-/// these alone: it was not the best, or it got better.
-#[inline]
-fn raised(best: f64, before: f64, now: f64) -> Option<f64> {
-    if now >= best {
-        Some(now)
-    } else if before < best {
-        Some(best)
-    } else {
-        None
+/// The pools along one edge; none along the edge whose price is always 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ways<'p> {
+    curves: &'p [Curves],
+    side: usize,
+}
+
+impl<'p> Ways<'p> {
+    pub(super) const fn len(self) -> usize {
+        self.curves.len()
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = &'p Way> {
+        self.curves.iter().map(move |curves| &curves.ways[self.side])
     }
 }
 
@@ -301,19 +326,6 @@ fn raised(best: f64, before: f64, now: f64) -> Option<f64> {
 #[inline]
 pub(super) const fn greater(left: f64, right: f64) -> f64 {
     if left > right { left } else { right }
-}
-
-/// The greatest of prices; several at once, for one after the other waits for each comparison.
-#[inline]
-fn greatest(prices: &[f64]) -> f64 {
-    let (lanes, rest) = prices.as_chunks::<8>();
-    let mut best = [0.0; 8];
-    for lane in lanes {
-        for (best, price) in best.iter_mut().zip(lane) {
-            *best = greater(*best, *price);
-        }
-    }
-    rest.iter().chain(&best).copied().fold(0.0, greater)
 }
 
 /// The greatest product of two rows, place by place.
@@ -339,9 +351,14 @@ fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Curves {
         Pool::Solidly(pool) => !pool.state().is_stable,
     };
     if !entry.is_tradable() {
-        return Curves { sides: [Mobius::CLOSED; 2], is_whole };
+        return Curves { ways: [Way::CLOSED; 2], is_whole };
     }
     let view = pools.view(held.pool);
-    let curve = |side| view.mobius(held.direction(side)).unwrap_or(Mobius::CLOSED);
-    Curves { sides: [0, 1].map(curve), is_whole }
+    let way = |side| {
+        let direction = held.direction(side);
+        let Some(curve) = view.mobius(direction) else { return Way::CLOSED };
+        let Some(reach) = view.reach(direction) else { return Way::CLOSED };
+        Way { curve, lack: Lack::of(&reach) }
+    };
+    Curves { ways: [0, 1].map(way), is_whole }
 }

@@ -22,18 +22,19 @@
 //!
 //! Temperature: hot.
 
+use super::PRICE_LEAST;
+use super::SearchLimits;
 use super::cycles::{CycleIndex, Edge, TokenCycle};
 use super::expand::Expansion;
 use super::map::Node;
 use super::prices::{Prices, greatest_product};
-use super::shortlist::Shortlist;
-use super::{PRICE_LEAST, SearchLimits};
+use super::shortlist::{Open, Shortlist};
 use crate::limits::HOPS_MAX;
 
 /// Token cycles through one pair that are weighed in one search; what is open beyond is counted.
 const OPEN_MAX: u32 = 4_096;
-/// Of those, cycles for which pools are chosen.
-const EXPANSIONS_MAX: u32 = 256;
+/// Of those, cycles for which pools are chosen: those that could be worth most.
+const EXPANSIONS_MAX: u32 = 64;
 
 /// The round in which a slot was touched, a pair touched or screened.
 #[derive(Debug)]
@@ -65,11 +66,13 @@ impl Marks {
 
 /// A cycle in the making.
 #[derive(Clone, Copy, Debug)]
-struct Walk {
-    edges: [Edge; HOPS_MAX],
-    hop_count: usize,
+pub(super) struct Walk {
+    pub(super) edges: [Edge; HOPS_MAX],
+    /// What each edge is taken to do to the price.
+    pub(super) prices: [f64; HOPS_MAX],
+    pub(super) hop_count: usize,
     /// What the edges that are known multiply to.
-    price: f64,
+    pub(super) price: f64,
 }
 
 impl Walk {
@@ -77,6 +80,7 @@ impl Walk {
     #[inline]
     const fn with(mut self, place: usize, edge: Edge, price: f64) -> Self {
         self.edges[place] = edge;
+        self.prices[place] = price;
         self.price *= price;
         self
     }
@@ -117,14 +121,21 @@ impl<'s> Screen<'s> {
         let edges = [0, 1].map(|side| Edge::of(pair, side));
         let none = index.map.none();
         if index.slots_of(pair).len() >= 2 {
-            let [there, back] = edges;
-            let price = self.prices.best(there) * self.prices.best(back);
-            let edges = [there, back, none, none];
-            self.close(Walk { edges, hop_count: 2, price });
+            let [there, back] = edges.map(|edge| self.prices.best(edge));
+            let edges = [edges[0], edges[1], none, none];
+            let (prices, price) = ([there, back, 1.0, 1.0], there * back);
+            self.close(&Walk { edges, prices, hop_count: 2, price });
         }
-        if !index.map.is_through(pair) {
-            return;
+        if index.map.is_through(pair) {
+            self.around(pair, edges);
         }
+        self.expand();
+    }
+
+    /// Looks at the cycles of three and more hops through a pair.
+    fn around(&mut self, pair: usize, edges: [Edge; 2]) {
+        let index = self.index;
+        let none = index.map.none();
         for edge in edges {
             let price = self.price_of_touched(edge);
             if price <= 0.0 {
@@ -132,7 +143,8 @@ impl<'s> Screen<'s> {
             }
             let ends = index.map.ends(pair);
             let (from, to) = (ends[edge.side()], ends[1 - edge.side()]);
-            let walk = Walk { edges: [edge, none, none, none], hop_count: 3, price };
+            let (edges, prices) = ([edge, none, none, none], [price, 1.0, 1.0, 1.0]);
+            let walk = Walk { edges, prices, hop_count: 3, price };
             self.return_by_two(to, from, 1, walk);
             if index.hops_max() >= 4 {
                 self.return_by_three(to, from, Walk { hop_count: 4, ..walk });
@@ -180,7 +192,8 @@ impl<'s> Screen<'s> {
         self.along_paths(index.paths.long(from, to), 1, walk);
         let least = PRICE_LEAST / walk.price;
         let (leaving, coming) = (prices.direct_from(from), prices.direct_to(to));
-        let (around_from, around_to) = (prices.around_from(from), prices.around_to(to));
+        let (around_from, around_to) =
+            (prices.returns.around_from(from), prices.returns.around_to(to));
         if greatest_product(around_from, coming) > least {
             for hub in 0..map.hub_count() {
                 if around_from[hub] * coming[hub] > least
@@ -229,7 +242,8 @@ impl<'s> Screen<'s> {
             };
             if let (Some(first), Some(second)) = (first, second) {
                 let walk = walk.with(at, first, prices.best(first));
-                self.close_free(walk.with(at + 1, second, prices.best(second)), [first, second]);
+                let walk = walk.with(at + 1, second, prices.best(second));
+                self.close_free(&walk, [first, second]);
             }
         }
     }
@@ -247,7 +261,7 @@ impl<'s> Screen<'s> {
                 && let Some(second) = self.free_edge(hub, to)
             {
                 let walk = walk.with(at, first, leaving[hub]);
-                self.close(walk.with(at + 1, second, coming[hub]));
+                self.close(&walk.with(at + 1, second, coming[hub]));
             }
         }
     }
@@ -255,18 +269,17 @@ impl<'s> Screen<'s> {
     /// Closes a walk by each path of a group that is good enough, from place `at` on.
     fn along_paths(&mut self, group: usize, at: usize, walk: Walk) {
         let (index, prices) = (self.index, self.prices);
-        prices.paths_above(index, group, PRICE_LEAST / walk.price, |place, price| {
+        let Some(least) = self.least(group, at, &walk) else { return };
+        prices.returns.above(index, group, least, |place| {
             let path = index.paths.path(place);
             let mut closed = walk;
-            closed.price *= price;
             // The walk has room for the path's two or three hops.
-            let room = walk.hop_count - at;
-            for (held, edge) in closed.edges[at..].iter_mut().zip(path).take(room.min(3)) {
+            for (at, edge) in (at..walk.hop_count).zip(path) {
                 if *edge != index.map.none() {
-                    *held = *edge;
+                    closed = closed.with(at, *edge, prices.best(*edge));
                 }
             }
-            self.close_free(closed, *path);
+            self.close_free(&closed, *path);
         });
     }
 
@@ -277,7 +290,7 @@ impl<'s> Screen<'s> {
     }
 
     /// Closes a walk unless one of these edges was screened before.
-    fn close_free<const N: usize>(&mut self, walk: Walk, edges: [Edge; N]) {
+    fn close_free<const N: usize>(&mut self, walk: &Walk, edges: [Edge; N]) {
         if walk.price > PRICE_LEAST {
             let none = self.index.map.none();
             let is_taken = |edge: &Edge| *edge != none && self.marks.is_screened(*edge);
@@ -287,64 +300,51 @@ impl<'s> Screen<'s> {
         }
     }
 
-    /// Weighs a cycle that is complete, and looks for the pools along it.
-    fn close(&mut self, walk: Walk) {
+    /// Weighs a cycle that is complete, and puts it aside if it could be worth enough.
+    fn close(&mut self, walk: &Walk) {
         if walk.price <= PRICE_LEAST {
             return;
         }
-        let Some(cycle) = self.cycle_of(&walk) else { return };
-        let counts = &mut self.shortlist.counts;
+        let Some((base_rank, start)) = self.base_of(walk) else { return };
         if self.weighings == 0 {
-            counts.skipped += 1;
-            return;
-        }
-        self.weighings -= 1;
-        let native_price = self.native_prices[usize::from(cycle.base_rank)];
-        if self.profit_most(&cycle) * native_price < self.shortlist.worth_least() {
-            self.shortlist.counts.outvalued += 1;
-            return;
-        }
-        if self.expansions == 0 {
             self.shortlist.counts.skipped += 1;
             return;
         }
-        self.expansions -= 1;
-        Expansion::run(self, &cycle, native_price);
-    }
-
-    /// The cycle from its most preferred base; `None` if there is no base on it.
-    fn cycle_of(&self, walk: &Walk) -> Option<TokenCycle> {
-        let map = &self.index.map;
-        let mut first: Option<(u8, usize)> = None;
-        let hop_count = walk.hop_count.min(HOPS_MAX);
-        for (place, edge) in walk.edges[..hop_count].iter().enumerate() {
-            if let Some(rank) = map.base_rank(map.ends(edge.pair())[edge.side()])
-                && first.is_none_or(|(least, _)| rank < least)
-            {
-                first = Some((rank, place));
-            }
+        self.weighings -= 1;
+        let is_promising = self.is_promising(walk, base_rank, start);
+        let worth_most = if is_promising { self.worth_most(walk, base_rank, start) } else { 0.0 };
+        if !is_promising || worth_most < self.shortlist.worth_least() {
+            self.shortlist.counts.outvalued += 1;
+            return;
         }
-        let (base_rank, start) = first?;
+        let hop_count = walk.hop_count.min(HOPS_MAX);
         let mut edges = walk.edges;
         edges[..hop_count].rotate_left(start);
         // At most HOPS_MAX.
         let hop_count = u8::try_from(hop_count).unwrap_or(0);
-        Some(TokenCycle { edges, hop_count, base_rank })
+        let cycle = TokenCycle { edges, hop_count, base_rank };
+        if !self.shortlist.put_aside(Open { cycle, worth_most }) {
+            self.expand();
+            self.shortlist.put_aside(Open { cycle, worth_most });
+        }
     }
 
-    /// More than any pools along a cycle can gain, in its base token.
-    ///
-    /// With `G` the product of best prices: a cycle gains at most `(√G − 1)² / h`, and its bend `h`
-    /// is at least that of hop `i` times what the hops before it do to the price. For every pool on
-    /// hop `i`, of depth at most `d`, that gives `(1 − 1/√G)²·d` times the prices from `i` on.
-    fn profit_most(&self, cycle: &TokenCycle) -> f64 {
-        let (mut onward, mut least) = (1.0, f64::INFINITY);
-        for edge in cycle.edges[..usize::from(cycle.hop_count).min(HOPS_MAX)].iter().rev() {
-            onward *= self.prices.best(*edge);
-            least = f64::min(least, onward * self.prices.depth(*edge));
+    /// Chooses pools along the cycles that were put aside, those that could be worth most first.
+    fn expand(&mut self) {
+        self.shortlist.sort_open();
+        let mut next = 0;
+        while let Some(Open { cycle, worth_most }) = self.shortlist.open(next) {
+            next += 1;
+            if worth_most < self.shortlist.worth_least() {
+                self.shortlist.counts.outvalued += 1;
+            } else if self.expansions == 0 {
+                self.shortlist.counts.skipped += 1;
+            } else {
+                self.expansions -= 1;
+                let native_price = self.native_prices[usize::from(cycle.base_rank)];
+                Expansion::run(self, &cycle, native_price);
+            }
         }
-        // A little more, for rounding.
-        let share = 1.0 + 1e-9 - 1.0 / libm::sqrt(onward);
-        if share <= 0.0 { 0.0 } else { share * share * least }
+        self.shortlist.clear_open();
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Temperature: hot.
 
-use super::{FOUND_MAX, SearchCounts};
+use alloc::vec::Vec;
+
+use super::cycles::TokenCycle;
+use super::{CANDIDATES_MAX, SearchCounts};
 use crate::limits::HOPS_MAX;
 
 /// A cycle of pools by its estimated worth, before it is sized.
@@ -35,31 +38,68 @@ impl Candidate {
     };
 }
 
-/// Up to [`FOUND_MAX`] candidates, and what was counted on the way.
+/// A token cycle for which no pools are chosen yet, and what it could be worth at most, in native.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    pub(super) cycle: TokenCycle,
+    pub(super) worth_most: f64,
+}
+
+/// Token cycles that are put aside before pools are chosen.
+const OPEN_MAX: usize = 512;
+
+/// Up to [`CANDIDATES_MAX`] candidates, and what was counted on the way.
 #[derive(Debug)]
 pub(super) struct Shortlist {
-    candidates: [Candidate; FOUND_MAX],
+    candidates: [Candidate; CANDIDATES_MAX],
     count: usize,
     /// What is worth less is not looked at, in native.
     floor: f64,
+    open: Vec<Open>,
     pub(super) counts: SearchCounts,
 }
 
 impl Shortlist {
     pub(super) fn new() -> Self {
         let counts = SearchCounts::default();
-        Self { candidates: [Candidate::NONE; FOUND_MAX], count: 0, floor: 0.0, counts }
+        let candidates = [Candidate::NONE; CANDIDATES_MAX];
+        Self { candidates, count: 0, floor: 0.0, open: Vec::with_capacity(OPEN_MAX), counts }
     }
 
     pub(super) const fn clear(&mut self, floor: f64) {
         (self.count, self.floor) = (0, floor);
     }
 
+    /// Puts a cycle aside; not if there is no room.
+    #[inline]
+    pub(super) fn put_aside(&mut self, open: Open) -> bool {
+        let has_room = self.open.len() < OPEN_MAX;
+        if has_room {
+            self.open.push(open);
+        }
+        has_room
+    }
+
+    /// Those that could be worth most first.
+    pub(super) fn sort_open(&mut self) {
+        if self.open.len() > 1 {
+            self.open.sort_unstable_by(|one, other| other.worth_most.total_cmp(&one.worth_most));
+        }
+    }
+
+    pub(super) fn open(&self, place: usize) -> Option<Open> {
+        self.open.get(place).copied()
+    }
+
+    pub(super) fn clear_open(&mut self) {
+        self.open.clear();
+    }
+
     /// What a cycle must be worth to get on the list, in native.
     #[inline]
     pub(super) const fn worth_least(&self) -> f64 {
-        if self.count == FOUND_MAX {
-            f64::max(self.floor, self.candidates[FOUND_MAX - 1].worth)
+        if self.count == CANDIDATES_MAX {
+            f64::max(self.floor, self.candidates[CANDIDATES_MAX - 1].worth)
         } else {
             self.floor
         }
@@ -68,10 +108,10 @@ impl Shortlist {
     pub(super) fn remember(&mut self, candidate: &Candidate) {
         let held = &self.candidates[..self.count];
         let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == FOUND_MAX || candidate.worth < self.floor {
+        if rank == CANDIDATES_MAX || candidate.worth < self.floor {
             return;
         }
-        self.count = (self.count + 1).min(FOUND_MAX);
+        self.count = (self.count + 1).min(CANDIDATES_MAX);
         self.candidates[rank..self.count].rotate_right(1);
         self.candidates[rank] = *candidate;
     }

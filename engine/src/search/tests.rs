@@ -138,6 +138,23 @@ fn random_market() -> impl Strategy<Value = Vec<Sketch>> {
     })
 }
 
+/// Pools from a hundred-thousandth of a token deep to thousands, the shallow ones far off the
+/// market: nearly all of what pays by price alone is not worth much.
+fn dusty_market() -> impl Strategy<Value = Vec<Sketch>> {
+    let tokens = (0_u32..8, 0_u32..8).prop_filter("two tokens", |(a, b)| a != b);
+    let pool = (tokens, 0_u32..8, 10_u128..100, -100_i32..=100);
+    proptest::collection::vec(pool, 4..28).prop_map(|pools| {
+        let unit = |token: u32| 10_u128.pow(DECIMALS[token as usize]);
+        let sketch = |((first, second), scale, digits, skew): ((u32, u32), u32, u128, i32)| {
+            let depth = |token| digits * 10_u128.pow(scale) * unit(token) / 1_000_000;
+            let spread = [0.02, 0.02, 0.015, 0.01, 0.003, 0.0003, 0.0001, 0.00004];
+            let price = libm::exp(f64::from(skew) * spread[scale as usize]);
+            ([first, second], [depth(first).max(1), whole(float(depth(second)) * price).max(1)])
+        };
+        pools.into_iter().map(sketch).collect()
+    })
+}
+
 /// The tokens of what was found, in order.
 fn tokens_of(pools: &PoolTable, found: &Found) -> Vec<TokenId> {
     let token = |leg: &Leg| pools.get(leg.pool).tokens[leg.direction.index_in()];
@@ -187,6 +204,58 @@ proptest! {
             worths.sort_by(|left, right| right.total_cmp(left));
             let least = ours.iter().map(worth).fold(f64::INFINITY, f64::min);
             prop_assert!(least >= worths[FOUND_MAX - 1] * (1.0 - 1e-9));
+        }
+    }
+
+    #[test]
+    fn no_cycle_that_is_worth_enough_is_lost_among_dust(
+        sketches in dusty_market(),
+        touched in 0_usize..24,
+        hops_max in 2_usize..=4,
+        tail_degree_max in 0_usize..5,
+        share in 0.2_f64..1.0,
+        asked in prop_oneof![Just(1.0), Just(1.0), Just(0.0), 0.0_f64..1.5],
+    ) {
+        let mut pools = market(&sketches);
+        let moved = PoolId(u32::try_from(touched % pools.len()).unwrap());
+        let graph = Graph::of(&pools, &BASES, WETH, hops_max);
+        let fresh = Searcher::over(&pools, &graph);
+        let worth = |tokens: &[TokenId], profit: u128| {
+            let rank = BASES.iter().position(|base| *base == tokens[0]).unwrap();
+            float(profit) * fresh.tables.native_price(rank)
+        };
+        let brute = Brute { pools: &pools, touched: &[moved], hops_max, best: BTreeMap::new() };
+        let brute = brute.run();
+        let mut worths: Vec<_> = brute.iter().map(|(t, profit)| worth(t, *profit)).collect();
+        worths.sort_by(|left, right| right.total_cmp(left));
+        // The closer to what the best is worth, the more a bound that is too tight would lose.
+        let floor = worths.first().map_or(1e15, |best| best * share);
+
+        // The tables are kept up to date from another state.
+        let state = pools.get(moved).state;
+        let reserves = state.reserves().unwrap();
+        let before = ConstantProduct::new([reserves[0] * 2, reserves[1]], 3_000).unwrap().into();
+        pools.entry_mut(moved).state = before;
+        let graph = Graph { tail_degree_max, ..graph }.asking(Wei(whole(floor * asked)));
+        let mut searcher = Searcher::over(&pools, &graph);
+        pools.entry_mut(moved).state = state;
+        searcher.refresh(&pools, &[moved]);
+        let limits = SearchLimits { worth_least: Wei(whole(floor)), ..SearchLimits::NONE };
+        let mut ours = Vec::new();
+        searcher.search(&pools, &[moved], &limits, &mut |found| {
+            assert_exact(&pools, found);
+            ours.push((tokens_of(&pools, found), found.profit));
+        });
+        for (tokens, profit) in &ours {
+            prop_assert_eq!(Some(profit), brute.get(tokens), "the best pools along it");
+        }
+        prop_assert_eq!(searcher.counts().skipped, 0);
+        let mut ours: Vec<_> = ours.iter().map(|(t, profit)| worth(t, *profit)).collect();
+        ours.sort_by(|left, right| right.total_cmp(left));
+        let enough = worths.iter().filter(|worth| **worth > floor * (1.0 + 1e-9)).count();
+        prop_assert!(ours.len() >= enough.min(FOUND_MAX), "{floor} {worths:?} {ours:?}");
+        for (found, best) in ours.iter().zip(&worths) {
+            prop_assert!(*found >= best * (1.0 - 1e-9), "the most valuable are kept");
         }
     }
 
