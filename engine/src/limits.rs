@@ -8,7 +8,7 @@
 /// Pools in the universe.
 pub const POOLS_MAX: usize = 65_536;
 /// Tokens in the universe.
-pub const TOKENS_MAX: usize = 32_768;
+pub const TOKENS_MAX: usize = 65_536;
 /// Factories that pools come from.
 pub const FACTORIES_MAX: usize = 32;
 /// Routers that have a table of their own.

@@ -142,7 +142,7 @@ fn finish<S>(
 ) -> Result<Loaded> {
     let mut chosen = universe::choose(pools, config);
     read_ticks(&mut reader, &mut chosen)?;
-    let tokens = universe::tokens(&chosen, config)?;
+    let tokens = universe::tokens(&chosen, config);
     let decimals = complete_decimals(&mut reader, &tokens, decimals)?;
     let anchor = reader.anchor;
     reader.finish()?;

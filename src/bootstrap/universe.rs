@@ -2,7 +2,7 @@
 //!
 //! Temperature: cold.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::{Address, U256};
 use anyhow::{Context, Result, ensure};
@@ -48,19 +48,25 @@ pub(super) fn choose<S>(mut pools: Vec<Read>, config: &Config<S>) -> Vec<Read> {
         let address = |place: usize| pools[place].known.address;
         right.0.total_cmp(&left.0).then_with(|| address(left.1).cmp(&address(right.1)))
     });
-    ranked.truncate(config.pools_max);
-    let chosen: Vec<Read> = ranked
-        .iter()
-        .map(|(_, place)| {
-            let pool = &mut pools[*place];
-            Read { ticks: pool.ticks.take(), ..*pool }
-        })
-        .collect();
+    let mut seen: HashSet<Address> = needed(config).collect();
+    let mut chosen = Vec::new();
+    for (_, place) in ranked {
+        if chosen.len() == config.pools_max {
+            break;
+        }
+        let pool = &mut pools[place];
+        let new = pool.known.tokens.iter().filter(|token| !seen.contains(*token)).count();
+        if seen.len() + new > TOKENS_MAX {
+            continue;
+        }
+        seen.extend(pool.known.tokens);
+        chosen.push(Read { ticks: pool.ticks.take(), ..*pool });
+    }
     if chosen.len() < found {
         let left_out = found - chosen.len();
         tracing::info!(
             left_out,
-            "pools out of reach of the base tokens, or past universe.pools_max"
+            "pools out of reach of the base tokens, past universe.pools_max, or of too many tokens"
         );
     }
     chosen
@@ -84,18 +90,16 @@ fn spread_price(pool: &Read, best: &mut f64, prices: &mut HashMap<Address, (f64,
     }
 }
 
+/// The tokens that are in every universe.
+fn needed<S>(config: &Config<S>) -> impl Iterator<Item = Address> {
+    config.base_tokens.iter().copied().chain([config.chain.wrapped_native])
+}
+
 /// The addresses of every token that the universe needs, each once.
-pub(super) fn tokens<S>(pools: &[Read], config: &Config<S>) -> Result<Vec<Address>> {
-    let mut addresses = config.base_tokens.clone();
-    addresses.push(config.chain.wrapped_native);
-    addresses.extend(pools.iter().flat_map(|pool| pool.known.tokens));
-    let mut seen = std::collections::HashSet::new();
-    addresses.retain(|address| seen.insert(*address));
-    ensure!(
-        addresses.len() <= TOKENS_MAX,
-        "more than {TOKENS_MAX} tokens: lower universe.pools_max"
-    );
-    Ok(addresses)
+pub(super) fn tokens<S>(pools: &[Read], config: &Config<S>) -> Vec<Address> {
+    let mut seen = HashSet::new();
+    let all = needed(config).chain(pools.iter().flat_map(|pool| pool.known.tokens));
+    all.filter(|address| seen.insert(*address)).collect()
 }
 
 /// The world of these pools at `anchor`; `decimals` are those of [`tokens`], in their order.

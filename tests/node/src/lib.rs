@@ -10,6 +10,7 @@
 //! Temperature: cold.
 
 mod answer;
+pub mod archive;
 mod faults;
 mod flood;
 mod json;
@@ -22,6 +23,7 @@ mod probe;
 mod record;
 pub mod script;
 mod server;
+pub mod subject;
 mod wire;
 
 pub use self::faults::{Shape, Style};

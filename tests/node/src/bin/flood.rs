@@ -5,12 +5,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use gannet_scripted_node::model::Market;
+use gannet_scripted_node::subject::{PATIENCE, Subject, Verdict, folder, wait};
 use gannet_scripted_node::{Account, Flood, Node, Setup, is_equal};
 use serde_json::{Value, json};
 
@@ -35,10 +36,6 @@ const WARM_UP: Duration = Duration::from_secs(10);
 const BURST: Duration = Duration::from_secs(5);
 /// What was announced is read by then.
 const REST: Duration = Duration::from_secs(5);
-/// A bot that is not up by then has failed to start, or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(10);
 /// Memory may differ by so much from what it was after the warm-up, in per cent.
 const MEMORY_PERCENT: u64 = 5;
 /// A head is asked about within this time.
@@ -87,62 +84,28 @@ impl Options {
     }
 }
 
-/// The bot's process; ended if nobody else does.
-struct Bot(Child);
-
-impl Drop for Bot {
-    fn drop(&mut self) {
-        // It has ended already if all went well.
-        self.0.kill().and_then(|()| self.0.wait().map(drop)).unwrap_or_default();
-    }
-}
-
-impl Bot {
-    fn start(options: &Options, folder: &Path, node: &Node) -> Result<Self, String> {
-        let file = |name: &str| folder.join(name);
-        // The last table of the configuration is the run-time's own.
-        let state = file("state");
-        let config = format!("{}state_dir = \"{}\"\n", node.config(None), state.display());
-        let written = std::fs::write(file("config.toml"), config);
-        written.map_err(|error| format!("{}: {error}", folder.display()))?;
-        let mut command = match &options.core {
-            Some(core) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", core]).arg(&options.bot);
-                command
-            }
-            None => Command::new(&options.bot),
-        };
-        command.arg("run").arg("--config").arg(file("config.toml"));
-        command.arg("--snapshot").arg(file("snapshot.json"));
-        command.arg(format!("--json={}", file("summary.json").display()));
-        let said = File::create(file("bot.txt")).map_err(|error| error.to_string())?;
-        command.stdout(Stdio::null()).stderr(said).envs(node.chain().market.keys());
-        let bot = command.spawn().map_err(|error| format!("{}: {error}", options.bot.display()));
-        bot.map(Self)
-    }
-
-    /// Resident memory, in KiB.
-    fn memory_kib(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace().next()?.parse().ok()
-    }
-
-    /// Tells it to end; whether it did, in order.
-    fn end(&mut self) -> Result<(), String> {
-        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        told.map_err(|error| error.to_string())?;
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(status) = self.0.try_wait().map_err(|error| error.to_string())? {
-                let is_orderly = status.success();
-                return is_orderly.then_some(()).ok_or_else(|| format!("the bot ended: {status}"));
-            }
-            sleep(LOOK);
+/// Starts the bot.
+fn start(options: &Options, folder: &Path, node: &Node) -> Result<Subject, String> {
+    let file = |name: &str| folder.join(name);
+    // The last table of the configuration is the run-time's own.
+    let state = file("state");
+    let config = format!("{}state_dir = \"{}\"\n", node.config(None), state.display());
+    let written = std::fs::write(file("config.toml"), config);
+    written.map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut command = match &options.core {
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", core]).arg(&options.bot);
+            command
         }
-        Err("the bot does not end".to_owned())
-    }
+        None => Command::new(&options.bot),
+    };
+    command.arg("run").arg("--config").arg(file("config.toml"));
+    command.arg("--snapshot").arg(file("snapshot.json"));
+    command.arg(format!("--json={}", file("summary.json").display()));
+    let said = File::create(file("bot.txt")).map_err(|error| error.to_string())?;
+    command.stdout(Stdio::null()).stderr(said).envs(node.chain().market.keys());
+    Subject::start(&mut command)
 }
 
 /// What one part of the run was like.
@@ -208,7 +171,7 @@ const TITLE: &str = "phase      announced  a second  blocks head p50 ms head max
 /// Announces a flood while blocks come, and watches.
 fn play(
     node: &Arc<Node>,
-    bot: &Bot,
+    bot: &Subject,
     options: &Options,
     flood: (&'static str, u64, Flood),
 ) -> Phase {
@@ -223,7 +186,7 @@ fn play(
     while !writer.is_finished() || start.elapsed() < rest {
         if start.elapsed() >= due {
             node.mine(&node.small_trades(2));
-            phase.memory_kib.extend(bot.memory_kib());
+            phase.memory_kib.extend(bot.memory_kib("VmRSS"));
             phase.blocks += 1;
             due += options.block;
         }
@@ -232,18 +195,11 @@ fn play(
     phase.took = writer.join().unwrap_or_default();
     // The last head's question may be on its way.
     sleep(options.block);
-    phase.memory_kib.extend(bot.memory_kib());
+    phase.memory_kib.extend(bot.memory_kib("VmRSS"));
     let mut after = node.record();
     phase.heads_us = after.reactions_us.split_off(before.reactions_us.len());
     phase.writes_us = after.writes_us.split_off(before.writes_us.len());
     phase
-}
-
-/// A criterion, whether it is met, and by what.
-struct Verdict {
-    name: &'static str,
-    is_met: bool,
-    why: String,
 }
 
 fn judge(node: &Node, phases: &[Phase], account: &Account, snapshot: &Value) -> Vec<Verdict> {
@@ -259,51 +215,34 @@ fn judge(node: &Node, phases: &[Phase], account: &Account, snapshot: &Value) -> 
     let is_same = is_equal(node, snapshot);
     vec![
         Verdict {
-            name: "memory is flat",
+            name: "memory is flat".to_owned(),
             is_met: is_near(least) && is_near(most),
             why: format!("{before} KiB after the warm-up, then {least} to {most}"),
         },
         Verdict {
-            name: "every announcement is counted once, every swap has one fate",
+            name: "every announcement is counted once, every swap has one fate".to_owned(),
             is_met: gaps.is_empty(),
             why: if gaps.is_empty() { record.announced.to_string() } else { gaps.join("; ") },
         },
         Verdict {
-            name: "no head is delayed by more than 50 ms",
+            name: "no head is delayed by more than 50 ms".to_owned(),
             is_met: late <= HEAD_US_MAX && unanswered == 0,
             why: format!("at most {late} µs; never asked about: {unanswered}"),
         },
         Verdict {
-            name: "the state at the end is the chain's",
+            name: "the state at the end is the chain's".to_owned(),
             is_met: is_same,
             why: if is_same { "to the wei" } else { "it differs" }.to_owned(),
         },
     ]
 }
 
-fn wait(what: &str, is_so: impl Fn() -> bool) -> Result<(), String> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if is_so() {
-            return Ok(());
-        }
-        sleep(LOOK);
-    }
-    Err(format!("waited in vain: {what}"))
-}
-
 fn fly(options: &Options) -> Result<bool, String> {
-    let folder = std::env::current_dir().map_err(|error| error.to_string())?.join("target/flood");
-    // The state of a run before would be taken up.
-    if folder.exists() {
-        let removed = std::fs::remove_dir_all(&folder);
-        removed.map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let folder = folder("flood")?;
     let market = Market::new(4, &["WETH", "USDC"].map(str::to_owned))?;
     let node = Node::start(market, &Setup::default()).map_err(|error| error.to_string())?;
     let node = Arc::new(node);
-    let mut bot = Bot::start(options, &folder, &node)?;
+    let mut bot = start(options, &folder, &node)?;
     wait("the bot subscribes", || node.is_subscribed())?;
 
     let warm_up_s = WARM_UP.as_secs();
@@ -335,9 +274,7 @@ fn fly(options: &Options) -> Result<bool, String> {
 
 fn tell(options: &Options, phases: &[Phase], account: &Account, verdicts: &[Verdict]) {
     if options.is_json {
-        let verdicts = verdicts.iter().map(|Verdict { name, is_met, why }| {
-            json!({ "criterion": name, "is_met": is_met, "why": why })
-        });
+        let verdicts = verdicts.iter().map(Verdict::to_json);
         let phases = phases.iter().map(Phase::to_json);
         let value = json!({
             "phases": phases.collect::<Vec<_>>(), "verdicts": verdicts.collect::<Vec<_>>(),
@@ -352,9 +289,7 @@ fn tell(options: &Options, phases: &[Phase], account: &Account, verdicts: &[Verd
         list.iter().for_each(|(why, count)| println!("  {why:<14}{count:>10}"));
     }
     println!();
-    for Verdict { name, is_met, why } in verdicts {
-        println!("{}  {name}: {why}", if *is_met { "met   " } else { "MISSED" });
-    }
+    verdicts.iter().for_each(|verdict| println!("{verdict}"));
 }
 
 fn main() -> ExitCode {
