@@ -85,20 +85,25 @@ fn pool(log: &Log, factories: &[NamedFactory]) -> Option<Known> {
 }
 
 /// Reads the list of each V2 factory that has more pairs than it announced: its events are not all
-/// on this node, or from before its `deployed_block`.
+/// on this node, or from before its `deployed_block`. The first `before[place]` pairs of a list are
+/// known. Gives how many each factory lists, 0 where it is of another kind.
 pub(super) fn complete(
     reader: &mut Reader<'_>,
     factories: &[NamedFactory],
+    before: &[u32],
     pools: &mut Vec<Known>,
-) -> Result<()> {
+) -> Result<Vec<u32>> {
+    let mut counts = vec![0; factories.len()];
     for (place, named) in (0_u8..).zip(factories) {
         if named.factory.kind != FactoryKind::UniswapV2 {
             continue;
         }
         let address = named.factory.address;
         let listed = reader.pair_count(address, &named.name)?;
+        counts[usize::from(place)] = listed;
+        let known = before.get(usize::from(place)).copied().unwrap_or_default();
         let announced = pools.iter().filter(|pool| pool.factory == place).count();
-        if listed as usize <= announced {
+        if listed.saturating_sub(known) as usize <= announced {
             continue;
         }
         tracing::info!(
@@ -108,12 +113,13 @@ pub(super) fn complete(
             "this node has not the events of all its pairs: reading the factory's own list"
         );
         pools.retain(|pool| pool.factory != place);
+        let found = reader.listed(address, known..listed, &named.name)?;
         let known = |(address, tokens)| Known { address, tokens, factory: place, kind: Kind::Pair };
-        pools.extend(reader.listed(address, listed, &named.name)?.into_iter().map(known));
+        pools.extend(found.into_iter().map(known));
     }
     pools.sort_unstable_by_key(|pool| pool.address);
     pools.dedup_by_key(|pool| pool.address);
-    Ok(())
+    Ok(counts)
 }
 
 /// A log's address and nothing else of it.

@@ -69,6 +69,10 @@ pub(crate) struct Roster {
     decimals: Vec<[u8; 2]>,
     /// The factories, by their places.
     factories: Vec<Factory>,
+    /// How many pairs each of them lists.
+    pair_counts: Vec<u32>,
+    /// What each token said of its decimals.
+    told: Vec<(Address, Option<u8>)>,
 }
 
 impl Roster {
@@ -107,19 +111,30 @@ pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<Loaded> {
     let mut reader = Reader::new(rpc, anchor)?;
     let kept = Shelf::of(config).take_up(config, &mut reader)?;
     let is_warm = kept.is_some();
-    let (pools, decimals) = match kept {
+    let found = match kept {
         Some(kept) => kept,
-        None => (found(config, &mut reader)?, Vec::new()),
+        None => found(config, &mut reader)?,
     };
-    finish(config, reader, pools, decimals, is_warm)
+    finish(config, reader, found, is_warm)
+}
+
+/// What there is to choose from.
+#[derive(Debug, Default)]
+struct Found {
+    pools: Vec<Read>,
+    /// What tokens said of their decimals, as far as they were asked.
+    told: Vec<(Address, Option<u8>)>,
+    /// How many pairs each factory lists.
+    pair_counts: Vec<u32>,
 }
 
 /// Every pool that the factories made, with its state.
-fn found<S>(config: &Config<S>, reader: &mut Reader<'_>) -> Result<Vec<Read>> {
+fn found<S>(config: &Config<S>, reader: &mut Reader<'_>) -> Result<Found> {
     let blocks = 0..=reader.anchor.number.0;
     let mut known = discover::announced(reader, &config.factories, blocks)?;
-    discover::complete(reader, &config.factories, &mut known)?;
-    states(reader, &known, &addresses(config))
+    let pair_counts = discover::complete(reader, &config.factories, &[], &mut known)?;
+    let pools = states(reader, &known, &addresses(config))?;
+    Ok(Found { pools, pair_counts, ..Found::default() })
 }
 
 /// Reads the states of pools; those that do not answer like pools are left out.
@@ -136,17 +151,17 @@ fn states(reader: &mut Reader<'_>, known: &[Known], factories: &[Address]) -> Re
 fn finish<S>(
     config: &Config<S>,
     mut reader: Reader<'_>,
-    pools: Vec<Read>,
-    decimals: Vec<(Address, Option<u8>)>,
+    found: Found,
     is_warm: bool,
 ) -> Result<Loaded> {
+    let Found { pools, told, pair_counts } = found;
     let mut chosen = universe::choose(pools, config);
     read_ticks(&mut reader, &mut chosen)?;
     let tokens = universe::tokens(&chosen, config);
-    let decimals = complete_decimals(&mut reader, &tokens, decimals)?;
+    let told = complete_decimals(&mut reader, &tokens, told)?;
     let anchor = reader.anchor;
     reader.finish()?;
-    let world = universe::build(config, anchor, &mut chosen, &decimals)?;
+    let world = universe::build(config, anchor, &mut chosen, &told)?;
     ensure!(
         !world.pools.is_empty(),
         "no pool is reachable from universe.base_tokens through the configured factories"
@@ -166,7 +181,8 @@ fn finish<S>(
     let decimals = entries.map(of).collect();
     let (pools, held) = chosen.into_iter().map(|pool| (pool.known, pool.held)).unzip();
     let factories = world.factories.clone();
-    Ok(Loaded { world, roster: Roster { pools, held, decimals, factories } })
+    let roster = Roster { pools, held, decimals, factories, pair_counts, told };
+    Ok(Loaded { world, roster })
 }
 
 fn addresses<S>(config: &Config<S>) -> Vec<Address> {
@@ -193,15 +209,18 @@ fn read_ticks(reader: &mut Reader<'_>, pools: &mut Vec<Read>) -> Result<()> {
     Ok(())
 }
 
-/// Asks for the decimals of tokens that are not known yet; in the order of `tokens`.
+/// Asks for the decimals of tokens that have not said them; in the order of `tokens`.
 fn complete_decimals(
     reader: &mut Reader<'_>,
     tokens: &[Address],
     known: Vec<(Address, Option<u8>)>,
 ) -> Result<Vec<(Address, Option<u8>)>> {
     let mut known: std::collections::HashMap<Address, Option<u8>> = known.into_iter().collect();
-    let missing: Vec<Address> =
-        tokens.iter().filter(|token| !known.contains_key(*token)).copied().collect();
+    let missing: Vec<Address> = tokens
+        .iter()
+        .filter(|token| known.get(*token).is_none_or(Option::is_none))
+        .copied()
+        .collect();
     known.extend(missing.iter().copied().zip(reader.decimals(&missing)?));
     Ok(tokens.iter().map(|token| (*token, known.get(token).copied().flatten())).collect())
 }
@@ -225,8 +244,8 @@ pub fn load_from<S>(config: &Config<S>, answers: &[u8]) -> Result<World> {
     let (mut rpc, _node) = Rpc::answered(answers)?;
     let anchor = latest(&mut rpc, &config.chain)?;
     let mut reader = Reader::new(&mut rpc, anchor)?;
-    let pools = found(config, &mut reader)?;
-    finish(config, reader, pools, Vec::new(), false).map(|loaded| loaded.world)
+    let found = found(config, &mut reader)?;
+    finish(config, reader, found, false).map(|loaded| loaded.world)
 }
 
 /// Reads the states of known pools again, at the newest block.

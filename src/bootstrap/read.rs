@@ -2,6 +2,8 @@
 //!
 //! Temperature: cold.
 
+use std::ops::Range;
+
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, Bytes, U256};
 use anyhow::{Context, Result, ensure};
@@ -76,14 +78,15 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The pairs that a V2 factory lists, with their tokens. What is no pair is left out.
+    /// The pairs in these places of a V2 factory's list, with their tokens. What is no pair is left
+    /// out.
     pub(super) fn listed(
         &mut self,
         factory: Address,
-        count: u32,
+        places: Range<u32>,
         name: &str,
     ) -> Result<Vec<(Address, [Address; 2])>> {
-        let asked: Vec<Listed> = (0..count).map(|place| Listed { factory, place }).collect();
+        let asked: Vec<Listed> = places.map(|place| Listed { factory, place }).collect();
         let found = self.ask(&format!("{name}: pairs"), &asked)?;
         Ok(found.into_iter().flatten().flatten().collect())
     }

@@ -1,11 +1,13 @@
 //! The warm start: the universe as an earlier run left it, with what happened since.
 //!
 //! The file is believed only as far as it can be checked. Its checksum, its configuration and the
-//! block that it stands at must be right; every pool with a log since is read again; and of those
-//! without one a sample is, which must not have changed. Whatever is wrong ends in a cold start.
+//! block that it stands at must be right; every pool with a log since is read again; those without
+//! one must not have changed, and of their ticks a sample is looked at. Whatever is wrong ends in a
+//! cold start.
 //!
 //! Temperature: cold.
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::PathBuf;
@@ -20,14 +22,14 @@ use serde_json::{Value, json};
 
 use super::pool::Read;
 use super::read::Reader;
-use super::{Roster, addresses, discover, states, universe};
+use super::{Found, Roster, addresses, discover, states, universe};
 use crate::config::{Config, Place};
 
 /// What the file begins with: its kind, and the version of its format.
-const MAGIC: &[u8; 16] = b"gannet pools v1\n";
+const MAGIC: &[u8; 16] = b"gannet pools v2\n";
 /// Blocks since the file was written that are still made up for; a cold start is not slower then.
 const GAP_BLOCKS_MAX: u64 = 4_096;
-/// Pools without a log since that are compared with the chain.
+/// Concentrated pools without a log since whose ticks are compared with the chain.
 const SAMPLE: usize = 96;
 
 /// Everything that is kept.
@@ -38,12 +40,12 @@ struct Kept {
     fingerprint: B256,
     block: u64,
     hash: B256,
-    decimals: Vec<(Address, Option<u8>)>,
+    /// What each token said of its decimals.
+    told: Vec<(Address, Option<u8>)>,
+    /// How many pairs each factory lists.
+    pair_counts: Vec<u32>,
     pools: Vec<Read>,
 }
-
-/// Pools as they are now, and the decimals of tokens.
-pub(super) type TakenUp = (Vec<Read>, Vec<(Address, Option<u8>)>);
 
 /// Where the universe of a configuration is kept.
 #[derive(Clone, Debug)]
@@ -69,7 +71,7 @@ impl Shelf {
         &self,
         config: &Config<S>,
         reader: &mut Reader<'_>,
-    ) -> Result<Option<TakenUp>> {
+    ) -> Result<Option<Found>> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -102,7 +104,9 @@ impl Shelf {
     pub(crate) fn put(&self, world: &World, roster: &Roster) {
         // Halfway through a block there is no block that the states are of.
         if world.open_block().is_some() || !world.freshness().is_fresh() {
-            tracing::debug!("the universe is not kept: a block is open, or the world is stale");
+            tracing::info!(
+                "the universe is not kept as it is: a block is open, or the world is stale"
+            );
             return;
         }
         let mut pools = world.pools.ids().iter().map(|id| world.pools.get(*id));
@@ -126,13 +130,13 @@ impl Shelf {
 
     fn write(&self, world: &World, roster: &Roster) -> Result<()> {
         let tip = world.tip();
-        let tokens = world.tokens.iter().map(|(_, token)| token);
         let kept = Kept {
             chain_id: self.place.chain_id,
             fingerprint: self.fingerprint,
             block: tip.number.0,
             hash: tip.hash,
-            decimals: tokens.map(|token| (token.address, Some(token.decimals))).collect(),
+            told: roster.told.clone(),
+            pair_counts: roster.pair_counts.clone(),
             pools: universe::kept(world, roster),
         };
         let mut bytes = MAGIC.to_vec();
@@ -150,8 +154,8 @@ impl Shelf {
 }
 
 /// Brings what was kept up to the reader's block, or says why it does not hold.
-fn follow<S>(kept: Kept, config: &Config<S>, reader: &mut Reader<'_>) -> Result<TakenUp> {
-    let Kept { block, hash, decimals, mut pools, .. } = kept;
+fn follow<S>(kept: Kept, config: &Config<S>, reader: &mut Reader<'_>) -> Result<Found> {
+    let Kept { block, hash, told, pair_counts, pools, .. } = kept;
     let anchor = reader.anchor.number.0;
     let gap = anchor.checked_sub(block).context("the node is behind it")?;
     ensure!(gap <= GAP_BLOCKS_MAX, "it is {gap} blocks old");
@@ -161,14 +165,16 @@ fn follow<S>(kept: Kept, config: &Config<S>, reader: &mut Reader<'_>) -> Result<
     ensure!(found["hash"] == json!(hash), "its block {block} is not on the node's chain");
 
     let since = block + 1..=anchor;
-    let fresh = discover::announced(reader, &config.factories, since.clone())?;
+    let mut fresh = discover::announced(reader, &config.factories, since.clone())?;
+    let pair_counts = discover::complete(reader, &config.factories, &pair_counts, &mut fresh)?;
     let touched = discover::touched(reader, &topics::MOVES, since)?;
     let (moved, calm): (Vec<_>, Vec<_>) =
-        pools.drain(..).partition(|pool| touched.contains(&pool.known.address));
-    let sample = compare(reader, &calm, &addresses(config))?;
+        pools.into_iter().partition(|pool| touched.contains(&pool.known.address));
+    compare(reader, &calm, &addresses(config))?;
 
     let mut known: Vec<_> = moved.iter().map(|pool| pool.known).collect();
-    known.extend(fresh.iter().filter(|pool| calm.iter().all(|held| held.known != **pool)));
+    let held: HashSet<Address> = calm.iter().map(|pool| pool.known.address).collect();
+    known.extend(fresh.iter().filter(|pool| !held.contains(&pool.address)));
     known.sort_unstable_by_key(|pool| pool.address);
     known.dedup_by_key(|pool| pool.address);
     tracing::info!(
@@ -177,31 +183,36 @@ fn follow<S>(kept: Kept, config: &Config<S>, reader: &mut Reader<'_>) -> Result<
         kept = calm.len(),
         read_again = moved.len(),
         new = fresh.len(),
-        sample,
         "taking up what an earlier run kept"
     );
-    pools = calm;
+    let mut pools = calm;
     pools.extend(states(reader, &known, &addresses(config))?);
-    Ok((pools, decimals))
+    Ok(Found { pools, told, pair_counts })
 }
 
-/// Reads some of the pools again, which nothing has touched; gives how many.
-fn compare(reader: &mut Reader<'_>, pools: &[Read], factories: &[Address]) -> Result<usize> {
-    let chance = RandomState::new();
-    let mut places: Vec<usize> = (0..pools.len()).collect();
-    places.sort_by_cached_key(|place| chance.hash_one(place));
-    places.truncate(SAMPLE);
-    let kept: Vec<&Read> = places.iter().map(|place| &pools[*place]).collect();
-    let known: Vec<_> = kept.iter().map(|pool| pool.known).collect();
-    let mut read = states(reader, &known, factories)?;
-    ensure!(read.len() == kept.len(), "pools of it are gone");
-    super::read_ticks(reader, &mut read)?;
-    ensure!(read.len() == kept.len(), "ticks of it are gone");
-    for (kept, read) in kept.iter().zip(read) {
-        let is_same = kept.reading == read.reading && kept.ticks == read.ticks;
+/// Reads again the pools that nothing has touched, and the ticks of some of them. A node that has
+/// pruned the logs since, and gives none, does not pass for one on which nothing happened.
+fn compare(reader: &mut Reader<'_>, pools: &[Read], factories: &[Address]) -> Result<()> {
+    let known: Vec<_> = pools.iter().map(|pool| pool.known).collect();
+    let read = states(reader, &known, factories)?;
+    ensure!(read.len() == pools.len(), "pools of it are gone");
+    for (kept, read) in pools.iter().zip(&read) {
+        let is_same = kept.reading == read.reading;
         ensure!(is_same, "pool {} is not what it was, and no log says why", kept.known.address);
     }
-    Ok(places.len())
+    let chance = RandomState::new();
+    let mut ranged: Vec<(&Read, Read)> =
+        pools.iter().zip(read).filter(|(kept, _)| kept.ticks.is_some()).collect();
+    ranged.sort_by_cached_key(|(kept, _)| chance.hash_one(kept.known.address));
+    ranged.truncate(SAMPLE);
+    let (kept, mut sample): (Vec<&Read>, Vec<Read>) = ranged.into_iter().unzip();
+    super::read_ticks(reader, &mut sample)?;
+    ensure!(sample.len() == kept.len(), "ticks of it are gone");
+    for (kept, read) in kept.iter().zip(sample) {
+        let is_same = kept.ticks == read.ticks;
+        ensure!(is_same, "pool {} has other ticks, and no log says why", kept.known.address);
+    }
+    Ok(())
 }
 
 /// Of everything that decides which pools there are and how they are ranked.

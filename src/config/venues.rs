@@ -150,8 +150,11 @@ fn named(
         return None;
     };
     if !fits(factories[place].factory.kind) {
-        let message = format!("found \"{name}\", whose pools are of another kind");
-        problems.add(path, message);
+        // Where the kind is no kind, that is told already.
+        if !problems.has(&format!("factory.{place}.kind")) {
+            let message = format!("found \"{name}\", whose pools are of another kind");
+            problems.add(path, message);
+        }
         return None;
     }
     u8::try_from(place).ok().map(FactoryId)

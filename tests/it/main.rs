@@ -22,6 +22,7 @@ mod relay;
 mod safety;
 mod secrets;
 mod situations;
+mod starts;
 mod tidy;
 mod tree;
 mod upkeep;

@@ -75,6 +75,14 @@ const MISTAKES: &[Mistake] = &[
     ("factory.0.fee_pips=1000000", "factory.0.fee_pips", &["found 1000000", "0 to 999999"]),
     ("factory.0.fee_pips=0.3", "factory.0.fee_pips", &["found 0.3", "wanted a whole number"]),
     ("factory.1.name=uniswap", "factory.1.name", &["found \"uniswap\" again", "different"]),
+    ("factory.2.kind=uniswap-v5", "factory.2.kind", &["found \"uniswap-v5\"", "\"uniswap-v3\""]),
+    ("factory.2.fee_pips=500", "factory.2.fee_pips", &["no meaning", "uniswap-v3"]),
+    ("factory.0.deployed_block=-1", "factory.0.deployed_block", &["found -1", "whole number"]),
+    ("factory.3.adress=7", "factory.3.adress", &["did you mean `address`?"]),
+    ("router.0.kind=aggregator", "router.0.kind", &["found \"aggregator\"", "\"universal\""]),
+    ("router.0.v2=v3", "router.0.v2", &["found \"v3\"", "of another kind"]),
+    ("router.0.v3=uniswop", "router.0.v3", &["did you mean `uniswap`?"]),
+    ("router.0.kind=swap-router", "router.0.v2", &["no meaning", "V3 pools only"]),
     (
         // Its own factory's.
         "factory.0.router=0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512",

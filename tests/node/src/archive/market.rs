@@ -1,5 +1,5 @@
-//! The pools of an archive, drawn from a seed: a few tokens that everybody trades, and a long tail of
-//! which each has a pool or two.
+//! The pools of an archive, drawn from a seed: a few tokens that everybody trades, and a long tail
+//! of which each has a pool or two.
 //!
 //! Temperature: cold.
 
@@ -187,6 +187,17 @@ impl Market {
         }
         pools.sort_by_key(|pool| pool.block);
         Self { pools, factories, weth, usdc }
+    }
+
+    /// Adds a pair of the first factory; a block that never comes is not announced.
+    pub(super) fn make_pair(&mut self, block: u64) -> Address {
+        let number = self.pools.len() as u64;
+        let (first, second) = (self.weth, address("new", number));
+        let tokens = if first < second { [first, second] } else { [second, first] };
+        let state = State::Pair(reserves(&mut Chance(number)));
+        let address = address("new pool", number);
+        self.pools.push(Pool { address, tokens, factory: 0, block, state });
+        address
     }
 
     /// The pools that were made in these blocks, both ends included.

@@ -9,7 +9,7 @@ mod start;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use serde_json::{Value, json};
@@ -46,6 +46,10 @@ struct Now {
     /// Place of each pool.
     places: HashMap<Address, usize>,
     moves: Vec<Move>,
+    /// What blocks' hashes are made from, beside their heights.
+    branch: u64,
+    /// Logs of trades are not there any more, and the node does not say so.
+    is_pruned: bool,
 }
 
 /// What was asked.
@@ -75,7 +79,14 @@ impl Archive {
     pub fn new(plan: Plan) -> Self {
         let market = Market::draw(&plan);
         let places = market.pools.iter().map(|pool| pool.address).zip(0..).collect();
-        let now = Now { tip: plan.blocks, market, places, moves: Vec::new() };
+        let now = Now {
+            tip: plan.blocks,
+            market,
+            places,
+            moves: Vec::new(),
+            branch: 0,
+            is_pruned: false,
+        };
         let zero = AtomicU64::default;
         Self { now: RwLock::new(now), plan, all: zero(), logs: zero(), refused: zero() }
     }
@@ -110,9 +121,33 @@ impl Archive {
         self.now().market.pools.clone()
     }
 
+    /// Every block has another hash now: the chain was reorganised from below.
+    pub fn reorganise(&self) {
+        self.write().branch += 1;
+    }
+
+    /// From now on the logs of trades come back empty.
+    pub fn prune(&self) {
+        self.write().is_pruned = true;
+    }
+
+    /// One more pair of the first factory, which this node announces or not.
+    pub fn make_pair(&self, is_announced: bool) -> Address {
+        let mut now = self.write();
+        let block = if is_announced { now.tip } else { u64::MAX };
+        let pool = now.market.make_pair(block);
+        let place = now.market.pools.len() - 1;
+        now.places.insert(pool, place);
+        pool
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Now> {
+        self.now.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// So many blocks go by, in which so many pools change.
     pub fn go_on(&self, blocks: u64, changes: usize) {
-        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.write();
         let first = now.tip + 1;
         now.tip += blocks;
         let step = (now.market.pools.len() / changes.max(1)).max(1);
@@ -158,12 +193,12 @@ fn subscribe(topic: &Value) -> Result<Value, Refusal> {
     }
 }
 
-/// A block's hash.
-fn hash_of(number: u64) -> B256 {
-    keccak256(number.to_be_bytes())
-}
-
 impl Now {
+    /// A block's hash.
+    fn hash_of(&self, number: u64) -> B256 {
+        keccak256([number.to_be_bytes(), self.branch.to_be_bytes()].concat())
+    }
+
     fn block(&self, named: &Value) -> Value {
         let number = match named.as_str() {
             Some("latest") => Some(self.tip),
@@ -172,12 +207,12 @@ impl Now {
             }
             // By hash: one of the newest, or it is not known.
             _ => (self.tip.saturating_sub(64)..=self.tip)
-                .find(|number| json!(hash_of(*number)) == *named),
+                .find(|number| json!(self.hash_of(*number)) == *named),
         };
         let Some(number) = number.filter(|number| *number <= self.tip) else { return Value::Null };
         json!({
-            "number": hex(number), "hash": hash_of(number),
-            "parentHash": hash_of(number.wrapping_sub(1)),
+            "number": hex(number), "hash": self.hash_of(number),
+            "parentHash": self.hash_of(number.wrapping_sub(1)),
             "timestamp": hex(GENESIS_S + BLOCK_S * number), "gasLimit": hex(30_000_000_u64),
             "gasUsed": hex(15_000_000_u64), "miner": Address::ZERO,
             "baseFeePerGas": hex(1_000_000_000_u64), "logsBloom": Bytes::from(vec![0; 256]),
@@ -209,13 +244,14 @@ impl Now {
         for (pool, block) in created {
             let log = pool.created(&self.market);
             if wants(&log.topics[0]) && is_in(&filter["address"], &log.address) {
-                found.push(log.to_json(block, hash_of(block), found.len()));
+                found.push(log.to_json(block, self.hash_of(block), found.len()));
             }
         }
-        for held in self.moves.iter().filter(|held| (from..=to).contains(&held.block)) {
+        let moves = if self.is_pruned { &[][..] } else { &self.moves };
+        for held in moves.iter().filter(|held| (from..=to).contains(&held.block)) {
             let log = self.market.pools[held.pool].moved();
             if wants(&log.topics[0]) && is_in(&filter["address"], &log.address) {
-                found.push(log.to_json(held.block, hash_of(held.block), found.len()));
+                found.push(log.to_json(held.block, self.hash_of(held.block), found.len()));
             }
         }
         if found.len() > LOGS_MAX {

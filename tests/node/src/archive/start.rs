@@ -134,7 +134,10 @@ fn shown(state: &State) -> Value {
             json!(reserves.map(|reserve| reserve.to_string()))
         }
         State::Concentrated(pool) => {
-            let tick = |(index, gross, net): &(i32, u128, i128)| json!({ "index": index, "net": net.to_string(), "gross": gross.to_string() });
+            let tick = |(index, gross, net): &(i32, u128, i128)| {
+                let (net, gross) = (net.to_string(), gross.to_string());
+                json!({ "index": index, "net": net, "gross": gross })
+            };
             json!({
                 "sqrt_price": pool.sqrt_price.to_string(), "tick": pool.tick,
                 "liquidity": pool.liquidity.to_string(),
