@@ -158,7 +158,7 @@ impl Market {
         let counts = [plan.pairs / 2, plan.pairs - plan.pairs / 2, plan.concentrated, plan.solidly];
         for (factory, count) in counts.into_iter().enumerate() {
             for place in 0..count {
-                let number = (factory as u64) << 32 | place as u64;
+                let number = ((factory as u64) << 32) | place as u64;
                 let tokens = tokens_of(&mut chance, factory, number);
                 let state = match factory {
                     0 | 1 => State::Pair(reserves(&mut chance)),

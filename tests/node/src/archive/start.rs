@@ -122,8 +122,8 @@ impl Start {
 /// Whether the journal says that the world is up to date.
 fn is_ready(journal: &Path) -> bool {
     let text = std::fs::read_to_string(journal).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let last = lines.filter(|line| line["kind"] == "freshness").last();
+    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let last = lines.rfind(|line| line["kind"] == "freshness");
     last.is_some_and(|line| line["stale"] == json!([]))
 }
 
