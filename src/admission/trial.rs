@@ -49,7 +49,7 @@ impl Quoted<'_> {
     )]
     fn depth(&self, direction: Direction) -> Option<u128> {
         // The input that halves the price is what a pair has of it.
-        let bend = self.pool.mobius(direction)?.bend;
+        let bend = self.pool.mobius(self.ticks, direction)?.bend;
         (bend > 0.0).then(|| (1.0 / bend) as u128)
     }
 }

@@ -94,6 +94,7 @@ impl Roster {
             held: places().map(|place| self.held[*place]).collect(),
             decimals: places().map(|place| self.decimals[*place]).collect(),
             factories: self.factories.clone(),
+            ..Self::default()
         }
     }
 }
