@@ -138,12 +138,17 @@ impl World {
         }
         let is_native =
             route.wraps_itself && part.paid == Slot::WRAPPED && held[Slot::NATIVE.index()] >= paid;
-        match part.payer {
-            _ if is_native => take(held, Slot::NATIVE, paid)?,
-            Payer::Router | Payer::RouterAll => take(held, part.paid, paid)?,
-            Payer::Sender => {}
+        let keep = |held: &mut Held| part.kept.map_or(Ok(()), |kept| add(held, kept, taken));
+        let pay = |held: &mut Held| match part.payer {
+            _ if is_native => take(held, Slot::NATIVE, paid),
+            Payer::Router | Payer::RouterAll => take(held, part.paid, paid),
+            Payer::Sender => Ok(()),
+        };
+        match part.way {
+            Way::ExactIn | Way::ExactOutForward => pay(held).and_then(|()| keep(held)),
+            // A V3 pool gives before it asks: what comes out last may pay for what goes in first.
+            Way::ExactOut => keep(held).and_then(|()| pay(held)),
         }
-        part.kept.map_or(Ok(()), |kept| add(held, kept, taken))
     }
 
     fn forwards(&mut self, hops: &[TargetHop], paid: u128) -> Result<Moved, Unfit> {

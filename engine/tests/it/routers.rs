@@ -644,6 +644,11 @@ impl Bench {
         }
         if swap.by_router && swap.is_exact_in && !self.one_in(3) {
             swap.amount = HELD;
+            // Somebody has a share of what is swapped then: its rounding shows.
+            if self.one_in(2) {
+                let bips = U256::from(self.random.below(5_000));
+                plan.push((0x06, (self.address(swap.tokens[0]), OTHER, bips).abi_encode_params()));
+            }
         }
         *held = swap.is_kept.then(|| swap.tokens[swap.tokens.len() - 1]).or(*held);
         let to = self.recipient(Universal, swap.is_kept);
