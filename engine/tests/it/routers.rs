@@ -1,12 +1,13 @@
 //! Random calls of the routers' own bytecode: what the engine reads in a call and lands on its
 //! world, the chain does.
 //!
-//! One run is 30,000 calls of V3's `SwapRouter`, of `SwapRouter02` and of the Universal Router from
-//! one seed (`GANNET_SEED` to vary it): swaps along paths and through one pool, through pairs and
-//! V3 pools, exact both ways, as far as a price, several of them one after another, paid by the
-//! sender, by the router or in native, with parts and fees for others, and plans that may fail.
-//! What the engine follows must land, and leave every pool where the engine says; what it says
-//! would revert must revert. What it does not follow is counted, and none of the above.
+//! One run is 40,000 calls of V2's Router02, of V3's `SwapRouter`, of `SwapRouter02` and of the
+//! Universal Router from one seed (`GANNET_SEED` to vary it): swaps along paths and through one
+//! pool, through pairs and V3 pools, exact both ways, as far as a price, several of them one after
+//! another, paid by the sender, by the router or in native, with parts and fees for others, and
+//! plans that may fail. What the engine follows must land, and leave every pool where the engine
+//! says; what it says would revert must revert. What it does not follow is counted, and none of the
+//! above.
 //!
 //! Temperature: cold.
 
@@ -93,6 +94,27 @@ mod periphery {
     }
 }
 
+mod pairs {
+    alloy::sol! {
+        function swapExactTokensForTokens(
+            uint256 amount, uint256 limit, address[] path, address to, uint256 end);
+        function swapTokensForExactTokens(
+            uint256 amount, uint256 limit, address[] path, address to, uint256 end);
+        function swapExactETHForTokens(uint256 limit, address[] path, address to, uint256 end);
+        function swapTokensForExactETH(
+            uint256 amount, uint256 limit, address[] path, address to, uint256 end);
+        function swapExactTokensForETH(
+            uint256 amount, uint256 limit, address[] path, address to, uint256 end);
+        function swapETHForExactTokens(uint256 amount, address[] path, address to, uint256 end);
+        function swapExactTokensForTokensSupportingFeeOnTransferTokens(
+            uint256 amount, uint256 limit, address[] path, address to, uint256 end);
+        function swapExactETHForTokensSupportingFeeOnTransferTokens(
+            uint256 limit, address[] path, address to, uint256 end);
+        function swapExactTokensForETHSupportingFeeOnTransferTokens(
+            uint256 amount, uint256 limit, address[] path, address to, uint256 end);
+    }
+}
+
 mod universal {
     alloy::sol! {
         function execute(bytes commands, bytes[] inputs, uint256 deadline);
@@ -107,7 +129,7 @@ fn what_is_read_in_a_routers_call_is_what_the_router_does() {
     let seed = env::var("GANNET_SEED").map_or(SEED, |text| text.parse().expect("a seed is a u64"));
     println!("routers: seed {seed}");
     let mut bench = Bench::new(Random(seed));
-    for kind in [SwapRouter, SwapRouter02, Universal] {
+    for kind in [None, Some(SwapRouter), Some(SwapRouter02), Some(Universal)] {
         bench.run(kind);
     }
 }
@@ -201,8 +223,8 @@ impl Bench {
 
     /// The world anew, with all its pools, and with the routers.
     fn found(&mut self, [v2, v3]: [Address; 2]) {
-        let factory =
-            |address, kind| Factory { address, router: Address::ZERO, fee_pips: 3_000, kind };
+        let own = self.market.router;
+        let factory = |address, router, kind| Factory { address, router, fee_pips: 3_000, kind };
         let router = |kind| Router {
             address: self.routers[&(kind as u8)],
             kind,
@@ -215,8 +237,8 @@ impl Bench {
             tokens: std::mem::replace(&mut world.tokens, TokenTable::new(0)),
             pools: std::mem::replace(&mut world.pools, PoolTable::new(0, 0)),
             factories: vec![
-                factory(v2, FactoryKind::UniswapV2),
-                factory(v3, FactoryKind::UniswapV3),
+                factory(v2, own, FactoryKind::UniswapV2),
+                factory(v3, Address::ZERO, FactoryKind::UniswapV3),
             ],
             routers: [SwapRouter, SwapRouter02, Universal].map(router).into(),
             bases: world.bases.clone(),
@@ -227,7 +249,7 @@ impl Bench {
     }
 
     fn approve(&mut self, permit2: Address) {
-        let spenders = [self.routers[&0], self.routers[&1], permit2];
+        let spenders = [self.market.router, self.routers[&0], self.routers[&1], permit2];
         for token in self.tokens.clone() {
             let token = self.market.address(token);
             for spender in spenders {
@@ -240,39 +262,50 @@ impl Bench {
         }
     }
 
-    fn run(&mut self, kind: RouterKind) {
+    /// Calls of one router; `None` is V2's own.
+    fn run(&mut self, kind: Option<RouterKind>) {
+        let name = kind.map_or_else(|| "Router02".into(), |kind| format!("{kind:?}"));
+        let router = kind.map_or(self.market.router, |kind| self.routers[&(kind as u8)]);
         self.counts.clear();
         let mut mismatches = 0;
         for number in 0..CALLS {
             if number % CALLS_PER_STATE == 0 {
                 self.next_state();
             }
-            let (value, input) = self.any_call(kind);
-            if let Err(difference) = self.judge(kind, value, &input) {
+            let (value, input) = match kind {
+                None => self.pairs_call(),
+                Some(kind @ (SwapRouter | SwapRouter02)) => self.periphery_call(kind),
+                Some(Universal) => self.universal_call(),
+            };
+            if let Err(difference) = self.judge(router, value, &input) {
                 mismatches += 1;
                 if mismatches <= 10 {
-                    println!("{kind:?} {number}: {difference}\n  {value} {}", hex::encode(&input));
+                    println!("{name} {number}: {difference}\n  {value} {}", hex::encode(&input));
                 }
                 self.next_state();
             }
         }
-        println!("{kind:?}: {CALLS} calls, {mismatches} mismatches");
+        println!("{name}: {CALLS} calls, {mismatches} mismatches");
         for (what, count) in &self.counts {
-            println!("{kind:?}: {count:>6} {what}");
+            println!("{name}: {count:>6} {what}");
         }
         assert_eq!(mismatches, 0);
         let count = |what| self.counts.get(what).copied().unwrap_or(0);
-        for (what, least) in [
-            ("landed", 3),
-            ("landed: two swaps or more", 10),
-            ("landed: stopped at a price", if kind == Universal { 0 } else { 60 }),
-            ("landed: with a plan that failed", if kind == Universal { 50 } else { 0 }),
-            ("landed: with a share for somebody", 50),
-            ("landed: with native", 20),
-            ("reverted", 20),
+        let [is_v3, is_any, is_universal] = [
+            matches!(kind, Some(SwapRouter | SwapRouter02)),
+            kind.is_some(),
+            kind == Some(Universal),
+        ];
+        for (what, is_due, part) in [
+            ("landed", true, 3),
+            ("landed: two swaps or more", is_any, 10),
+            ("landed: stopped at a price", is_v3, 60),
+            ("landed: with a plan that failed", is_universal, 50),
+            ("landed: with a share for somebody", is_any, 50),
+            ("landed: with native", true, 20),
+            ("reverted", true, 20),
         ] {
-            let is_due = least > 0;
-            assert!(!is_due || count(what) >= CALLS / least, "{what}: too few to prove anything");
+            assert!(!is_due || count(what) >= CALLS / part, "{what}: too few to prove anything");
         }
     }
 
@@ -454,11 +487,78 @@ impl Bench {
         }
     }
 
-    fn any_call(&mut self, kind: RouterKind) -> (u128, Vec<u8>) {
-        match kind {
-            SwapRouter | SwapRouter02 => self.periphery_call(kind),
-            Universal => self.universal_call(),
-        }
+    /// A call of V2's own router.
+    fn pairs_call(&mut self) -> (u128, Vec<u8>) {
+        let (is_native_in, is_native_out) = match self.random.below(4) {
+            0 => (true, false),
+            1 => (false, true),
+            _ => (false, false),
+        };
+        let swap = loop {
+            let swap = self.any_swap(SwapRouter02, is_native_in.then_some(0));
+            let is_last_native = swap.tokens.last() == Some(&0);
+            if swap.fees.is_empty() && (is_last_native || !is_native_out) {
+                break swap;
+            }
+        };
+        let Swap { amount, limit, is_exact_in, .. } = swap;
+        let (path, to, end) = (self.words(&swap), STRANGER, U256::MAX);
+        let is_measured = self.one_in(3);
+        let value = match (is_native_in, is_exact_in) {
+            (false, _) => 0,
+            (true, true) => amount.to(),
+            (true, false) => limit.saturating_to::<u128>().min(FUNDS),
+        };
+        let input = match (is_native_in, is_native_out, is_exact_in, is_measured) {
+            (true, _, true, true) => {
+                pairs::swapExactETHForTokensSupportingFeeOnTransferTokensCall {
+                    limit,
+                    path,
+                    to,
+                    end,
+                }
+                .abi_encode()
+            }
+            (true, _, true, false) => {
+                pairs::swapExactETHForTokensCall { limit, path, to, end }.abi_encode()
+            }
+            (true, _, false, _) => {
+                pairs::swapETHForExactTokensCall { amount, path, to, end }.abi_encode()
+            }
+            (false, true, true, true) => {
+                pairs::swapExactTokensForETHSupportingFeeOnTransferTokensCall {
+                    amount,
+                    limit,
+                    path,
+                    to,
+                    end,
+                }
+                .abi_encode()
+            }
+            (false, true, true, false) => {
+                pairs::swapExactTokensForETHCall { amount, limit, path, to, end }.abi_encode()
+            }
+            (false, true, false, _) => {
+                pairs::swapTokensForExactETHCall { amount, limit, path, to, end }.abi_encode()
+            }
+            (false, false, true, true) => {
+                pairs::swapExactTokensForTokensSupportingFeeOnTransferTokensCall {
+                    amount,
+                    limit,
+                    path,
+                    to,
+                    end,
+                }
+                .abi_encode()
+            }
+            (false, false, true, false) => {
+                pairs::swapExactTokensForTokensCall { amount, limit, path, to, end }.abi_encode()
+            }
+            (false, false, false, _) => {
+                pairs::swapTokensForExactTokensCall { amount, limit, path, to, end }.abi_encode()
+            }
+        };
+        (value, input)
     }
 
     /// Native that is sent along with a swap from WETH: mostly what it needs, or more, or less.
@@ -686,8 +786,7 @@ impl Bench {
 
     // --- Verdicts ------------------------------------------------------------------------------
 
-    fn judge(&mut self, kind: RouterKind, value: u128, input: &[u8]) -> Verdict {
-        let router = self.routers[&(kind as u8)];
+    fn judge(&mut self, router: Address, value: u128, input: &[u8]) -> Verdict {
         let Some(route) = self.route(router, value, input) else {
             self.count("not followed");
             return Ok(());
@@ -724,7 +823,7 @@ impl Bench {
             (entry.state, entry.chain) = (state, state);
         }
         let is_shared = self.balances(OTHER) != others;
-        self.count_landed(&route, &before, is_shared);
+        self.count_landed(&route, &before, [is_shared, value > 0]);
         Ok(())
     }
 
@@ -792,7 +891,12 @@ impl Bench {
     }
 
     /// What kinds of calls landed.
-    fn count_landed(&mut self, route: &Route, before: &[(PoolId, Pool)], is_shared: bool) {
+    fn count_landed(
+        &mut self,
+        route: &Route,
+        before: &[(PoolId, Pool)],
+        [is_shared, has_native]: [bool; 2],
+    ) {
         use gannet_engine::target::Step;
 
         self.count("landed");
@@ -822,7 +926,7 @@ impl Bench {
             ("landed: stopped at a price", stopped),
             ("landed: with a plan that failed", has_failed),
             ("landed: with a share for somebody", is_shared),
-            ("landed: with native", route.value > 0),
+            ("landed: with native", has_native),
         ] {
             if is_so {
                 self.count(what);
