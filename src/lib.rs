@@ -22,6 +22,7 @@
 //! Temperature: cold.
 
 mod admission;
+mod audit;
 mod bootstrap;
 pub mod cli;
 mod clock;
@@ -47,13 +48,14 @@ mod switch;
 pub use gannet_engine as engine;
 pub use gannet_strategies as strategies;
 
+pub use self::audit::AuditCounts;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
-    Config, Endpoint, KeySource, Mode, NamedFactory, Node, Patience, Problem, Problems, Runtime,
-    Wallet,
+    AuditPlan, Config, Endpoint, KeySource, Mode, NamedFactory, Node, Patience, Problem, Problems,
+    Runtime, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::admission::{Admission, Setting};
+use crate::audit::{self, Auditor};
 use crate::bootstrap::{self, Loaded, Roster, Shelf};
 use crate::clock::Monotonic;
 use crate::commands::check;
@@ -129,7 +130,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     risk.needs_balance = config.mode == Mode::Live;
     risk.is_halted = switch.is_on();
     let signer = Signer::new(keys, config.executor);
-    let setting = Setting::of(&config, &world);
+    let (setting, audit) = (Setting::of(&config, &world), audit::Setting::of(&config));
     let silent_after_ms = config.nodes.iter().map(|node| node.silent_after_ms).min();
     let silent_after_ns = silent_after_ms.unwrap_or_default().saturating_mul(1_000_000);
     let mut engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
@@ -149,6 +150,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let node_names: Vec<_> = config.nodes.iter().map(|node| node.name.clone()).collect();
     let roster = Arc::new(roster);
     let admission = Admission::start(setting, Arc::clone(&roster))?;
+    let auditor = Auditor::start(audit, Arc::clone(&roster))?;
     let keepers =
         config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, Arc::clone(&roster)));
     let keepers = keepers.collect::<Result<Vec<_>>>()?;
@@ -158,7 +160,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
         snapshot::write(path, &engine.world)?;
     }
     pin(config.runtime.core);
-    let crew = Crew { keepers, scribe, switch, admission };
+    let crew = Crew { keepers, scribe, switch, admission, auditor };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
@@ -178,7 +180,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
             let nodes = NodeCounts::of(&hot.engine.world, &node_names);
             let latency = hot.port.latency();
             let summary = Summary::of(&hot.engine, &before, S::NAMES, config.mode, latency);
-            Ok(Summary { nodes, ..summary })
+            Ok(Summary { nodes, audit: hot.auditor.counts(&hot.engine.world), ..summary })
         }
     }
 }

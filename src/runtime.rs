@@ -27,6 +27,7 @@ use gannet_engine::world::Stale;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admission::Admission;
+use crate::audit::Auditor;
 use crate::clock::Monotonic;
 use crate::feed::connect::Opened;
 use crate::feed::keeper::{Delivery, Keeper, Request};
@@ -63,6 +64,7 @@ pub(crate) struct Hot<S, P> {
     keepers: Vec<Keeper>,
     switch: Switch,
     admission: Admission,
+    pub(crate) auditor: Auditor,
     clock: Monotonic,
     links: Links,
     seq: u64,
@@ -78,6 +80,7 @@ pub(crate) struct Crew {
     pub(crate) scribe: Scribe,
     pub(crate) switch: Switch,
     pub(crate) admission: Admission,
+    pub(crate) auditor: Auditor,
 }
 
 /// SIGINT, SIGTERM and SIGHUP.
@@ -113,7 +116,7 @@ impl Signals {
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
     pub(crate) fn new(engine: Engine<S>, port: P, crew: Crew, clock: Monotonic) -> Self {
-        let Crew { keepers, scribe, switch, admission } = crew;
+        let Crew { keepers, scribe, switch, admission, auditor } = crew;
         Self {
             engine,
             port,
@@ -122,6 +125,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             keepers,
             switch,
             admission,
+            auditor,
             clock,
             seq: 0,
             is_reloading: false,
@@ -318,8 +322,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         self.engine.queries.clear();
         for note in self.engine.notes.iter() {
             self.scribe.take(note);
+            self.auditor.note(note);
         }
         self.engine.notes.clear();
+        self.auditor.work(&self.engine.world);
     }
 
     fn tick(&mut self) {
@@ -337,6 +343,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             }
         }
         self.take_tried();
+        while let Some(drift) = self.auditor.drift() {
+            self.auditor.again(drift.sample.pool);
+            self.feed(None, |_| Happening::Command(Command::Drift(drift)));
+        }
         let is_halted = self.switch.is_on();
         if is_halted != self.engine.risk.is_halted {
             self.feed(None, |_| Happening::Command(Command::Halt(is_halted)));

@@ -15,6 +15,7 @@ use gannet_engine::tally::Gone;
 use gannet_engine::world::{Standing, Unfit, World};
 use serde::{Serialize, Serializer};
 
+use crate::audit::AuditCounts;
 use crate::config::{Mode, in_ether};
 use crate::latency::{Latency, Quantiles, Stages};
 use crate::nodes::NodeCounts;
@@ -168,6 +169,8 @@ pub struct Summary {
     pub rejected: BTreeMap<&'static str, u64>,
     /// Pools by what trying them has shown; only those admitted are traded with.
     pub pools: BTreeMap<&'static str, usize>,
+    /// What comparing pools with the chain came to.
+    pub audit: AuditCounts,
     /// From the read that completed a message to the return of the write that carried the
     /// transaction, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
@@ -257,6 +260,7 @@ impl Summary {
             base_token_deltas,
             rejected,
             pools: standings(world),
+            audit: AuditCounts::default(),
             tick_to_trade_ns: latency.tick_to_trade(),
             stages_ns: latency.stages(),
             block: world.tip().number.0,
@@ -307,6 +311,7 @@ impl fmt::Display for Summary {
         let pools: Vec<String> =
             self.pools.iter().map(|(standing, count)| format!("{standing} {count}")).collect();
         writeln!(out, "  pools: {}", pools.join(", "))?;
+        writeln!(out, "  audit: {}", self.audit)?;
         writeln!(out, "  pending: {}", self.pending)?;
         for node in self.nodes.iter().filter(|_| self.nodes.len() > 1) {
             writeln!(out, "  {node}")?;

@@ -88,6 +88,7 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Drain) => self.risk.is_draining = true,
             Happening::Command(Command::Halt(is_halted)) => self.risk.is_halted = is_halted,
             Happening::Command(Command::Admit(tried)) => self.world.admit(&tried),
+            Happening::Command(Command::Drift(drift)) => self.world.on_drift(&drift),
             Happening::Command(Command::Reload(reloaded)) => {
                 self.world.reload(&reloaded.anchor, &reloaded.pools, &mut self.queries);
                 self.forget_mined();

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use crate::amm::{Pool, Tick};
 use crate::ids::NodeId;
 use crate::units::Nanos;
+use crate::world::audit::Drift;
 use crate::world::{Tip, Tried};
 
 /// Where a frame came from: one of the three connections to a node.
@@ -51,6 +52,8 @@ pub enum Command {
     Reload(Box<Reloaded>),
     /// What came of trying pools.
     Admit(Box<Tried>),
+    /// A pool that the audit found to be other than was held of it.
+    Drift(Box<Drift>),
 }
 
 /// The world at a block, read from the node.

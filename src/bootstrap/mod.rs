@@ -288,6 +288,25 @@ pub(crate) fn read_pools(
     Ok(pools.map(|(place, (state, ticks))| loaded(roster, place, state, ticks)).collect())
 }
 
+/// Pools at the reader's block, each with the ticks in one word of its bitmap; `None` where one
+/// does not answer like its kind.
+pub(crate) fn glance(
+    reader: &mut Reader<'_>,
+    roster: &Roster,
+    words: &[i16],
+) -> Result<Vec<Option<input::Loaded>>> {
+    let factories: Vec<Address> = roster.factories.iter().map(|factory| factory.address).collect();
+    let states = reader.readings(&roster.pools, &factories).context("reading pools")?;
+    let slices = states.iter().zip(roster.pools.iter().zip(words)).map(|(state, (known, word))| {
+        let Some((Reading::Concentrated { tick_spacing, .. }, _)) = state else { return None };
+        Some((known.address, *tick_spacing, *word))
+    });
+    let slices: Vec<_> = slices.collect();
+    let ticks = reader.words(&slices)?;
+    let pools = states.into_iter().zip(ticks).enumerate();
+    Ok(pools.map(|(place, (state, ticks))| loaded(roster, place, state, ticks)).collect())
+}
+
 /// A pool as it was read.
 fn loaded(
     roster: &Roster,

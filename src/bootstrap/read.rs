@@ -145,6 +145,25 @@ impl<'a> Reader<'a> {
         Ok(found.into_iter().map(|(ticks, is_whole)| is_whole.then_some(ticks)).collect())
     }
 
+    /// The ticks in one word of each pool's bitmap; `None` where nobody asked, or there is none.
+    pub(super) fn words(
+        &mut self,
+        asked: &[Option<(Address, i32, i16)>],
+    ) -> Result<Vec<Option<Vec<Tick>>>> {
+        let slices = asked.iter().enumerate().filter_map(|(place, asked)| {
+            let (pool, tick_spacing, word) = (*asked)?;
+            Some((place, TickSlice { pool, tick_spacing, words: [word, word] }))
+        });
+        let (places, slices): (Vec<usize>, Vec<TickSlice>) = slices.unzip();
+        let mut found = vec![None; asked.len()];
+        for (place, answer) in places.into_iter().zip(self.ask("ticks", &slices)?) {
+            if let Some(TickAnswer::Ticks { ticks, next: None }) = answer {
+                found[place] = Some(ticks);
+            }
+        }
+        Ok(found)
+    }
+
     /// The answers, in order; `None` where the node refuses to read a contract.
     pub(crate) fn ask<Q: Question>(
         &mut self,

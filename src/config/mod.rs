@@ -105,6 +105,15 @@ pub struct Patience {
     pub renew: Duration,
 }
 
+/// How often how many pools are compared with the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditPlan {
+    /// Blocks from one audit to the next.
+    pub every_blocks: u64,
+    /// Pools that are compared each time, in turn, beside those that were traded.
+    pub pools: usize,
+}
+
 /// How the process runs.
 #[derive(Clone, Debug)]
 pub struct Runtime {
@@ -149,6 +158,8 @@ pub struct Config<S> {
     pub pools_max: usize,
     /// When pools are tried again.
     pub admission: Patience,
+    /// How pools are compared with the chain.
+    pub audit: AuditPlan,
     /// Limits.
     pub limits: Limits,
     /// What may be lost.
@@ -238,7 +249,7 @@ fn read_file(text: &str, overrides: &[String], problems: &mut Problems) -> Optio
 }
 
 /// What stands at the top of the file.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "mode",
     "chain",
     "node",
@@ -248,6 +259,7 @@ const SECTIONS: [&str; 12] = [
     "router",
     "universe",
     "admission",
+    "audit",
     "risk",
     "strategy",
     "runtime",
@@ -264,6 +276,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
     let routers = venues::routers(&mut file, &factories, problems);
     let (base_tokens, pools_max) = sections::universe(&mut file, problems);
     let admission = sections::admission(&mut file, problems);
+    let audit = sections::audit(&mut file, problems);
     let (limits, guard, allows_public) = sections::risk(&mut file, funding, problems);
     if mode == Mode::Live && chain.is_some_and(|chain| chain.id == 1) && !allows_public {
         problems.add(
@@ -299,6 +312,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         base_tokens,
         pools_max,
         admission,
+        audit,
         limits,
         guard,
         strategies,

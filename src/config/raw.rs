@@ -99,6 +99,14 @@ pub(super) struct Admission {
     pub(super) renew_s: Option<u64>,
 }
 
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Audit {
+    pub(super) every_blocks: Option<u64>,
+    pub(super) pools: Option<usize>,
+}
+
 /// `[risk]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

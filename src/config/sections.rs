@@ -20,7 +20,9 @@ use toml::{Table, Value};
 use super::amount::spelled;
 use super::problems::{self, Problems};
 use super::secret::KeySource;
-use super::{Endpoint, Mode, NamedFactory, Node, Patience, Runtime, Wallet, endpoint, raw};
+use super::{
+    AuditPlan, Endpoint, Mode, NamedFactory, Node, Patience, Runtime, Wallet, endpoint, raw,
+};
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
 const GWEI: u128 = 1_000_000_000;
@@ -306,6 +308,15 @@ pub(super) fn admission(file: &mut Table, problems: &mut Problems) -> Patience {
     let retry_s = within(raw.retry_s, 300, 1..=DAY_S, "admission.retry_s", problems);
     let renew_s = within(raw.renew_s, 21_600, 60..=30 * DAY_S, "admission.renew_s", problems);
     Patience { retry: Duration::from_secs(retry_s), renew: Duration::from_secs(renew_s) }
+}
+
+/// How often how many pools are compared with the chain.
+pub(super) fn audit(file: &mut Table, problems: &mut Problems) -> AuditPlan {
+    let table = problems.table(file, "audit");
+    let raw: raw::Audit = problems.section(&table, "audit");
+    let every_blocks = within(raw.every_blocks, 10, 1..=100_000, "audit.every_blocks", problems);
+    let pools = within(raw.pools, 32, 1..=256, "audit.pools", problems);
+    AuditPlan { every_blocks, pools }
 }
 
 pub(super) fn runtime(

@@ -49,7 +49,7 @@ fn anvil_is_followed_over_websocket_tls_and_unix_socket() {
     for bot in &mut bots {
         bot.wait_until_fresh();
     }
-    // Heads, pending transactions and answers come apart; that of the trials is closed by now.
+    // Heads, pending transactions and answers come apart; those of trials and audits close.
     wait_for("three connections", || (relay.open_count() == 3).then_some(()));
     let mut chain = node.chain();
     chain.swap_for_blocks(BLOCKS);

@@ -11,6 +11,7 @@
 //!
 //! Temperature: hot.
 
+pub mod audit;
 pub mod follow;
 pub mod freshness;
 pub mod hash;
@@ -169,6 +170,7 @@ pub struct World {
     touched: Touched,
     supposed: Touched,
     contradicted: u64,
+    drifted: u64,
 }
 
 /// What a world is made of; see [`World::new`].
@@ -219,6 +221,7 @@ impl World {
             touched,
             supposed,
             contradicted: 0,
+            drifted: 0,
         }
     }
 

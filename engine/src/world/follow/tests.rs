@@ -17,6 +17,7 @@ use crate::ids::{Direction, FactoryId, TokenId};
 use crate::input::Source;
 use crate::plan::Leg;
 use crate::world::Universe;
+use crate::world::audit::{Drift, Remedy, Sample};
 use crate::world::pools::{PoolEntry, PoolTable};
 use crate::world::tokens::TokenTable;
 
@@ -501,4 +502,59 @@ fn receipts_with_a_log_that_the_list_did_not_have_show_that_the_list_was_wrong()
     assert!(story.world.freshness().is_fresh());
     story.receipts(101, &[(0, 2_000), (1, 3_000)]).unwrap();
     assert!(story.world.freshness().has(Stale::Lost));
+}
+
+/// The chain's word on the pool, where a sample of it says otherwise.
+fn drift(sample: Sample, reserves: [u128; 2]) -> Drift {
+    Drift { sample, remedy: Remedy::State(loaded(reserves).state) }
+}
+
+#[test]
+fn a_pool_that_drifted_is_put_right_in_place_and_stays_so_through_a_reorg() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    let sample = story.world.sample(PoolId(0), 0).unwrap();
+    assert_eq!(sample.chain, loaded([1_000, 1_000]).state);
+    story.world.on_drift(&drift(sample, [900, 7]));
+    assert_eq!((story.reserve(), story.world.drifted()), (900, 1));
+    assert!(story.world.pools.get(PoolId(0)).is_tradable());
+    story.quiet(Block(102, 102, 101));
+    story.quiet(Block(102, 999, 101));
+    story.quiet(Block(103, 998, 999));
+    assert_eq!((story.tip(), story.reserve()), (103, 900), "it is what block 101 left");
+}
+
+#[test]
+fn a_pool_that_moved_since_it_was_compared_waits_in_quarantine_for_the_next_time() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    let old = story.world.sample(PoolId(0), 0).unwrap();
+    story.busy(Block(102, 102, 101));
+    assert!(story.world.sample(PoolId(0), 0).is_none(), "an open block is no block's state");
+    story.log(102, 3, 5_000);
+    story.world.on_drift(&drift(old, [900, 7]));
+    story.answer(102, &[(3, 5_000)]).unwrap();
+    assert_eq!(story.reserve(), 5_000);
+    assert!(!story.world.pools.get(PoolId(0)).is_tradable());
+    let next = story.world.sample(PoolId(0), 0).unwrap();
+    assert!(next.is_quarantined);
+    story.world.on_drift(&drift(next, [5_000, 200]));
+    assert!(story.world.pools.get(PoolId(0)).is_tradable());
+    assert_eq!((story.reserve(), story.world.drifted()), (5_000, 1), "it is counted once");
+}
+
+#[test]
+fn a_drift_of_a_block_that_was_left_changes_no_state() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    let sample = story.world.sample(PoolId(0), 0).unwrap();
+    story.quiet(Block(101, 999, 100));
+    story.quiet(Block(102, 998, 999));
+    story.world.on_drift(&drift(sample, [900, 7]));
+    assert_eq!(story.reserve(), 1_000);
+    assert!(!story.world.pools.get(PoolId(0)).is_tradable());
+    assert!(!story.world.freshness().has(Stale::Lost));
+    let reload = Drift { remedy: Remedy::Reload, sample };
+    story.world.on_drift(&reload);
+    assert!(story.world.freshness().has(Stale::Lost), "ticks are read anew as a whole");
 }
