@@ -18,8 +18,6 @@ use gannet_engine::search::Tables;
 
 use universe::{Chance, Market, graph_of};
 
-const SIZES: [usize; 3] = [1_000, 10_000, 50_000];
-
 /// Pairs whose pools are searched by themselves: of the hubs, and of WETH with a popular token.
 const PAIRS: [(&str, [u32; 2]); 4] =
     [("WETH/USDC", [0, 1]), ("WETH/USDT", [0, 2]), ("USDC/USDT", [1, 2]), ("WETH/popular", [0, 5])];
@@ -62,7 +60,7 @@ impl Scene {
 
 fn searches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("search");
-    for size in SIZES {
+    for size in universe::sizes() {
         let mut scene = None;
         for case in ["any pool", "WETH/USDC"] {
             group.bench_function(BenchmarkId::new(case, size), |bencher| {
@@ -89,7 +87,7 @@ fn quantiles(_criterion: &mut Criterion) {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    for size in SIZES {
+    for size in universe::sizes() {
         let mut scene = Scene::new(size);
         let start = Instant::now();
         let tables = Tables::build(&graph_of(&scene.market.pools));

@@ -43,6 +43,13 @@ const PAIR_POOLS_MAX: [u32; 2] = [24, 12];
 /// What correcting a pool of dust gains at most, in WETH: less than the gas of two swaps.
 const DUST_GAIN_MAX: f64 = 0.0002;
 
+/// How many pools the universes of the benchmarks have: the least of them where each benchmark is
+/// run once, as a test.
+pub(crate) fn sizes() -> impl Iterator<Item = usize> {
+    let is_measured = std::env::args().any(|argument| argument == "--bench");
+    [1_000, 10_000, 50_000].into_iter().take(if is_measured { 3 } else { 1 })
+}
+
 /// A made-up universe.
 #[derive(Debug)]
 pub(crate) struct Sketch {

@@ -5,7 +5,7 @@
 
 use crate::amm::{Pool, PoolKind};
 use crate::limits::HOPS_MAX;
-use crate::units::Gas;
+use crate::units::{Gas, Wei};
 
 /// A transaction with its calldata and the executor's own work; measured on cold state, as is all
 /// here.
@@ -34,6 +34,15 @@ const KINDS: usize = Pool::KINDS.len();
 /// Numbers of legs by kind, as one index: a digit for each.
 #[expect(clippy::cast_possible_truncation, reason = "there are a few kinds")]
 const MIXES: usize = (HOPS_MAX + 1).pow(KINDS as u32);
+
+/// What a program of two swaps uses at least, whatever the tokens: less than any that was measured.
+const LEAST: u128 = 80_000;
+
+/// What a cycle must be worth so that it can pay for the gas of two swaps at this base fee.
+#[must_use]
+pub const fn worth_least(base_fee: Wei) -> Wei {
+    Wei(base_fee.0.saturating_mul(LEAST))
+}
 
 /// One swap with its token transfer.
 const fn leg(kind: PoolKind) -> u64 {

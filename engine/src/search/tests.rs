@@ -11,7 +11,10 @@ use alloy_primitives::Address;
 use proptest::prelude::*;
 
 use super::*;
-use crate::amm::{ConstantProduct, Pool};
+use crate::amm::tick_math::sqrt_price_at;
+use crate::amm::{
+    Concentrated, ConcentratedState, ConstantProduct, Pool, Solidly, SolidlyState, Tick,
+};
 use crate::ids::FactoryId;
 use crate::world::pools::PoolEntry;
 
@@ -155,6 +158,62 @@ fn dusty_market() -> impl Strategy<Value = Vec<Sketch>> {
     })
 }
 
+/// A pool of any kind at a price around 1; how deep, and how far off, in thousandths.
+type Mixed = ((u32, u32), u8, u128, i32, i32);
+
+/// A market of all kinds of pools. A concentrated one has a thin position over all prices, a thick
+/// one somewhere near its own, and sometimes nothing at all where it stands.
+fn mixed_market(pools: &[Mixed]) -> PoolTable {
+    let mut table = PoolTable::new(pools.len(), pools.len() * 8);
+    for (place, ((first, second), kind, depth, skew, shift)) in (1_u64..).zip(pools) {
+        let mut address = Address::ZERO;
+        address[..8].copy_from_slice(&place.to_be_bytes());
+        let amount = depth * ETHER / 100;
+        let other = whole(float(amount) * (f64::from(*skew) / 1_000.0).exp());
+        let reserves = [amount, other];
+        let solidly = |is_stable| {
+            let state = SolidlyState { reserves, decimals: [18; 2], fee_pips: 500, is_stable };
+            Solidly::new(&state).unwrap().into()
+        };
+        let mut ticks = Vec::new();
+        let state: Pool = match kind {
+            0..4 => ConstantProduct::new(reserves, 3_000).unwrap().into(),
+            4 => solidly(false),
+            5 => solidly(true),
+            _ => {
+                let signed = i128::try_from(amount).unwrap();
+                let tick = skew * 10;
+                let wide = if *kind == 6 { 0 } else { signed / 4 };
+                let (low, high) = (shift * 60 - 600, shift * 60 + 600);
+                let nets = [(-60_000, wide), (low, signed), (high, -signed), (60_000, -wide)];
+                let net =
+                    |(index, net): (i32, i128)| Tick { index, net, gross: net.unsigned_abs() };
+                ticks.extend(nets.into_iter().filter(|(_, net)| *net != 0).map(net));
+                let held = ticks.iter().filter(|held| held.index <= tick).map(|held| held.net);
+                let state = ConcentratedState {
+                    sqrt_price: sqrt_price_at(tick).unwrap(),
+                    tick,
+                    liquidity: held.sum::<i128>().unsigned_abs(),
+                    fee_pips: 500,
+                    tick_spacing: 60,
+                };
+                Concentrated::new(&state).unwrap().into()
+            }
+        };
+        let tokens = [TokenId(*first), TokenId(*second)];
+        let entry = PoolEntry::new(address, FactoryId(0), tokens, state);
+        table.insert_with_ticks(entry, &ticks).unwrap();
+    }
+    table.index_pairs();
+    table
+}
+
+fn mixed_pools() -> impl Strategy<Value = Vec<Mixed>> {
+    let tokens = (0_u32..5, 0_u32..5).prop_filter("two tokens", |(a, b)| a != b);
+    let pool = (tokens, 0_u8..9, 1_u128..100_000, -60_i32..=60, -12_i32..=12);
+    proptest::collection::vec(pool, 2..14)
+}
+
 /// The tokens of what was found, in order.
 fn tokens_of(pools: &PoolTable, found: &Found) -> Vec<TokenId> {
     let token = |leg: &Leg| pools.get(leg.pool).tokens[leg.direction.index_in()];
@@ -257,6 +316,65 @@ proptest! {
         for (found, best) in ours.iter().zip(&worths) {
             prop_assert!(*found >= best * (1.0 - 1e-9), "the most valuable are kept");
         }
+    }
+
+    #[test]
+    fn no_pool_gives_more_than_its_reach(
+        pools in mixed_pools(), share in 1e-6_f64..4.0, is_down in any::<bool>(),
+    ) {
+        let table = mixed_market(&pools);
+        let direction = if is_down { Direction::ZeroForOne } else { Direction::OneForZero };
+        for (id, pool) in table.ids().iter().zip(&pools) {
+            let view = table.view(*id);
+            let amount = whole(float(pool.2) * 1e16 * share);
+            let Some(out) = view.quote_out(amount, direction) else { continue };
+            let gain = view.mobius(direction).expect("it trades").gain;
+            let reach = view.reach(direction).expect("it trades");
+            let more = view.quote_out(amount + amount / 1_000, direction);
+            let Some(more) = more else { continue };
+            // The price at the end, at least: a little more gives less than that.
+            let price = float(more - out) / float(amount / 1_000) / gain;
+            for (most, to) in reach.most.into_iter().zip(reach.share) {
+                if price > to {
+                    let limit = gain * float(amount) / (1.0 + float(amount) * gain / most);
+                    prop_assert!(float(out) <= limit * (1.0 + 1e-9) + 2.0, "{out} {limit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_best_cycle_through_pools_of_all_kinds_is_found(
+        sketches in mixed_pools(),
+        touched in 0_usize..14,
+        tail_degree_max in 0_usize..4,
+        share in 0.3_f64..1.0,
+    ) {
+        let pools = mixed_market(&sketches);
+        let moved = PoolId(u32::try_from(touched % pools.len()).unwrap());
+        let graph = Graph::of(&pools, &BASES, WETH, 4);
+        let fresh = Searcher::over(&pools, &graph);
+        let worth = |tokens: &[TokenId], profit: u128| {
+            let rank = BASES.iter().position(|base| *base == tokens[0]).unwrap();
+            float(profit) * fresh.tables.native_price(rank)
+        };
+        let brute = Brute { pools: &pools, touched: &[moved], hops_max: 4, best: BTreeMap::new() };
+        let brute = brute.run();
+        let best = brute.iter().map(|(tokens, profit)| worth(tokens, *profit)).fold(0.0, f64::max);
+        // Below that, rounding decides.
+        if best < 1e6 {
+            return Ok(());
+        }
+        let floor = Wei(whole(best * share));
+        let graph = Graph { tail_degree_max, ..graph }.asking(floor);
+        let mut searcher = Searcher::over(&pools, &graph);
+        let limits = SearchLimits { worth_least: floor, ..SearchLimits::NONE };
+        let mut ours = 0.0;
+        searcher.search(&pools, &[moved], &limits, &mut |found| {
+            assert_exact(&pools, found);
+            ours = f64::max(ours, worth(&tokens_of(&pools, found), found.profit));
+        });
+        prop_assert!(ours >= best * (1.0 - 1e-9), "{ours} {best} {:?}", searcher.counts());
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod routers;
 mod scale;
 mod solidly;
 mod stage;
+#[expect(dead_code, reason = "the benchmarks use all of it")]
 #[path = "../../../benches/universe.rs"]
 mod universe;
 mod v3;

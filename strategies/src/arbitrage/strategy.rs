@@ -4,11 +4,14 @@
 
 use alloc::vec::Vec;
 
+use gannet_engine::gas::worth_least;
 use gannet_engine::ids::PoolId;
 use gannet_engine::limits::TOUCHED_MAX;
 use gannet_engine::plan::{Bid, Plans};
-use gannet_engine::search::{FOUND_MAX, Searcher};
+use gannet_engine::search::cycles::Graph;
+use gannet_engine::search::{FOUND_MAX, SearchLimits, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
+use gannet_engine::units::Wei;
 use gannet_engine::world::World;
 
 use super::Config;
@@ -33,7 +36,10 @@ impl Strategy for Arbitrage {
 
     fn init(&mut self, world: &World) -> Result<(), InitError> {
         let Config { hops_max, .. } = self.config;
-        let searcher = Searcher::new(&world.pools, &world.bases, world.native, hops_max);
+        // Should gas get cheaper by more than half, searches take longer and find the same.
+        let asked = Wei(worth_least(world.tip().next_base_fee).0 / 2);
+        let graph = Graph::of(&world.pools, &world.bases, world.native, hops_max).asking(asked);
+        let searcher = Searcher::over(&world.pools, &graph);
         if searcher.index().is_empty() {
             return Err(InitError::NoCycles);
         }
@@ -50,7 +56,10 @@ impl Strategy for Arbitrage {
 
         let room = self.watched.capacity() - self.watched.len();
         self.watched.extend_from_slice(&touched[..touched.len().min(room)]);
-        let limits = searcher.limits_worth(self.config.max_input);
+        let limits = SearchLimits {
+            worth_least: worth_least(world.tip().next_base_fee),
+            ..searcher.limits_worth(self.config.max_input)
+        };
         let last_block = world.tip().number.plus(self.config.valid_blocks);
         let bid = Bid::Share(self.config.tip_share_bps);
         let mut paying = [PoolId(0); FOUND_MAX];

@@ -2,11 +2,13 @@
 //!
 //! Temperature: hot.
 
+use gannet_engine::gas::worth_least;
 use gannet_engine::plan::{Bid, Plans};
-use gannet_engine::search::{Found, Searcher};
+use gannet_engine::search::cycles::Graph;
+use gannet_engine::search::{Found, SearchLimits, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
 use gannet_engine::target::Target;
-use gannet_engine::units::Bps;
+use gannet_engine::units::{Bps, Wei};
 use gannet_engine::world::World;
 
 use super::Config;
@@ -28,7 +30,10 @@ impl Strategy for Backrun {
 
     fn init(&mut self, world: &World) -> Result<(), InitError> {
         let Config { hops_max, .. } = self.config;
-        let searcher = Searcher::new(&world.pools, &world.bases, world.native, hops_max);
+        // Should gas get cheaper by more than half, searches take longer and find the same.
+        let asked = Wei(worth_least(world.tip().next_base_fee).0 / 2);
+        let graph = Graph::of(&world.pools, &world.bases, world.native, hops_max).asking(asked);
+        let searcher = Searcher::over(&world.pools, &graph);
         if searcher.index().is_empty() {
             return Err(InitError::NoCycles);
         }
@@ -47,7 +52,10 @@ impl Strategy for Backrun {
         let Ctx { world, touched } = *ctx;
         // The pipeline takes the swap back after this call; so does the searcher.
         searcher.suppose(&world.pools, touched);
-        let limits = searcher.limits_worth(self.config.max_input);
+        let limits = SearchLimits {
+            worth_least: worth_least(world.tip().next_base_fee),
+            ..searcher.limits_worth(self.config.max_input)
+        };
         let last_block = world.tip().number.plus(self.config.valid_blocks);
         let bid = Bid::Behind(target.follow);
         searcher.search(&world.pools, touched, &limits, &mut |found| {
