@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::admission::{Admission, Setting};
 use crate::audit::{self, Auditor};
-use crate::bootstrap::{self, Loaded, Roster, Shelf};
+use crate::bootstrap::{self, Loaded, Renewal, Roster, Shelf};
 use crate::clock::Monotonic;
 use crate::commands::check;
 use crate::config::{Config, Mode, Wallet};
@@ -151,6 +151,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let roster = Arc::new(roster);
     let admission = Admission::start(setting, Arc::clone(&roster))?;
     let auditor = Auditor::start(audit, Arc::clone(&roster))?;
+    let _renewal = Renewal::start(shelf.clone(), config.nodes.clone(), config.chain)?;
     let keepers =
         config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, Arc::clone(&roster)));
     let keepers = keepers.collect::<Result<Vec<_>>>()?;
@@ -170,7 +171,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     if hot.scribe.dropped > 0 {
         tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
     }
-    shelf.put(&hot.engine.world, &roster);
+    shelf.put(&mut hot.engine.world, &roster);
     match ending {
         Ending::Cut => bail!(CutShort::Draining),
         Ending::Drained => {

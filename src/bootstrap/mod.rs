@@ -15,6 +15,7 @@ mod pool;
 mod questions;
 mod ranges;
 mod read;
+mod renewal;
 #[cfg(test)]
 pub(crate) mod tests;
 mod universe;
@@ -34,8 +35,9 @@ use serde_json::{Value, json};
 pub(crate) use self::pool::{Kind, Known};
 use self::pool::{Read, Reading};
 pub(crate) use self::read::Reader;
+pub(crate) use self::renewal::Renewal;
 pub(crate) use self::warm::Shelf;
-use crate::config::{Config, Node};
+use crate::config::{Config, NamedFactory, Node};
 use crate::feed::rpc::Rpc;
 
 /// Connects for questions at leisure to the first node that can be reached, and makes sure that it
@@ -46,11 +48,16 @@ pub(crate) fn connect(nodes: &[Node], chain_id: u64) -> Result<Rpc> {
     Ok(rpc)
 }
 
-/// The newest block, and what follows from it. Read by the engine's own decoder.
+/// The newest block, and what follows from it.
 pub(crate) fn latest(rpc: &mut Rpc, chain: &ChainSpec) -> Result<Tip> {
-    let block: Value = rpc.call("eth_getBlockByNumber", &json!(["latest", false]))?;
+    block(rpc, chain, "latest")
+}
+
+/// A block by its number or tag. Read by the engine's own decoder.
+fn block(rpc: &mut Rpc, chain: &ChainSpec, named: &str) -> Result<Tip> {
+    let block: Value = rpc.call("eth_getBlockByNumber", &json!([named, false]))?;
     let head = Head::parse(block.to_string().as_bytes())
-        .map_err(|error| anyhow::anyhow!("the node's newest block is no block: {error:?}"))?;
+        .map_err(|error| anyhow::anyhow!("the node's block {named} is no block: {error:?}"))?;
     Ok(Tip {
         number: BlockNumber(head.number),
         hash: head.hash,
@@ -73,6 +80,8 @@ pub(crate) struct Roster {
     pair_counts: Vec<u32>,
     /// What each token said of its decimals.
     told: Vec<(Address, Option<u8>)>,
+    /// The block of the last cold start: when it was chosen from all there is.
+    chosen_at: u64,
 }
 
 impl Roster {
@@ -110,7 +119,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<Loaded> {
     let anchor = latest(rpc, &config.chain)?;
     let mut reader = Reader::new(rpc, anchor)?;
-    let kept = Shelf::of(config).take_up(config, &mut reader)?;
+    let kept = Shelf::of(config).take_up(&mut reader);
     let is_warm = kept.is_some();
     let found = match kept {
         Some(kept) => kept,
@@ -127,15 +136,21 @@ struct Found {
     told: Vec<(Address, Option<u8>)>,
     /// How many pairs each factory lists.
     pair_counts: Vec<u32>,
+    /// The block at which everything was looked for.
+    chosen_at: u64,
 }
 
 /// Every pool that the factories made, with its state.
 fn found<S>(config: &Config<S>, reader: &mut Reader<'_>) -> Result<Found> {
-    let blocks = 0..=reader.anchor.number.0;
-    let mut known = discover::announced(reader, &config.factories, blocks)?;
+    let anchor = reader.anchor.number.0;
+    let mut known = discover::announced(reader, &config.factories, 0..=anchor)?;
     let pair_counts = discover::complete(reader, &config.factories, &[], &mut known)?;
-    let pools = states(reader, &known, &addresses(config))?;
-    Ok(Found { pools, pair_counts, ..Found::default() })
+    let pools = states(reader, &known, &addresses(&config.factories))?;
+    let left_out = known.len() - pools.len();
+    if left_out > 0 {
+        tracing::info!(left_out, "pools that do not answer like what their factory said they are");
+    }
+    Ok(Found { pools, pair_counts, told: Vec::new(), chosen_at: anchor })
 }
 
 /// Reads the states of pools; those that do not answer like pools are left out.
@@ -155,7 +170,7 @@ fn finish<S>(
     found: Found,
     is_warm: bool,
 ) -> Result<Loaded> {
-    let Found { pools, told, pair_counts } = found;
+    let Found { pools, told, pair_counts, chosen_at } = found;
     let mut chosen = universe::choose(pools, config);
     read_ticks(&mut reader, &mut chosen)?;
     let tokens = universe::tokens(&chosen, config);
@@ -182,12 +197,12 @@ fn finish<S>(
     let decimals = entries.map(of).collect();
     let (pools, held) = chosen.into_iter().map(|pool| (pool.known, pool.held)).unzip();
     let factories = world.factories.clone();
-    let roster = Roster { pools, held, decimals, factories, pair_counts, told };
+    let roster = Roster { pools, held, decimals, factories, pair_counts, told, chosen_at };
     Ok(Loaded { world, roster })
 }
 
-fn addresses<S>(config: &Config<S>) -> Vec<Address> {
-    config.factories.iter().map(|named| named.factory.address).collect()
+fn addresses(factories: &[NamedFactory]) -> Vec<Address> {
+    factories.iter().map(|named| named.factory.address).collect()
 }
 
 /// Reads the ticks of concentrated pools that have none yet; a pool without a bitmap is dropped.

@@ -22,6 +22,9 @@ const PLAN: Plan = Plan {
     ticks: 12,
     solidly: 100,
 };
+/// So few V3 pools that the ticks of all of them are compared.
+const SMALL: Plan = Plan { pairs: 40, concentrated: 40, solidly: 10, ..PLAN };
+const SMALL_POOLS: usize = 90;
 const POOLS: usize = PLAN.pairs + PLAN.concentrated + PLAN.solidly;
 
 /// A node, and a bot that was started from it once.
@@ -33,12 +36,16 @@ struct Place {
 
 impl Place {
     fn new(name: &str) -> Self {
+        Self::of(name, PLAN)
+    }
+
+    fn of(name: &str, plan: Plan) -> Self {
         let folder = Folder::new(&format!("starts-{name}"));
-        let node = Server::start(Archive::new(PLAN)).expect("loopback has a free port");
+        let node = Server::start(Archive::new(plan)).expect("loopback has a free port");
         let cold = Start::of(binary(), &folder.file(""), "cold", &node).expect("a cold start");
         assert_eq!(
             (cold.pools, cold.wrong),
-            (POOLS, 0),
+            (plan.pairs + plan.concentrated + plan.solidly, 0),
             "everything is there, as the chain has it"
         );
         Self { folder, node, cold }
@@ -127,10 +134,31 @@ fn what_was_kept_is_left_where_its_block_is_no_more_or_too_old() {
 
 #[test]
 fn a_node_that_has_pruned_the_logs_since_is_found_out() {
-    let place = Place::new("pruned");
+    let place = Place::of("pruned", SMALL);
     place.node.archive().prune();
-    // One trade in one of thousands of pools.
-    place.node.archive().go_on(50, 1);
+    // Nothing but ticks far from the price; those of a few pools are compared, not of all.
+    place.node.archive().mint_far();
     let start = place.again("pruned");
-    place.assert_cold(&start, POOLS, "no log says why");
+    place.assert_cold(&start, SMALL_POOLS, "has not the logs of block 600001 any more");
+}
+
+#[test]
+fn ticks_that_a_log_tells_of_are_read_again() {
+    let place = Place::of("minted", SMALL);
+    place.node.archive().mint_far();
+    let warm = place.again("warm");
+    assert_eq!((warm.pools, warm.wrong), (SMALL_POOLS, 0));
+    let said = place.said("warm");
+    assert!(said.contains("is_warm=true") && said.contains("read_again=40"), "{said}");
+}
+
+#[test]
+fn a_change_that_no_log_tells_of_is_found_out() {
+    let place = Place::of("tampered", SMALL);
+    place.node.archive().tamper(false);
+    let start = place.again("tampered");
+    place.assert_cold(&start, SMALL_POOLS, "is not what it was, and no log says why");
+    place.node.archive().tamper(true);
+    let start = place.again("ticks");
+    place.assert_cold(&start, SMALL_POOLS, "has other ticks, and no log says why");
 }

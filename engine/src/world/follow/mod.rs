@@ -249,6 +249,22 @@ impl World {
         queries.ask_all(Query::LatestHead);
     }
 
+    /// Takes back what has been applied of a block that is open: the pools are as the last sealed
+    /// block left them. For the end of a run; nothing is to be fed to the world afterwards.
+    ///
+    /// # Errors
+    /// When that cannot be undone any more; the pools are then at no block's state.
+    #[cold]
+    pub fn leave_open_block(&mut self) -> Result<(), super::TooFarBack> {
+        if self.follower.is_open {
+            self.undo.roll_back(&mut self.pools, self.follower.open.mark)?;
+            self.follower.forget_applied();
+            self.follower.is_open = false;
+            self.touch_all();
+        }
+        Ok(())
+    }
+
     fn progress(&self) -> Progress {
         let is_ahead = |child: &Orphan| !self.follower.way_to(&child.head.hash).is_fork();
         if self.follower.is_open || self.follower.waiting.iter().any(is_ahead) {

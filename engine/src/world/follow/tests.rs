@@ -459,6 +459,22 @@ fn an_overlay_stays_until_somebody_else_takes_the_same_trade() {
 }
 
 #[test]
+fn an_open_block_that_is_left_has_left_no_trace() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    story.answer(101, &[(3, 2_000)]).unwrap();
+    story.busy(Block(102, 102, 101));
+    story.log(102, 1, 3_000);
+    assert_eq!((story.tip(), story.reserve()), (101, 3_000));
+    story.world.leave_open_block().unwrap();
+    assert_eq!((story.tip(), story.reserve()), (101, 2_000));
+    assert!(story.world.open_block().is_none());
+    // Nothing is open any more.
+    story.world.leave_open_block().unwrap();
+    assert_eq!((story.tip(), story.reserve()), (101, 2_000));
+}
+
+#[test]
 fn receipts_seal_a_block_without_a_question() {
     let mut story = story();
     story.busy(Block(101, 101, 100));

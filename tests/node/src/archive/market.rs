@@ -22,6 +22,10 @@ sol! {
         address indexed sender, address indexed to, int256 amount0, int256 amount1,
         uint160 sqrtPriceX96, uint128 liquidity, int24 tick
     );
+    event Mint(
+        address sender, address indexed owner, int24 indexed tickLower, int24 indexed tickUpper,
+        uint128 amount, uint256 amount0, uint256 amount1
+    );
     function allPairsLength();
     function decimals();
     function balanceOf(address account);
@@ -41,6 +45,14 @@ mod solidly {
 const MAJORS: usize = 40;
 /// Distances of ticks, and the fees that go with them in millionths.
 const SPACINGS: [(i32, u32); 3] = [(10, 500), (60, 3_000), (200, 10_000)];
+
+/// What is added far from a pool's price.
+const FAR_LIQUIDITY: i128 = 1_000_000_000_000_000;
+
+/// Two ticks far above a price that is even.
+const fn far(spacing: i32) -> [i32; 2] {
+    [1_000 * spacing, 1_001 * spacing]
+}
 
 /// How large a history is.
 #[derive(Clone, Copy, Debug)]
@@ -331,6 +343,42 @@ impl Pool {
                 pool.sqrt_price += U256::from(1) << 80;
             }
         }
+    }
+
+    /// Somebody adds liquidity far from the price of a V3 pool; false if it is none.
+    pub(super) fn mint_far(&mut self) -> bool {
+        let State::Concentrated(pool) = &mut self.state else { return false };
+        let [lower, upper] = far(pool.spacing);
+        for (index, net) in [(lower, FAR_LIQUIDITY), (upper, -FAR_LIQUIDITY)] {
+            match pool.ticks.iter_mut().find(|tick| tick.0 == index) {
+                Some((_, gross, held)) => {
+                    *gross += FAR_LIQUIDITY.unsigned_abs();
+                    *held += net;
+                }
+                None => pool.ticks.push((index, FAR_LIQUIDITY.unsigned_abs(), net)),
+            }
+        }
+        pool.ticks.sort_unstable();
+        true
+    }
+
+    /// The log of what was added last.
+    pub(super) fn minted(&self) -> Log {
+        let spacing = match &self.state {
+            State::Concentrated(pool) => pool.spacing,
+            State::Pair(_) | State::Solidly { .. } => 1,
+        };
+        let [lower, upper] = far(spacing).map(|tick| tick.try_into().unwrap_or_default());
+        let event = Mint {
+            sender: self.address,
+            owner: self.address,
+            tickLower: lower,
+            tickUpper: upper,
+            amount: FAR_LIQUIDITY.unsigned_abs(),
+            amount0: U256::from(1),
+            amount1: U256::ZERO,
+        };
+        Log::of(self.address, &event)
     }
 
     /// The log by which its factory announced it.

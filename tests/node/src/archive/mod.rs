@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256};
 use serde_json::{Value, json};
 
 pub use self::market::{Market, Plan, Pool, State};
@@ -36,6 +36,8 @@ const GENESIS_S: u64 = 1_700_000_000;
 struct Move {
     block: u64,
     pool: usize,
+    /// Liquidity was added; otherwise it was traded with.
+    is_mint: bool,
 }
 
 /// What changes while the node runs.
@@ -154,9 +156,36 @@ impl Archive {
         for (count, pool) in (0..now.market.pools.len()).step_by(step).take(changes).enumerate() {
             now.market.pools[pool].trade();
             let block = first + count as u64 % blocks;
-            now.moves.push(Move { block, pool });
+            now.moves.push(Move { block, pool, is_mint: false });
         }
         now.moves.sort_by_key(|held| held.block);
+    }
+
+    /// One block goes by, in which every V3 pool gains liquidity far from its price: nothing of
+    /// it shows but its ticks.
+    pub fn mint_far(&self) {
+        let mut now = self.write();
+        now.tip += 1;
+        let block = now.tip;
+        for pool in 0..now.market.pools.len() {
+            if now.market.pools[pool].mint_far() {
+                now.moves.push(Move { block, pool, is_mint: true });
+            }
+        }
+    }
+
+    /// A pool is another one than it was, and nothing says so: one that is traded with, or the
+    /// ticks of all V3 pools.
+    pub fn tamper(&self, with_ticks: bool) {
+        let mut now = self.write();
+        now.tip += 1;
+        if with_ticks {
+            for pool in &mut now.market.pools {
+                pool.mint_far();
+            }
+        } else if let Some(pool) = now.market.pools.first_mut() {
+            pool.trade();
+        }
     }
 
     /// The answer to a question.
@@ -199,15 +228,41 @@ impl Now {
         keccak256([number.to_be_bytes(), self.branch.to_be_bytes()].concat())
     }
 
+    /// The height of a block by its hash: one of the newest, or it is not known.
+    fn number_of(&self, hash: &Value) -> Option<u64> {
+        let mut newest = self.tip.saturating_sub(64)..=self.tip;
+        newest.find(|number| json!(self.hash_of(*number)) == *hash)
+    }
+
+    /// The moves of a range of blocks.
+    fn moves(&self, from: u64, to: u64) -> &[Move] {
+        let first = self.moves.partition_point(|held| held.block < from);
+        let end = self.moves.partition_point(|held| held.block <= to);
+        &self.moves[first..end.max(first)]
+    }
+
+    /// A block's filter of what happened in it; history is told by its logs alone.
+    fn bloom(&self, number: u64) -> Bloom {
+        let mut bloom = Bloom::ZERO;
+        for held in self.moves(number, number) {
+            let log = self.log_of(held);
+            bloom.accrue_raw_log(log.address, &log.topics);
+        }
+        bloom
+    }
+
+    fn log_of(&self, held: &Move) -> market::Log {
+        let pool = &self.market.pools[held.pool];
+        if held.is_mint { pool.minted() } else { pool.moved() }
+    }
+
     fn block(&self, named: &Value) -> Value {
         let number = match named.as_str() {
             Some("latest") => Some(self.tip),
             Some(text) if text.len() < 20 => {
                 read::<U256>(named).ok().and_then(|number| u64::try_from(number).ok())
             }
-            // By hash: one of the newest, or it is not known.
-            _ => (self.tip.saturating_sub(64)..=self.tip)
-                .find(|number| json!(self.hash_of(*number)) == *named),
+            _ => self.number_of(named),
         };
         let Some(number) = number.filter(|number| *number <= self.tip) else { return Value::Null };
         json!({
@@ -215,18 +270,21 @@ impl Now {
             "parentHash": self.hash_of(number.wrapping_sub(1)),
             "timestamp": hex(GENESIS_S + BLOCK_S * number), "gasLimit": hex(30_000_000_u64),
             "gasUsed": hex(15_000_000_u64), "miner": Address::ZERO,
-            "baseFeePerGas": hex(1_000_000_000_u64), "logsBloom": Bytes::from(vec![0; 256]),
+            "baseFeePerGas": hex(1_000_000_000_u64), "logsBloom": self.bloom(number),
             "difficulty": "0x0", "transactions": [], "uncles": [],
         })
     }
 
     /// The logs of a range of blocks, as far as a provider gives them.
     fn logs(&self, filter: &Value, seed: u64) -> Result<Value, Refusal> {
-        if filter["blockHash"].is_string() {
-            return Ok(json!([]));
-        }
-        let bound = |name: &str| read::<U256>(&filter[name]).map(|number| number.to::<u64>());
-        let (from, to) = (bound("fromBlock")?, bound("toBlock")?.min(self.tip));
+        let (from, to) = if filter["blockHash"].is_string() {
+            let number = self.number_of(&filter["blockHash"]);
+            let number = number.ok_or_else(|| refusal(-32_000, "unknown block"))?;
+            (number, number)
+        } else {
+            let bound = |name: &str| read::<U256>(&filter[name]).map(|number| number.to::<u64>());
+            (bound("fromBlock")?, bound("toBlock")?.min(self.tip))
+        };
         if to.saturating_sub(from) >= RANGE_MAX {
             return Err(too_much(from ^ seed));
         }
@@ -247,9 +305,9 @@ impl Now {
                 found.push(log.to_json(block, self.hash_of(block), found.len()));
             }
         }
-        let moves = if self.is_pruned { &[][..] } else { &self.moves };
-        for held in moves.iter().filter(|held| (from..=to).contains(&held.block)) {
-            let log = self.market.pools[held.pool].moved();
+        let moves = if self.is_pruned { &[][..] } else { self.moves(from, to) };
+        for held in moves {
+            let log = self.log_of(held);
             if wants(&log.topics[0]) && is_in(&filter["address"], &log.address) {
                 found.push(log.to_json(held.block, self.hash_of(held.block), found.len()));
             }
