@@ -408,7 +408,7 @@ mod tests {
         place.renew();
         place.node.archive().go_on(GAP, 20);
         let found = place.taken_up().expect("it is renewed");
-        assert_eq!(found.pools.len(), PLAN.pairs + PLAN.concentrated + PLAN.solidly);
+        assert_eq!(found.pools.len(), place.loaded.world.pools.len());
         place.node.archive().go_on(GAP, 20);
         assert!(place.taken_up().is_none(), "without a renewal it is too old");
     }

@@ -23,8 +23,8 @@ const PLAN: Plan = Plan {
     solidly: 100,
 };
 /// So few V3 pools that the ticks of all of them are compared.
-const SMALL: Plan = Plan { pairs: 40, concentrated: 40, solidly: 10, ..PLAN };
-const SMALL_POOLS: usize = 90;
+const SMALL: Plan = Plan { concentrated: 40, ..PLAN };
+const SMALL_POOLS: usize = SMALL.pairs + SMALL.concentrated + SMALL.solidly;
 const POOLS: usize = PLAN.pairs + PLAN.concentrated + PLAN.solidly;
 
 /// A node, and a bot that was started from it once.
@@ -78,12 +78,13 @@ impl Place {
 #[test]
 fn a_start_finds_every_pool_with_few_questions_and_the_next_one_with_fewer() {
     let place = Place::new("whole");
-    assert!(place.cold.asked.all <= 120, "{:?}", place.cold.asked);
+    // Questions for states are not counted here: pools are tried meanwhile, as time allows.
+    assert!(place.cold.asked.logs <= 60, "{:?}", place.cold.asked);
     place.node.archive().go_on(50, 60);
     let announced = place.node.archive().make_pair(true);
     let warm = place.again("warm");
     assert_eq!((warm.pools, warm.wrong), (POOLS, 0), "one pool more than there is room for");
-    assert!(warm.asked.all < place.cold.asked.all, "{:?}, {:?}", warm.asked, place.cold.asked);
+    assert!(warm.asked.logs <= 4, "{:?}", warm.asked);
     let said = place.said("warm");
     assert!(said.contains("is_warm=true") && said.contains("read_again=60"), "{said}");
     assert!(said.contains("new=1"), "{announced}: {said}");
