@@ -55,7 +55,7 @@ pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
     AuditPlan, Config, Endpoint, KeySource, Mode, NamedFactory, Node, Patience, Problem, Problems,
-    Runtime, Wallet,
+    Runtime, Snapshots, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;

@@ -33,7 +33,7 @@ use crate::locks::Lock;
 use crate::nodes::NodeCounts;
 use crate::runtime::{Crew, Ending, Hot, Signals};
 use crate::scribe::{Names, Scribe};
-use crate::snapshot;
+use crate::snapshot::{self, series::Series};
 use crate::state::{Handles, Owner, State};
 use crate::submit::{Ledger, LivePort, Port};
 use crate::summary::Summary;
@@ -160,8 +160,10 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
         // Seen now, and not when the run is over.
         snapshot::write(path, &engine.world)?;
     }
+    let snapshots = config.runtime.snapshots.as_ref();
+    let series = snapshots.map(|wanted| Series::start(wanted, &engine.world)).transpose()?;
     pin(config.runtime.core);
-    let crew = Crew { keepers, scribe, switch, admission, auditor };
+    let crew = Crew { keepers, scribe, series, switch, admission, auditor };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
@@ -170,6 +172,9 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     drop(locks);
     if hot.scribe.dropped > 0 {
         tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
+    }
+    if let Some(skipped) = hot.series.as_ref().map(|series| series.skipped).filter(|n| *n > 0) {
+        tracing::warn!(skipped, "snapshots were left out: there was no room for them");
     }
     shelf.put(&mut hot.engine.world, &roster);
     match ending {

@@ -33,6 +33,7 @@ use crate::feed::connect::Opened;
 use crate::feed::keeper::{Delivery, Keeper, Request};
 use crate::links::{Line, Links, Lost};
 use crate::scribe::Scribe;
+use crate::snapshot::series::Series;
 use crate::submit::Port;
 use crate::switch::Switch;
 
@@ -61,6 +62,7 @@ pub(crate) struct Hot<S, P> {
     pub(crate) engine: Engine<S>,
     pub(crate) port: P,
     pub(crate) scribe: Scribe,
+    pub(crate) series: Option<Series>,
     keepers: Vec<Keeper>,
     switch: Switch,
     admission: Admission,
@@ -78,6 +80,8 @@ pub(crate) struct Crew {
     /// One for each node.
     pub(crate) keepers: Vec<Keeper>,
     pub(crate) scribe: Scribe,
+    /// If snapshots are to be taken.
+    pub(crate) series: Option<Series>,
     pub(crate) switch: Switch,
     pub(crate) admission: Admission,
     pub(crate) auditor: Auditor,
@@ -116,11 +120,12 @@ impl Signals {
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
     pub(crate) fn new(engine: Engine<S>, port: P, crew: Crew, clock: Monotonic) -> Self {
-        let Crew { keepers, scribe, switch, admission, auditor } = crew;
+        let Crew { keepers, scribe, series, switch, admission, auditor } = crew;
         Self {
             engine,
             port,
             scribe,
+            series,
             links: Links::new(keepers.len()),
             keepers,
             switch,
@@ -326,6 +331,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         }
         self.engine.notes.clear();
         self.auditor.work(&self.engine.world);
+        if let Some(series) = &mut self.series {
+            series.look(&self.engine.world);
+        }
     }
 
     fn tick(&mut self) {

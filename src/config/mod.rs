@@ -129,6 +129,17 @@ pub struct Runtime {
     pub journal: Option<PathBuf>,
     /// Where the pools' reserves are written at the end, if anywhere.
     pub snapshot: Option<PathBuf>,
+    /// Where they are written while it flies, if anywhere.
+    pub snapshots: Option<Snapshots>,
+}
+
+/// Snapshots that are taken while the process runs.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    /// Where each is written, one JSON object a line.
+    pub path: PathBuf,
+    /// How many blocks lie between two.
+    pub every_blocks: u64,
 }
 
 /// The configuration as it is meant.

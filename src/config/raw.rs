@@ -132,6 +132,8 @@ pub(super) struct Runtime {
     pub(super) state_dir: Option<String>,
     pub(super) journal: Option<String>,
     pub(super) snapshot: Option<String>,
+    pub(super) snapshots: Option<String>,
+    pub(super) snapshot_every_blocks: Option<u64>,
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {

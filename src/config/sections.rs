@@ -21,7 +21,8 @@ use super::amount::spelled;
 use super::problems::{self, Problems};
 use super::secret::KeySource;
 use super::{
-    AuditPlan, Endpoint, Mode, NamedFactory, Node, Patience, Runtime, Wallet, endpoint, raw,
+    AuditPlan, Endpoint, Mode, NamedFactory, Node, Patience, Runtime, Snapshots, Wallet, endpoint,
+    raw,
 };
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
@@ -337,6 +338,13 @@ pub(super) fn runtime(
     if journal.is_some() && journal == snapshot {
         problems.add("runtime.snapshot", "found the file of runtime.journal; wanted another");
     }
+    let snapshots = output(raw.snapshots, "runtime.snapshots", problems);
+    if snapshots.is_some() && [&journal, &snapshot].contains(&&snapshots) {
+        let message = "found the file of runtime.journal or runtime.snapshot; wanted another";
+        problems.add("runtime.snapshots", message);
+    }
+    let key = "runtime.snapshot_every_blocks";
+    let every_blocks = within(raw.snapshot_every_blocks, 10, 1..=100_000, key, problems);
     Some(Runtime {
         core: raw.pin.unwrap_or(true).then(|| raw.core.unwrap_or(0)),
         spin: raw.spin.unwrap_or(false),
@@ -344,6 +352,7 @@ pub(super) fn runtime(
         state_dir: std::path::absolute(state_dir?).ok()?,
         journal,
         snapshot,
+        snapshots: snapshots.map(|path| Snapshots { path, every_blocks }),
     })
 }
 

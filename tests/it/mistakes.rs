@@ -124,6 +124,12 @@ const MISTAKES: &[Mistake] = &[
     ("runtime.state_dir=7", "runtime.state_dir", &["found 7", "wanted text"]),
     ("runtime.journal=nowhere/x", "runtime.journal", &["nowhere/x", "a folder that exists"]),
     ("runtime.snapshot=/", "runtime.snapshot", &["found \"/\"", "wanted a file"]),
+    ("runtime.snapshots=/", "runtime.snapshots", &["found \"/\"", "wanted a file"]),
+    (
+        "runtime.snapshot_every_blocks=0",
+        "runtime.snapshot_every_blocks",
+        &["found 0", "wanted 1 to 100000"],
+    ),
     ("no-value", "--set", &["found no `=`", "wanted key=value"]),
 ];
 

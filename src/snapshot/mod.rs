@@ -2,6 +2,8 @@
 //!
 //! Temperature: cold.
 
+pub(crate) mod series;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -50,18 +52,21 @@ struct TickState {
 pub(crate) fn write(path: &Path, world: &World) -> Result<()> {
     let states = world.pools.ids().iter().map(|id| {
         let entry = world.pools.get(*id);
-        let state = match entry.chain {
-            Pool::ConstantProduct(pool) => reserves(pool.reserves()),
-            Pool::Solidly(pool) => reserves(pool.state().reserves),
-            Pool::Concentrated(pool) => concentrated(&pool, world.pools.tick_list(*id)),
-        };
-        (entry.address, state)
+        (entry.address, state_of(&entry.chain, world.pools.tick_list(*id)))
     });
     let pools = states.collect();
     let tip = world.tip();
     let snapshot = Snapshot { block: tip.number.0, hash: tip.hash, pools };
     std::fs::write(path, serde_json::to_vec(&snapshot)?)
         .with_context(|| format!("writing the snapshot {}", path.display()))
+}
+
+fn state_of(pool: &Pool, ticks: impl Iterator<Item = Tick>) -> State {
+    match pool {
+        Pool::ConstantProduct(pool) => reserves(pool.reserves()),
+        Pool::Solidly(pool) => reserves(pool.state().reserves),
+        Pool::Concentrated(pool) => concentrated(pool, ticks),
+    }
 }
 
 fn reserves(amounts: [u128; 2]) -> State {
