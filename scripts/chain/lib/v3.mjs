@@ -3,7 +3,7 @@
 import { AbiCoder, Interface, getCreate2Address, keccak256, solidityPacked } from 'ethers';
 
 import { deployer } from './accounts.mjs';
-import { permit2, uniswap } from './contracts.mjs';
+import { own, permit2, uniswap } from './contracts.mjs';
 import { FOREVER, bothWorth, inOrder } from './tokens.mjs';
 
 /** [token, token, fee in millionths, value of each side in ether, by how many parts per 10,000 the first token is too dear]. */
@@ -31,6 +31,8 @@ const MAX_TICK = 887_272;
 const CREATE = { gasLimit: 6_000_000n };
 const MINT = { gasLimit: 1_500_000n };
 const NOBODY = `0x${'0'.repeat(40)}`;
+/** The bitmap of a pool of spacing 10 has 700 words, and it is read twice. */
+const TICKS_GAS = '0x1c9c380';
 
 const CONTRACTS = {
   factory: uniswap('v3-core', 'UniswapV3Factory'),
@@ -41,6 +43,7 @@ const CONTRACTS = {
   swapRouter02: uniswap('swap-router-contracts', 'SwapRouter02'),
   universal: uniswap('universal-router', 'UniversalRouter'),
   permit2: permit2(),
+  ticks: own('Ticks'),
 };
 export const V3_FACTORY = new Interface(CONTRACTS.factory.abi);
 export const V3_POOL = new Interface(CONTRACTS.pool.abi);
@@ -50,6 +53,7 @@ export const SWAP_ROUTER = new Interface(CONTRACTS.swapRouter.abi);
 export const SWAP_ROUTER_02 = new Interface(CONTRACTS.swapRouter02.abi);
 export const UNIVERSAL = new Interface(CONTRACTS.universal.abi);
 export const PERMIT2 = new Interface(CONTRACTS.permit2.abi);
+const TICKS = new Interface(CONTRACTS.ticks.abi);
 
 /** Queues all but the pools, and returns V3's part of the address book. */
 export function deployV3(batch, { weth, v2 }) {
@@ -127,7 +131,7 @@ export function encodePath(tokens, fees) {
 
 /**
  * The state of all `pools` at one block, as a map from pool address to { sqrtPrice, tick, liquidity }, and to
- * { ..., ticks: [[index, net, gross]] } when they are wanted: then every word of the bitmap is read.
+ * { ..., ticks: [[index, net, gross]] } when they are wanted.
  */
 export async function readV3(rpc, pools, { block = 'latest', withTicks = false } = {}) {
   const rows = await Promise.all(
@@ -143,23 +147,13 @@ export async function readV3(rpc, pools, { block = 'latest', withTicks = false }
   return new Map(rows);
 }
 
+/** Its whole bitmap and all its ticks at once, by code that is laid over an empty address for the call. */
 async function readTicks(rpc, { address, tick_spacing: spacing }, block) {
-  const last = Math.floor(MAX_TICK / spacing) >> 8;
-  const words = Array.from({ length: 2 * last + 2 }, (_, i) => i - last - 1);
-  const found = await Promise.all(
-    words.map(async (word) => {
-      const bits = await rpc.read(address, V3_POOL, 'tickBitmap', [word], block);
-      return Array.from({ length: 256 }, (_, bit) => bit)
-        .filter((bit) => (bits >> BigInt(bit)) & 1n)
-        .map((bit) => ((word << 8) + bit) * spacing);
-    }),
-  );
-  return Promise.all(
-    found.flat().map(async (index) => {
-      const { liquidityNet, liquidityGross } = await rpc.read(address, V3_POOL, 'ticks', [index], block);
-      return [index, liquidityNet, liquidityGross];
-    }),
-  );
+  const code = { [NOBODY]: { code: CONTRACTS.ticks.deployedBytecode } };
+  const data = TICKS.encodeFunctionData('all', [address, spacing]);
+  const answer = await rpc.call('eth_call', [{ to: NOBODY, data, gas: TICKS_GAS }, block, code]);
+  const [index, net, gross] = TICKS.decodeFunctionResult('all', answer);
+  return index.map((tick, place) => [Number(tick), net[place], gross[place]]);
 }
 
 function poolAddress({ factory, init_code_hash: hash }, token0, token1, fee) {
