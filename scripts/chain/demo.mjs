@@ -100,7 +100,7 @@ async function demo() {
   const isWatched = flags.mode === 'dry-run' || flags.kills > 0;
   running.proxy = isWatched ? await startProxy(node.ws, signed && ((raw) => signed.take(raw))) : null;
   const url = running.proxy?.url ?? node.ws;
-  const start = (run) => startBot({ bot, config: flags.config, url, executor, mode: flags.mode, files: filesOf(run) });
+  const start = (run) => startBot({ bot, config: flags.config, urls: [url], executor, mode: flags.mode, files: filesOf(run) });
   running.bot = start(0);
   say(`the bot flies for ${flags.seconds} s, ${flags.mode}${flags.kills > 0 ? `, and is killed ${flags.kills} times` : ''}`);
   const kills = await flyOn({ start, signed, market });

@@ -1,6 +1,8 @@
 // Whether the pools in a bot's snapshot are what the chain has at that block: reserves, and of V3 pools price, liquidity and
 // every tick.
 
+import { existsSync, readFileSync } from 'node:fs';
+
 import { readSolidly } from './lib/solidly.mjs';
 import { hex } from './lib/rpc.mjs';
 import { readReserves } from './lib/v2.mjs';
@@ -18,6 +20,43 @@ export async function compareSnapshot(rpc, book, { block, hash, pools }) {
     if (differs) problems.push(`pool ${address} at block ${block}: ${differs}`);
   }
   return problems;
+}
+
+/** Compares each snapshot that the bot writes into a file with the chain at that block. */
+export class Watch {
+  compared = 0;
+  pools = 0;
+  /** Of blocks that the chain has left since: nothing to compare with. */
+  left = 0;
+  problems = [];
+  #rpc;
+  #book;
+  #file;
+  #seen = 0;
+
+  constructor(rpc, book, file) {
+    [this.#rpc, this.#book, this.#file] = [rpc, book, file];
+  }
+
+  async look() {
+    const text = existsSync(this.#file) ? readFileSync(this.#file, 'utf8') : '';
+    const lines = text.split('\n').slice(0, -1);
+    for (const line of lines.slice(this.#seen)) {
+      this.#seen += 1;
+      const snapshot = JSON.parse(line);
+      const problems = await compareSnapshot(this.#rpc, this.#book, snapshot);
+      // It may also be left while it is compared.
+      const block = await this.#rpc.call('eth_getBlockByNumber', [hex(snapshot.block), false]);
+      if (block?.hash !== snapshot.hash) {
+        this.left += 1;
+        continue;
+      }
+      this.compared += 1;
+      this.pools += Object.keys(snapshot.pools).length;
+      // What it knows to be stale, it does not trade on.
+      if (snapshot.stale.length === 0) this.problems.push(...problems);
+    }
+  }
 }
 
 /** The state of all pools at one block, in the form of a snapshot. */

@@ -47,10 +47,15 @@ export async function deployExecutor({ bot, config, node, log }) {
   return JSON.parse(output).executor;
 }
 
-/** `gannet run`. The hot keys are in its environment when it flies live, and none when it does not. */
-export function startBot({ bot, config, url, executor, mode, files }) {
-  const args = ['run', '--config', config, '--mode', mode, '--set', `node.url=${url}`, '--set', `executor.address=${executor}`];
-  args.push('--set', `runtime.state_dir=${files.state}`);
+/**
+ * `gannet run`, on one node or several. The hot keys are in its environment when it flies live, and none when it does not. `more`
+ * are settings as `--set` takes them.
+ */
+export function startBot({ bot, config, urls, executor, mode, files, more = [] }) {
+  const nodes = urls.map((url) => `{ url = "${url}", silent_after_ms = 4000 }`).join(', ');
+  const node = urls.length === 1 ? `node.url=${urls[0]}` : `node=[${nodes}]`;
+  const args = ['run', '--config', config, '--mode', mode, '--set', node, '--set', `executor.address=${executor}`];
+  for (const setting of [`runtime.state_dir=${files.state}`, ...more]) args.push('--set', setting);
   const keys = mode === 'live' ? Object.fromEntries(botWallets.map((wallet, i) => [`GANNET_KEY_${i + 1}`, wallet.privateKey])) : {};
   const log = openSync(files.log, 'a');
   return spawnGuarded(bot, [...args, `--json=${files.summary}`, '--journal', files.journal, '--snapshot', files.snapshot], {

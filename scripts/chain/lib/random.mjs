@@ -43,6 +43,12 @@ export class Random {
     return items[Math.floor(this.unit() * items.length)];
   }
 
+  /** The same in another order. */
+  shuffle(items) {
+    const keyed = items.map((item) => [this.unit(), item]);
+    return keyed.sort(([one], [other]) => one - other).map(([, item]) => item);
+  }
+
   #next() {
     const sum = (this.#a + this.#b + this.#counter++) | 0;
     this.#a = this.#b ^ (this.#b >>> 9);
