@@ -121,13 +121,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let Start { config, world, roster, shelf, wallets, owner, .. } = start;
 
     let names = Names::of(&world, S::NAMES, &config.wallets);
-    let mut limits = config.limits;
-    if config.executor == Address::ZERO {
-        // There is nobody whose funds could pay.
-        limits.funding = Funding::Flash;
-    }
-    let mut risk = Risk::new(limits, config.guard, wallets);
-    risk.needs_balance = config.mode == Mode::Live;
+    let mut risk = risk_of(&config, wallets);
     risk.is_halted = switch.is_on();
     let signer = Signer::new(keys, config.executor);
     let (setting, audit) = (Setting::of(&config, &world), audit::Setting::of(&config));
@@ -173,9 +167,6 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     if hot.scribe.dropped > 0 {
         tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
     }
-    if let Some(skipped) = hot.series.as_ref().map(|series| series.skipped).filter(|n| *n > 0) {
-        tracing::warn!(skipped, "snapshots were left out: there was no room for them");
-    }
     shelf.put(&mut hot.engine.world, &roster);
     match ending {
         Ending::Cut => bail!(CutShort::Draining),
@@ -189,6 +180,18 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
             Ok(Summary { nodes, audit: hot.auditor.counts(&hot.engine.world), ..summary })
         }
     }
+}
+
+/// What a trade must be like, and what may be lost.
+fn risk_of<S>(config: &Config<S>, wallets: Vec<WalletState>) -> Risk {
+    let mut limits = config.limits;
+    if config.executor == Address::ZERO {
+        // There is nobody whose funds could pay.
+        limits.funding = Funding::Flash;
+    }
+    let mut risk = Risk::new(limits, config.guard, wallets);
+    risk.needs_balance = config.mode == Mode::Live;
+    risk
 }
 
 /// The wallets' keys; in dry-run throwaway ones, so that signing costs the same and nothing can be

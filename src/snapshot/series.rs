@@ -114,7 +114,7 @@ pub(crate) struct Series {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Times that one was due and there was no memory for it.
-    pub(crate) skipped: u64,
+    skipped: u64,
 }
 
 impl Series {
@@ -178,6 +178,10 @@ impl Series {
 impl Drop for Series {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
+        if self.skipped > 0 {
+            let skipped = self.skipped;
+            tracing::warn!(skipped, "snapshots were left out: there was no room for them");
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
