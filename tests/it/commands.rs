@@ -217,6 +217,10 @@ fn an_interrupt_ends_with_a_summary_and_a_second_signal_ends_at_once() {
     let mut cut = start("cut", &[]);
     for bot in [&mut told, &mut shown, &mut cut] {
         bot.wait_until_fresh();
+        // No block comes by itself, so what is not tried by then is not traded with.
+        wait_for("all pools to be tried", || {
+            bot.stderr().contains("every pool was tried").then_some(())
+        });
     }
     chain.swap();
     chain.mine(1);

@@ -374,7 +374,8 @@ proptest! {
             assert_exact(&pools, found);
             ours = f64::max(ours, worth(&tokens_of(&pools, found), found.profit));
         });
-        prop_assert!(ours >= best * (1.0 - 1e-9), "{ours} {best} {:?}", searcher.counts());
+        // The best input of a stable pool is found by its price and curvature, not in closed form.
+        prop_assert!(ours >= best * (1.0 - 1e-6), "{ours} {best} {:?}", searcher.counts());
     }
 
     #[test]

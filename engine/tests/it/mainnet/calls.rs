@@ -495,7 +495,7 @@ impl Seeds {
         let spacing = fork.read(pool, &V3Views::tickSpacingCall {})?.map_err(view)?;
         let spacing: i32 = spacing.try_into().expect("24 bits");
         let state = v3_state(fork, pool, fee, spacing)?;
-        let (ticks, known) = known_ticks(fork, pool, &state)?;
+        let (ticks, known) = known_ticks(fork, pool, &state, 0)?;
         let seed = Seed { factory: V3_ID, tokens, state: state.into(), ticks, known };
         self.spacings.insert(pool, spacing);
         self.pools.insert(pool, seed);
@@ -624,11 +624,13 @@ fn v3_state(
     Concentrated::new(&state).ok_or_else(|| Because("a V3 pool in no state".into()))
 }
 
-/// The ticks around a pool's price that the witness knows, and how far that reaches.
-fn known_ticks(
+/// The ticks around a pool's price that the witness knows, and how far that reaches. Its layout is
+/// Uniswap's, `shift` slots further on.
+pub(crate) fn known_ticks(
     fork: &mut Fork<'_>,
     pool: Address,
     state: &Concentrated,
+    shift: u64,
 ) -> Result<(Vec<Tick>, [i32; 2]), Because> {
     let spacing = state.tick_spacing();
     let here = state.tick().div_euclid(spacing) >> 8;
@@ -636,7 +638,7 @@ fn known_ticks(
     for (side, step) in [(0, -1), (1, 1)] {
         'side: for away in 0..WORDS {
             let word = here + step * away;
-            let bits = match fork.slot_at(pool, key(word, 6)) {
+            let bits = match fork.slot_at(pool, tick_key(word, 6 + shift)) {
                 Err(unknown) if away == 0 => return Err(unknown.into()),
                 Err(_) => break,
                 Ok(bits) => bits,
@@ -650,7 +652,7 @@ fn known_ticks(
                 indices.reverse();
             }
             for index in indices {
-                let Ok(word) = fork.slot_at(pool, key(index, 5)) else {
+                let Ok(word) = fork.slot_at(pool, tick_key(index, 5 + shift)) else {
                     // A swap must stop there.
                     ticks.push(Tick { index, net: 0, gross: 1 });
                     known[side] = index;
@@ -668,7 +670,7 @@ fn known_ticks(
 }
 
 /// Where Solidity keeps the value of a small signed key of the mapping at `slot`.
-fn key(key: i32, slot: u64) -> U256 {
+pub(crate) fn tick_key(key: i32, slot: u64) -> U256 {
     let word = I256::try_from(key).expect("it fits").into_raw();
     keccak256((word, U256::from(slot)).abi_encode()).into()
 }

@@ -2,12 +2,12 @@
 //! runs them on the very state that the trader met.
 //!
 //! ```text
-//! block up to the trader ─► its pairs, probed ─► tokens, probed ─► Searcher ─► executor in the EVM
+//! block up to the trader ─► its pools, probed ─► tokens, probed ─► Searcher ─► executor in the EVM
 //!                                                                     ▲              │
 //!                                                                     └── again, if it was not all
 //! ```
 //!
-//! The finder has the trader's pairs and no others. A trader who took several cycles at once is
+//! The finder has the trader's pools and no others. A trader who took several cycles at once is
 //! matched by several plans, one after another.
 //!
 //! Temperature: cold.
@@ -25,8 +25,9 @@ use gannet_engine::world::World;
 use serde::Deserialize;
 
 use super::chain::{Fork, OPERATOR, OWNER, Replay};
-use super::mirror::{Mirror, WETH, reserves_of};
+use super::mirror::{Mirror, Seeded, WETH, reserves_of};
 use super::pair::{Because, Pair};
+use super::ranged::RangedPool;
 use super::witness::Witness;
 use crate::evm::bytecode;
 
@@ -48,7 +49,8 @@ pub(crate) struct Arbitrage {
     /// By token, before gas and what the block's producer was paid.
     gross_profit: BTreeMap<Address, u128>,
     pub(crate) swaps: Vec<Swap>,
-    has_full_prestate: bool,
+    /// Whether its block can be run.
+    pub(crate) has_full_prestate: bool,
 }
 
 /// A trader's swap.
@@ -71,19 +73,19 @@ struct Arbitrages {
     items: Vec<Arbitrage>,
 }
 
-/// The arbitrages whose block can be run, by block.
+/// The arbitrages, by block.
 pub(crate) fn arbitrages(folder: &Path) -> BTreeMap<u64, Vec<Arbitrage>> {
     let text = fs::read(folder.join("ground_truth.json")).expect("the ground truth");
     let truth: GroundTruth = serde_json::from_slice(&text).expect("the ground truth's layout");
     let mut by_block = BTreeMap::<_, Vec<_>>::new();
-    for item in truth.cyclic_arbitrage.items.into_iter().filter(|item| item.has_full_prestate) {
+    for item in truth.cyclic_arbitrage.items {
         by_block.entry(item.block_number).or_default().push(item);
     }
     by_block
 }
 
 impl Arbitrage {
-    /// Whether every leg is one that the engine can trade.
+    /// Whether every leg goes through a pair.
     pub(crate) fn is_constant_product(&self) -> bool {
         self.swaps.iter().all(|swap| swap.dex == "v2")
     }
@@ -124,10 +126,62 @@ pub(crate) enum Verdict {
     Unknown(Because),
 }
 
+/// A pool of a trader's.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen {
+    /// A pair, and its fee in pips.
+    Pair(Pair, u32),
+    Ranged(RangedPool),
+}
+
+impl Seen {
+    fn look(fork: &mut Fork<'_>, address: Address) -> Result<Self, Because> {
+        match Pair::look(fork, address) {
+            Ok(pair) => {
+                let fee = pair.fee(fork)?;
+                Ok(Self::Pair(pair, fee))
+            }
+            Err(no_pair) => match RangedPool::look(fork, address) {
+                Ok(pool) => Ok(Self::Ranged(pool)),
+                Err(Because(no_range)) => Err(Because(format!("{no_pair}; {no_range}"))),
+            },
+        }
+    }
+
+    /// It as it is now.
+    fn again(&self, fork: &mut Fork<'_>) -> Result<Self, Because> {
+        match self {
+            Self::Pair(pair, fee) => Ok(Self::Pair(Pair::look(fork, pair.address)?, *fee)),
+            Self::Ranged(pool) => pool.again(fork).map(Self::Ranged),
+        }
+    }
+
+    const fn address(&self) -> Address {
+        match self {
+            Self::Pair(pair, _) => pair.address,
+            Self::Ranged(pool) => pool.address,
+        }
+    }
+
+    const fn tokens(&self) -> [Address; 2] {
+        match self {
+            Self::Pair(pair, _) => pair.tokens,
+            Self::Ranged(pool) => pool.tokens,
+        }
+    }
+
+    fn seeded(&self) -> Seeded {
+        match self {
+            Self::Pair(pair, fee) => Seeded::pair(pair, *fee),
+            Self::Ranged(pool) => pool.seeded(),
+        }
+    }
+}
+
 /// What was seen of an arbitrage.
 pub(crate) struct Hunt {
-    /// The trader's pairs, and the fee in pips of each.
-    pub(crate) pairs: Vec<(Pair, u32)>,
+    /// The trader's pools.
+    pub(crate) pools: Vec<Seen>,
     /// The profit in the base token: the trader's, and ours by the executor's balance.
     pub(crate) recorded: u128,
     pub(crate) executed: u128,
@@ -145,8 +199,8 @@ impl Hunt {
 
     /// Looks for an arbitrage on this state.
     pub(crate) fn on(witness: &Witness, fork: Fork<'_>, item: &Arbitrage) -> Self {
-        let (pairs, cycles, verdict) = (vec![], vec![], Verdict::TooLong);
-        let mut hunt = Self { pairs, recorded: 0, executed: 0, cycles, verdict };
+        let (pools, cycles, verdict) = (vec![], vec![], Verdict::TooLong);
+        let mut hunt = Self { pools, recorded: 0, executed: 0, cycles, verdict };
         hunt.verdict = match hunt.run(witness, fork, item) {
             Ok(Verdict::Short(_)) if item.swaps.len() > HOPS_MAX => Verdict::TooLong,
             Ok(verdict) => verdict,
@@ -163,12 +217,10 @@ impl Hunt {
     ) -> Result<Verdict, Because> {
         let pools: BTreeSet<_> = item.swaps.iter().map(|swap| swap.pool).collect();
         for address in pools {
-            let pair = Pair::look(&mut fork, address)?;
-            let fee = pair.fee(&fork)?;
-            self.pairs.push((pair, fee));
+            self.pools.push(Seen::look(&mut fork, address)?);
         }
         let base = item.base();
-        let mut world = Mirror::new(witness, &self.pairs, base).world;
+        let mut world = self.world(witness, base);
         self.recorded = item.recorded(&world, base)?;
         if let Some((token, reason)) = lossy(&mut fork, &self.transfers(item))? {
             return refuse(world, Desk::new(fork, base), (token, reason));
@@ -187,21 +239,26 @@ impl Hunt {
             if self.executed >= self.recorded {
                 return Ok(Verdict::Matched);
             }
-            for (pair, _) in &mut self.pairs {
-                *pair = Pair::look(&mut desk.fork, pair.address)?;
+            for pool in &mut self.pools {
+                *pool = pool.again(&mut desk.fork)?;
             }
-            world = Mirror::new(witness, &self.pairs, base).world;
+            world = self.world(witness, base);
         }
         Ok(Verdict::Short("too many cycles".into()))
     }
 
-    /// What the trader's swaps paid out, to each of the pairs that could have been next.
+    fn world(&self, witness: &Witness, base: Address) -> World {
+        let seeded: Vec<Seeded> = self.pools.iter().map(Seen::seeded).collect();
+        Mirror::of(witness, &seeded, base).world
+    }
+
+    /// What the trader's swaps paid out, to each of the pools that could have been next.
     fn transfers(&self, item: &Arbitrage) -> Vec<Transfer> {
         let mut transfers = vec![];
         for &Swap { pool: from, token_out: token, amount_out: amount, .. } in &item.swaps {
-            let pairs = self.pairs.iter().map(|(pair, _)| pair);
-            let takers = pairs.filter(|pair| pair.address != from && pair.tokens.contains(&token));
-            transfers.extend(takers.map(|to| Transfer { token, from, to: to.address, amount }));
+            let pools = self.pools.iter();
+            let takers = pools.filter(|to| to.address() != from && to.tokens().contains(&token));
+            transfers.extend(takers.map(|to| Transfer { token, from, to: to.address(), amount }));
         }
         transfers
     }

@@ -3,7 +3,8 @@
 //! Temperature: cold.
 
 use alloy::primitives::{Address, address};
-use gannet_engine::amm::{ConstantProduct, Pool};
+use gannet_engine::amm::ticks::TickArena;
+use gannet_engine::amm::{ConstantProduct, Pool, Tick, Ticks};
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
 use gannet_engine::decode::log::Log;
@@ -24,6 +25,27 @@ pub(crate) const WETH: Address = address!("c02aaa39b223fe8d0a0e5c4f27ead9083c756
 /// Any: no figure here is shown to anybody.
 const DECIMALS: u8 = 18;
 
+/// A pool as a world takes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seeded {
+    pub(crate) address: Address,
+    pub(crate) tokens: [Address; 2],
+    pub(crate) state: Pool,
+    pub(crate) ticks: Vec<Tick>,
+    /// Between which ticks the list is whole.
+    pub(crate) known: [i32; 2],
+}
+
+impl Seeded {
+    /// A pair at this fee, in pips.
+    pub(crate) fn pair(pair: &Pair, fee_pips: u32) -> Self {
+        let Pair { address, tokens, reserves, .. } = *pair;
+        let state = ConstantProduct::new(reserves, fee_pips).expect("reserves have 112 bits");
+        let known = Ticks::NONE.known();
+        Self { address, tokens, state: state.into(), ticks: vec![], known }
+    }
+}
+
 /// A world and the block that it follows.
 pub(crate) struct Mirror<'w> {
     witness: &'w Witness,
@@ -35,23 +57,27 @@ impl<'w> Mirror<'w> {
     /// A world that stands before the block, with these pairs at these fees (in pips) in the order
     /// of their handles, and profit in `base`.
     pub(crate) fn new(witness: &'w Witness, pairs: &[(Pair, u32)], base: Address) -> Self {
-        let mut tokens = TokenTable::new(2 * pairs.len() + 2);
+        let seeded: Vec<Seeded> =
+            pairs.iter().map(|(pair, fee)| Seeded::pair(pair, *fee)).collect();
+        Self::of(witness, &seeded, base)
+    }
+
+    /// The same with pools of any kind.
+    pub(crate) fn of(witness: &'w Witness, seeded: &[Seeded], base: Address) -> Self {
+        let mut tokens = TokenTable::new(2 * seeded.len() + 2);
         let mut token = |address| {
             tokens
                 .id_of(&address)
                 .unwrap_or_else(|| tokens.insert(address, DECIMALS).expect("a pair has two tokens"))
         };
         let [native, base] = [WETH, base].map(&mut token);
-        let mut pools = PoolTable::new(pairs.len(), 0);
-        for (pair, fee) in pairs {
-            let state = ConstantProduct::new(pair.reserves, *fee).expect("reserves have 112 bits");
-            let entry = PoolEntry::new(
-                pair.address,
-                FactoryId(0),
-                pair.tokens.map(&mut token),
-                state.into(),
-            );
-            pools.insert(entry).expect("pairs differ, and so do their tokens");
+        let room = seeded.iter().map(|pool| TickArena::room_for(2 * pool.ticks.len() + 64)).sum();
+        let mut pools = PoolTable::new(seeded.len(), room);
+        for Seeded { address, tokens, state, ticks, known } in seeded {
+            let entry = PoolEntry::new(*address, FactoryId(0), tokens.map(&mut token), *state);
+            let id = pools.insert(entry).expect("pools differ, and so do their tokens");
+            pools.load_ticks(id, ticks).expect("there is room");
+            pools.set_known_ticks(id, *known);
         }
         pools.index_pairs();
         tokens.set_bases(&[base]);

@@ -3,6 +3,7 @@
 //! ```text
 //! witness ─► chain ─► run      does the EVM do what the chain did?
 //!              │  └─► follow   does the world, driven by logs, hold what the EVM holds?
+//!              ├─ ranged        the same two questions of V3's pools, as far as ticks are known
 //!              ├─ pair ─► swaps    do quotes bound what users took?
 //!              │     └─► find      are traders' arbitrages found, and do they pay?
 //!              └─ calls           did routers do what is read in users' calls?
@@ -13,12 +14,14 @@
 //!
 //! Temperature: cold.
 
+mod bare;
 mod calls;
 mod chain;
 mod find;
 mod follow;
 mod mirror;
 mod pair;
+mod ranged;
 mod run;
 mod swaps;
 mod table;
@@ -31,11 +34,13 @@ use std::path::Path;
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolValue as _;
 
+use self::bare::Bare;
 use self::chain::{Fork, NEWEST, RECIPIENT, Replay};
-use self::find::{Hunt, Survey, Verdict, arbitrages};
+use self::find::{Hunt, Seen, Survey, Verdict, arbitrages};
 use self::follow::Followed;
 use self::mirror::WETH;
 use self::pair::{Layout, Pair};
+use self::ranged::Ranges;
 use self::run::Run;
 use self::swaps::{Probed, Swaps};
 use self::table::Table;
@@ -147,18 +152,68 @@ fn pairs_driven_by_logs_hold_what_the_evm_holds_after_every_transaction() {
 }
 
 #[test]
+fn swaps_through_ranges_are_quoted_to_the_wei_and_their_pools_hold_what_the_evm_holds() {
+    let Some(folder) = witness::folder() else { return };
+    let mut table = Table::new(&["block", "pools", "compared", "exact", "unknown", "wrong"]);
+    let (mut wrong, mut exact) = (vec![], 0);
+    each_block(&folder, |witness| {
+        let ranges = Ranges::new(witness);
+        exact += ranges.exact;
+        table.row([
+            witness.number().to_string(),
+            ranges.pools.to_string(),
+            ranges.compared.to_string(),
+            ranges.exact.to_string(),
+            counted(&ranges.unknown),
+            ranges.wrong.len().to_string(),
+        ]);
+        wrong.extend(ranges.wrong.into_iter().map(|what| (witness.number(), what)));
+    });
+    table.note(format!("{exact} swaps are quoted to the wei, with the state after them"));
+    table.show("ranges");
+    assert!(exact > 0, "some swap is quoted");
+    assert_eq!(wrong, [], "swaps that did something else than is quoted");
+}
+
+#[test]
+fn swaps_follow_from_the_logs_before_them_where_nothing_else_is_known() {
+    let Some(folder) = witness::folder() else { return };
+    let mut table = Table::new(&["block", "logs", "exact", "unknown", "wrong"]);
+    let (mut wrong, mut exact) = (vec![], 0);
+    let mut files: Vec<_> = ["mevinspect", "logs_only"]
+        .iter()
+        .filter_map(|name| folder.join(name).read_dir().ok())
+        .flatten()
+        .map(|entry| entry.expect("a file").path())
+        .collect();
+    files.sort();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(bare) = Bare::read(&file) else {
+            table.note(format!("{name} is left out: its logs are not those of its header"));
+            continue;
+        };
+        exact += bare.exact.values().sum::<usize>();
+        let counts = [counted(&bare.exact), counted(&bare.unknown)];
+        let [exact, unknown] = counts;
+        let logs = bare.logs.to_string();
+        table.row([name.clone(), logs, exact, unknown, bare.wrong.len().to_string()]);
+        wrong.extend(bare.wrong.into_iter().map(|what| (name.clone(), what)));
+    }
+    table.show("bare");
+    assert!(exact > 0, "some swap follows");
+    assert_eq!(wrong, [], "pairs that have more than they were paid");
+}
+
+#[test]
 fn traders_arbitrages_are_found_and_pay_at_least_as_much() {
     let Some(folder) = witness::folder() else { return };
     let arbitrages = arbitrages(&folder);
-    let columns = &["block", "tx", "legs", "pairs", "recorded", "executed", "ratio", "verdict"];
+    let columns = &["block", "tx", "legs", "pools", "recorded", "executed", "ratio", "verdict"];
     let mut table = Table::new(columns);
-    let (mut short, mut other) = (vec![], 0);
+    let mut short = vec![];
     each_block(&folder, |witness| {
         for item in arbitrages.get(&witness.number()).into_iter().flatten() {
-            if !item.is_constant_product() {
-                other += 1;
-                continue;
-            }
             let hunt = Hunt::new(witness, item);
             if matches!(hunt.verdict, Verdict::Short(_)) {
                 short.push((witness.number(), item.tx_index));
@@ -167,13 +222,25 @@ fn traders_arbitrages_are_found_and_pay_at_least_as_much() {
         }
     });
     table.note(format!("Executed through the executor, with a flash loan, under {NEWEST:?}."));
-    table.note(format!("{other} more have legs of other kinds."));
+    for (block, item) in
+        arbitrages.iter().flat_map(|(block, items)| items.iter().map(move |item| (block, item)))
+    {
+        if !item.has_full_prestate {
+            let tx = item.tx_index;
+            table.note(format!(
+                "{block}, transaction {tx}: its block has no witness, and wants one"
+            ));
+        }
+    }
     table.show("arbitrage");
     assert_eq!(short, [], "these arbitrages paid their traders more");
 }
 
 fn row_of(block: u64, item: &find::Arbitrage, hunt: &Hunt) -> [String; 8] {
-    let pair = |(pair, fee): &(Pair, u32)| kind_of(pair, *fee);
+    let pool = |pool: &Seen| match pool {
+        Seen::Pair(pair, fee) => kind_of(pair, *fee),
+        Seen::Ranged(pool) => pool.name(),
+    };
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let ratio = hunt.executed as f64 / hunt.recorded as f64;
     let verdict = match &hunt.verdict {
@@ -187,7 +254,7 @@ fn row_of(block: u64, item: &find::Arbitrage, hunt: &Hunt) -> [String; 8] {
         block.to_string(),
         item.tx_index.to_string(),
         item.swaps.len().to_string(),
-        hunt.pairs.iter().map(pair).collect::<Vec<_>>().join(", "),
+        hunt.pools.iter().map(pool).collect::<Vec<_>>().join(", "),
         hunt.recorded.to_string(),
         hunt.executed.to_string(),
         format!("{ratio:.9}"),
