@@ -133,8 +133,10 @@ async function soak() {
   return problems.length === 0;
 }
 
+/** A fault is what may keep the bot from trading, and not its budget: reorgs make trades revert. */
 function settings() {
-  return [`runtime.snapshots=${files.snapshots}`, `runtime.snapshot_every_blocks=${SNAPSHOT_EVERY}`];
+  const budget = ['risk.reverts_max=0', 'risk.loss_per_block_max=1 ether', 'risk.loss_per_day_max=10 ether'];
+  return [`runtime.snapshots=${files.snapshots}`, `runtime.snapshot_every_blocks=${SNAPSHOT_EVERY}`, ...budget];
 }
 
 // ---------------------------------------------------------------------------------------------------------------- faults
