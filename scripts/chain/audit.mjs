@@ -99,7 +99,7 @@ async function readTransactions(rpc, { wallets, kinds }, first, last) {
   const senders = new Set(wallets.map((address) => address.toLowerCase()));
   const transactions = [];
   for (let number = first; number <= last; number++) {
-    const receipts = await rpc.call('eth_getBlockReceipts', [hex(number)]);
+    const receipts = await readReceipts(rpc, number);
     for (const [place, receipt] of receipts.entries()) {
       if (!senders.has(receipt.from)) continue;
       transactions.push({
@@ -113,6 +113,14 @@ async function readTransactions(rpc, { wallets, kinds }, first, last) {
     }
   }
   return transactions;
+}
+
+/** All receipts of a block. After a reorg anvil may have none of a block as a whole, but each by itself. */
+async function readReceipts(rpc, number) {
+  const receipts = await rpc.call('eth_getBlockReceipts', [hex(number)]);
+  if (receipts) return receipts;
+  const { transactions } = await rpc.call('eth_getBlockByNumber', [hex(number), false]);
+  return Promise.all(transactions.map((hash) => rpc.call('eth_getTransactionReceipt', [hash])));
 }
 
 /**
