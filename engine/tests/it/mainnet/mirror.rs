@@ -104,9 +104,14 @@ impl<'w> Mirror<'w> {
 
     /// Tells the world of a log.
     pub(crate) fn log(&mut self, log: &Value) -> LogFate {
+        self.try_log(log).expect("a log that is what its topic says")
+    }
+
+    /// Tells the world of a log that may not be what its topic says.
+    pub(crate) fn try_log(&mut self, log: &Value) -> Option<LogFate> {
         let text = log.to_string();
         let log = Log::parse(text.as_bytes()).expect("a log as nodes send it");
-        self.world.on_log(&log).expect("a log that is what its topic says")
+        self.world.on_log(&log).ok()
     }
 
     /// Tells the world of the node's own list of the block's logs; `visit` sees it after each

@@ -38,6 +38,9 @@ alloy::sol! {
     }
 }
 
+/// Fees above are not looked for, in pips.
+const FEE_PIPS_MAX: u32 = 10_000;
+
 /// A pool of V3's shape, as it is at some point of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct RangedPool {
@@ -208,6 +211,17 @@ impl Said {
     }
 }
 
+impl Said {
+    /// Whether some other fee explains it: there are forks whose fee is not what they say.
+    fn has_other_fee(&self, pool: &Concentrated, ticks: Ticks<'_>) -> bool {
+        let mut fees = (0..=FEE_PIPS_MAX).filter(|fee| *fee != pool.fee_pips());
+        fees.any(|fee_pips| {
+            let other = Concentrated::new(&ConcentratedState { fee_pips, ..pool.state() });
+            other.is_some_and(|other| self.judge(&other, ticks) == Some(Ok(())))
+        })
+    }
+}
+
 /// Whether a topic is that of a swap of V3's shape.
 pub(crate) fn is_swap(topic: Option<&B256>) -> bool {
     topic.is_some_and(|topic| [V3_SWAP, PANCAKE_V3_SWAP].contains(topic))
@@ -246,7 +260,9 @@ impl Ranges {
                     ranges.judge(&mirror, &parsed, &mut lost);
                 }
                 let before = mirror.world.contradicted();
-                mirror.log(&log);
+                if mirror.try_log(&log).is_none() {
+                    lost.insert(parsed.address, "a log is not what its topic says".into());
+                }
                 if mirror.world.contradicted() > before {
                     ranges.contradict(&parsed, &seeded, &mut lost);
                 }
@@ -278,6 +294,9 @@ impl Ranges {
         let Some(said) = Said::of(&data) else { return leave("it moved nothing") };
         match said.judge(&pool, mirror.world.pools.ticks(id)) {
             Some(Ok(())) => self.exact += 1,
+            Some(Err(_)) if said.has_other_fee(&pool, mirror.world.pools.ticks(id)) => {
+                leave("it is charged another fee than its pool says");
+            }
             Some(Err(why)) => {
                 self.wrong.push(format!("{} in transaction {}: {why}", log.address, log.tx_index));
             }
