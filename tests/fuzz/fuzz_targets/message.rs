@@ -5,6 +5,7 @@
 
 use alloy_primitives::{B256, U256, keccak256};
 use gannet_engine::decode::calldata::{self, Call, RouterFunction};
+use gannet_engine::decode::list::{self, List};
 use gannet_engine::decode::log::Log;
 use gannet_engine::decode::message::{self, Item, Message};
 use gannet_engine::decode::pending::PendingTx;
@@ -36,6 +37,13 @@ fn look_at(message: &Message<'_>) {
         Message::Notification { item: Item::Log(log), .. } => look_at_log(log),
         Message::Notification { item: Item::Head(head), .. } => {
             let _ = head.may_contain_topic(&B256::ZERO);
+        }
+        Message::Notification { item: Item::Receipts(receipts), .. } => {
+            let _block = list::block_of(receipts);
+            let _all = List::Receipts(receipts).each(|log| {
+                look_at_log(log);
+                Ok(())
+            });
         }
         Message::Notification { item: Item::Unknown(value), .. }
         | Message::Reply { result: value, .. } => look_at_value(value),
