@@ -374,8 +374,11 @@ proptest! {
             assert_exact(&pools, found);
             ours = f64::max(ours, worth(&tokens_of(&pools, found), found.profit));
         });
-        // The best input of a stable pool is found by its price and curvature, not in closed form.
-        prop_assert!(ours >= best * (1.0 - 1e-6), "{ours} {best} {:?}", searcher.counts());
+        // Only a stable pool's best input is not found in closed form; there the same cycle, begun
+        // at another base, was seen to pay 2.5e-9 more.
+        let is_stable = |id: &PoolId| matches!(pools.get(*id).state, Pool::Solidly(pool) if pool.state().is_stable);
+        let slack = if pools.ids().iter().any(is_stable) { 1e-8 } else { 1e-9 };
+        prop_assert!(ours >= best * (1.0 - slack), "{ours} {best} {:?}", searcher.counts());
     }
 
     #[test]
