@@ -25,6 +25,8 @@ const PLAN: Plan = Plan {
 /// So few V3 pools that the ticks of all of them are compared.
 const SMALL: Plan = Plan { concentrated: 40, ..PLAN };
 const SMALL_POOLS: usize = SMALL.pairs + SMALL.concentrated + SMALL.solidly;
+/// Far fewer than pools: they are read and tried many at a time.
+const QUESTIONS_MAX: u64 = 400;
 const POOLS: usize = PLAN.pairs + PLAN.concentrated + PLAN.solidly;
 
 /// A node, and a bot that was started from it once.
@@ -78,13 +80,15 @@ impl Place {
 #[test]
 fn a_start_finds_every_pool_with_few_questions_and_the_next_one_with_fewer() {
     let place = Place::new("whole");
-    // Questions for states are not counted here: pools are tried meanwhile, as time allows.
     assert!(place.cold.asked.logs <= 60, "{:?}", place.cold.asked);
+    // All of them, with those by which pools are tried meanwhile, as time allows.
+    assert!(place.cold.asked.all <= QUESTIONS_MAX, "{:?}", place.cold.asked);
     place.node.archive().go_on(50, 60);
     let announced = place.node.archive().make_pair(true);
     let warm = place.again("warm");
     assert_eq!((warm.pools, warm.wrong), (POOLS, 0), "one pool more than there is room for");
     assert!(warm.asked.logs <= 4, "{:?}", warm.asked);
+    assert!(warm.asked.all <= QUESTIONS_MAX, "{:?}", warm.asked);
     let said = place.said("warm");
     assert!(said.contains("is_warm=true") && said.contains("read_again=60"), "{said}");
     assert!(said.contains("new=1"), "{announced}: {said}");
