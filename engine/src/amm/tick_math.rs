@@ -19,7 +19,7 @@ pub const SQRT_PRICE_MAX: U256 =
 /// 2 / ln(1.0001): ticks per unit of a price's logarithm.
 const PER_LN: f64 = 20_000.999_983_334_167;
 /// Its inverse.
-const LN_HALF: f64 = 4.999_750_016_654_166e-5;
+const LN_HALF: f64 = 4.999_750_016_665_417e-5;
 
 /// 2¹²⁸ divided by the square root of 1.0001 to the power 2^i.
 const FACTORS: [u128; 20] = [
@@ -141,6 +141,15 @@ mod tests {
         assert_eq!(sqrt_price_at(i32::MIN), None);
         assert_eq!(sqrt_price_at(-TICK_MAX), Some(SQRT_PRICE_MIN));
         assert_eq!(sqrt_price_at(TICK_MAX), Some(SQRT_PRICE_MAX));
+    }
+
+    #[test]
+    fn the_float_of_a_price_is_the_price_to_the_last_digits() {
+        for tick in (-TICK_MAX..=TICK_MAX).step_by(977) {
+            let (float, exact) = (sqrt_ratio(tick), q96_to_f64(sqrt_price_at(tick).unwrap()));
+            // The exponent has 53 bits, and so 2⁻⁴⁷ of the price at the far ends.
+            assert!((float / exact - 1.0).abs() < 3e-14 || exact < 1e-12, "{tick} {float} {exact}");
+        }
     }
 
     #[test]

@@ -1,22 +1,25 @@
 //! The choice of pools along one token cycle.
 //!
 //! Every combination that can still be worth enough is weighed by the curves that bound its pools.
-//! Those of constant-product pools are the whole truth, so the best of those combinations is
-//! enough. Where a pool is bounded only, a combination that looks worse may be better: a few of
-//! those are kept as well, and what each is worth is found when it is sized.
+//! Those of constant-product pools are the whole truth. Where a pool is bounded only, a combination
+//! that looks worse may be better: such ones wait, and what each is worth is found out along the
+//! pools' own ranges, the most promising first, until no other can be better.
+//!
+//! Invariants: along one token cycle the combination that gains most is the one that is kept,
+//! unless their number was cut short, which is counted.
 //!
 //! Temperature: hot.
 
 use super::cycles::TokenCycle;
-use super::prices::greater;
 use super::screen::Screen;
 use super::shortlist::{Candidate, float};
+use super::sizing::{Hop, estimate};
 use super::{COMBINATIONS_MAX, PRICE_LEAST};
 use crate::amm::Mobius;
 use crate::limits::HOPS_MAX;
 
-/// Combinations that are kept along one token cycle and direction.
-const KEPT_MAX: usize = 3;
+/// Combinations that wait before the most promising is looked at.
+const WAITING_MAX: usize = 8;
 
 /// A little more, for rounding.
 const MORE: f64 = 1.0 + 1e-9;
@@ -31,6 +34,13 @@ struct Chain {
     is_whole: bool,
 }
 
+/// A combination that could gain this much.
+#[derive(Clone, Copy)]
+struct Waiting {
+    slots: [u32; HOPS_MAX],
+    most: f64,
+}
+
 /// The choice along one token cycle.
 pub(super) struct Expansion<'e, 's> {
     screen: &'e Screen<'s>,
@@ -40,14 +50,13 @@ pub(super) struct Expansion<'e, 's> {
     rest: [f64; HOPS_MAX + 1],
     /// Whether a hop from each place on could lead through a touched pool.
     has_touched: [bool; HOPS_MAX + 1],
-    /// Whether every pool that may be chosen is its curve.
-    is_rest_whole: bool,
-    /// What a combination must gain, in the base token.
-    floor: f64,
+    /// What a combination must gain, in the base token: what is asked, or what the best gains.
+    least: f64,
     slots: [u32; HOPS_MAX],
-    /// The best first.
-    kept: [Candidate; KEPT_MAX],
-    kept_count: usize,
+    best: Option<[u32; HOPS_MAX]>,
+    /// The most promising first.
+    waiting: [Waiting; WAITING_MAX],
+    waiting_count: usize,
     /// Combinations that may still be tried.
     combinations: u32,
     is_cut_short: bool,
@@ -57,31 +66,32 @@ impl<'e, 's> Expansion<'e, 's> {
     /// Chooses the pools along a cycle, and puts the best on the list.
     pub(super) fn run(screen: &mut Screen<'s>, cycle: &TokenCycle, native_price: f64) {
         let mut expansion = Expansion::new(screen, cycle);
-        expansion.floor = expansion.screen.shortlist.worth_least() / native_price;
+        expansion.least = expansion.screen.shortlist.worth_least() / native_price;
         let chain = Chain { limit: Mobius::IDENTITY, has_touched: false, is_whole: true };
         expansion.extend(0, chain);
-        let (kept, count, is_cut_short) =
-            (expansion.kept, expansion.kept_count, expansion.is_cut_short);
+        while expansion.waiting_count > 0 {
+            expansion.try_first();
+        }
+        let Expansion { best, least: profit, is_cut_short, .. } = expansion;
         let list = &mut *screen.shortlist;
         list.counts.expanded += 1;
         list.counts.cut_short += u64::from(is_cut_short);
-        let serial = list.counts.expanded;
-        for candidate in &kept[..count] {
-            let worth = candidate.profit * native_price;
-            list.remember(&Candidate { worth, serial, ..*candidate });
+        if let Some(slots) = best {
+            // A side is 0 or 1.
+            let sides = cycle.edges.map(|edge| u8::from(edge.side() == 1));
+            let (hop_count, base_rank) = (cycle.hop_count, cycle.base_rank);
+            let worth = profit * native_price;
+            list.remember(&Candidate { slots, sides, hop_count, base_rank, worth });
         }
     }
 
     fn new(screen: &'e Screen<'s>, cycle: &'e TokenCycle) -> Self {
         let mut rest = [1.0; HOPS_MAX + 1];
         let mut has_touched = [false; HOPS_MAX + 1];
-        let mut is_rest_whole = true;
         for hop in (0..usize::from(cycle.hop_count).min(HOPS_MAX)).rev() {
             let edge = cycle.edges[hop];
             rest[hop] = rest[hop + 1] * screen.prices.best(edge);
             has_touched[hop] = has_touched[hop + 1] || screen.marks.has_touched(edge.pair());
-            let mut slots = screen.index.slots_of(edge.pair());
-            is_rest_whole &= slots.all(|slot| screen.prices.is_whole(slot));
         }
         let amount_in_max = screen.limits.amount_in_max[usize::from(cycle.base_rank)];
         Self {
@@ -90,11 +100,11 @@ impl<'e, 's> Expansion<'e, 's> {
             amount_in_max: float(amount_in_max),
             rest,
             has_touched,
-            is_rest_whole,
-            floor: 0.0,
+            least: 0.0,
             slots: [0; HOPS_MAX],
-            kept: [Candidate::NONE; KEPT_MAX],
-            kept_count: 0,
+            best: None,
+            waiting: [Waiting { slots: [0; HOPS_MAX], most: 0.0 }; WAITING_MAX],
+            waiting_count: 0,
             combinations: COMBINATIONS_MAX,
             is_cut_short: false,
         }
@@ -124,7 +134,7 @@ impl<'e, 's> Expansion<'e, 's> {
             let is_whole = so_far.is_whole && prices.is_whole(slot);
             // The hops that follow can only bend the curve more.
             let most = Mobius { gain: price, ..limit }.best_profit(self.amount_in_max);
-            if most * MORE < self.least(is_whole) {
+            if most * MORE < self.least {
                 continue;
             }
             if self.combinations == 0 {
@@ -137,51 +147,59 @@ impl<'e, 's> Expansion<'e, 's> {
         }
     }
 
-    /// What a combination must gain to be kept.
-    fn least(&self, is_whole: bool) -> f64 {
-        let kept = &self.kept[..self.kept_count];
-        let rival = match kept.iter().find(|held| held.is_whole) {
-            Some(held) if is_whole && self.is_rest_whole => held.profit,
-            _ if self.kept_count == KEPT_MAX => kept[KEPT_MAX - 1].profit,
-            _ => 0.0,
-        };
-        greater(self.floor, rival)
-    }
-
     fn close(&mut self, chain: Chain) {
         self.combinations -= 1;
-        let profit = chain.limit.best_profit(self.amount_in_max);
-        // NaN is no profit either.
-        if profit > 0.0 {
-            let (slots, cycle) = (self.slots, self.cycle);
-            // A side is 0 or 1.
-            let sides = cycle.edges.map(|edge| u8::from(edge.side() == 1));
-            let (hop_count, base_rank) = (cycle.hop_count, cycle.base_rank);
-            let chosen =
-                Candidate { slots, sides, hop_count, base_rank, profit, ..Candidate::NONE };
-            self.keep(&Candidate { is_whole: chain.is_whole, ..chosen });
-        }
-    }
-
-    /// Keeps a combination among the best; of those whose curves are the whole truth, one.
-    fn keep(&mut self, chosen: &Candidate) {
-        let held = &self.kept[..self.kept_count];
-        let mut end = self.kept_count;
-        if chosen.is_whole
-            && let Some(place) = held.iter().position(|held| held.is_whole)
-        {
-            if held[place].profit >= chosen.profit {
-                return;
-            }
-            self.kept[place..end].rotate_left(1);
-            end -= 1;
-        }
-        let rank = self.kept[..end].partition_point(|held| held.profit >= chosen.profit);
-        if rank == KEPT_MAX {
+        let most = chain.limit.best_profit(self.amount_in_max);
+        if chain.is_whole {
+            self.offer(self.slots, most);
             return;
         }
-        self.kept_count = (end + 1).min(KEPT_MAX);
-        self.kept[rank..self.kept_count].rotate_right(1);
-        self.kept[rank] = *chosen;
+        if self.waiting_count == WAITING_MAX {
+            self.try_first();
+        }
+        if most * MORE < self.least {
+            return;
+        }
+        let rank = self.waiting[..self.waiting_count].partition_point(|held| held.most >= most);
+        self.waiting_count += 1;
+        self.waiting[rank..self.waiting_count].rotate_right(1);
+        self.waiting[rank] = Waiting { slots: self.slots, most };
+    }
+
+    /// Finds out what the most promising combination gains, and lets go those that cannot be
+    /// better.
+    fn try_first(&mut self) {
+        let Waiting { slots, .. } = self.waiting[0];
+        self.waiting[..self.waiting_count].rotate_left(1);
+        self.waiting_count -= 1;
+        if let Some(gained) = self.gained_by(&slots) {
+            self.offer(slots, gained);
+        }
+        let least = self.least;
+        let waiting = &self.waiting[..self.waiting_count];
+        self.waiting_count = waiting.partition_point(|held| held.most * MORE >= least);
+    }
+
+    fn gained_by(&self, slots: &[u32; HOPS_MAX]) -> Option<f64> {
+        let Screen { index, pools, .. } = *self.screen;
+        let hop = |place: usize| {
+            let slot = index.slot(slots[place] as usize);
+            let direction = slot.direction(self.cycle.edges[place].side());
+            Hop { pool: pools.view(slot.pool), direction }
+        };
+        let mut hops = [hop(0); HOPS_MAX];
+        let hop_count = usize::from(self.cycle.hop_count).min(HOPS_MAX);
+        for (place, held) in hops.iter_mut().enumerate().take(hop_count).skip(1) {
+            *held = hop(place);
+        }
+        estimate(&hops[..hop_count], self.amount_in_max)
+    }
+
+    /// Keeps a combination if it gains more than the best so far.
+    fn offer(&mut self, slots: [u32; HOPS_MAX], gained: f64) {
+        // NaN is no profit either.
+        if gained > 0.0 && gained >= self.least {
+            (self.best, self.least) = (Some(slots), gained);
+        }
     }
 }

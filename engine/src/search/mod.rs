@@ -43,11 +43,8 @@ use crate::units::{BlockNumber, Wei};
 use crate::world::World;
 use crate::world::pools::PoolTable;
 
-/// Cycles that one search reports.
+/// Cycles that one search sizes in integers and reports: those of the highest estimated worth.
 pub const FOUND_MAX: usize = PLANS_MAX;
-/// Cycles that one search sizes in integers; those of the highest estimated value are kept. More
-/// than are reported, for what a concentrated pool is worth shows only then.
-const CANDIDATES_MAX: usize = 2 * FOUND_MAX;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
@@ -377,16 +374,17 @@ impl Searcher {
             if core::mem::replace(&mut screened[pair], *round) != *round {
                 let Tables { index, prices, marks, .. } = &*tables;
                 let bounds = (limits, native_prices.as_slice());
-                Screen::new(index, prices, marks, bounds, &mut self.shortlist).pair(pair);
+                let tables = (index, prices, marks);
+                Screen::new(pools, tables, bounds, &mut self.shortlist).pair(pair);
             }
         }
         self.report(pools, limits, found);
     }
 
-    /// Sizes the candidates, and reports the best of each token cycle.
+    /// Sizes the candidates, and reports those that are worth enough.
     fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
-        let mut sized: [Option<Found>; CANDIDATES_MAX] = [None; CANDIDATES_MAX];
-        let mut worths = [f64::NEG_INFINITY; CANDIDATES_MAX];
+        let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
+        let mut worths = [f64::NEG_INFINITY; FOUND_MAX];
         let candidates = self.shortlist.as_slice();
         let count = candidates.len();
         for (place, candidate) in candidates.iter().enumerate() {
@@ -396,20 +394,13 @@ impl Searcher {
             if worth >= float(limits.worth_least.0) {
                 worths[place] = worth;
             }
-            // Of one token cycle the better combination stays.
-            for rival in 0..place {
-                if candidates[rival].serial == candidate.serial {
-                    let worse = if worths[rival] < worth { rival } else { place };
-                    worths[worse] = f64::NEG_INFINITY;
-                }
-            }
         }
         self.shortlist.counts.sized += count as u64;
-        let mut order: [usize; CANDIDATES_MAX] = core::array::from_fn(|place| place);
+        let mut order: [usize; FOUND_MAX] = core::array::from_fn(|place| place);
         order[..count].sort_unstable_by(|one, other| {
             worths[*other].total_cmp(&worths[*one]).then(one.cmp(other))
         });
-        for place in order[..count].iter().take(FOUND_MAX) {
+        for place in &order[..count] {
             if let Some(cycle) = &sized[*place]
                 && worths[*place] >= 0.0
             {

@@ -30,11 +30,12 @@ use super::map::Node;
 use super::prices::{Prices, greatest_product};
 use super::shortlist::{Open, Shortlist};
 use crate::limits::HOPS_MAX;
+use crate::world::pools::PoolTable;
 
 /// Token cycles through one pair that are weighed in one search; what is open beyond is counted.
 const OPEN_MAX: u32 = 4_096;
 /// Of those, cycles for which pools are chosen: those that could be worth most.
-const EXPANSIONS_MAX: u32 = 64;
+const EXPANSIONS_MAX: u32 = 1_024;
 
 /// The round in which a slot was touched, a pair touched or screened.
 #[derive(Debug)]
@@ -89,6 +90,7 @@ impl Walk {
 /// The screening of one search.
 #[derive(Debug)]
 pub(super) struct Screen<'s> {
+    pub(super) pools: &'s PoolTable,
     pub(super) index: &'s CycleIndex,
     pub(super) prices: &'s Prices,
     pub(super) marks: &'s Marks,
@@ -103,13 +105,23 @@ pub(super) struct Screen<'s> {
 
 impl<'s> Screen<'s> {
     pub(super) const fn new(
-        index: &'s CycleIndex,
-        prices: &'s Prices,
-        marks: &'s Marks,
+        pools: &'s PoolTable,
+        (index, prices, marks): (&'s CycleIndex, &'s Prices, &'s Marks),
         (limits, native_prices): (&'s SearchLimits, &'s [f64]),
         shortlist: &'s mut Shortlist,
     ) -> Self {
-        Self { index, prices, marks, limits, native_prices, shortlist, weighings: 0, expansions: 0 }
+        let (weighings, expansions) = (0, 0);
+        Self {
+            pools,
+            index,
+            prices,
+            marks,
+            limits,
+            native_prices,
+            shortlist,
+            weighings,
+            expansions,
+        }
     }
 
     /// Looks at every token cycle through a pair, in both directions. The pair is marked as

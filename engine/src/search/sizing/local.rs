@@ -2,8 +2,10 @@
 //!
 //! A constant-product pool is one Möbius curve from 0 on. A concentrated pool is one between any
 //! two initialised ticks; which, depends on the amount. A stable pool is none, so the curve is the
-//! one with its price and curvature at the amount. The gain of a cycle is concave, so going from
-//! curve to curve, each time to its own best input or to its end, finds the best of all.
+//! one with its price and curvature at the amount. The gain of a cycle is concave, so whether a
+//! curve's own best input lies above or below its amount says where the best of all lies: the way
+//! leads from curve to curve, each time to its own best input, and once that was too far, to its
+//! end or halfway.
 //!
 //! Temperature: hot.
 
@@ -14,13 +16,17 @@ use crate::ids::Direction;
 use crate::limits::HOPS_MAX;
 
 /// Curves that are gone through before what was found is taken.
-const ROUNDS_MAX: u32 = 32;
+const ROUNDS_MAX: u32 = 64;
+/// Of those, how often the way leads halfway instead of to the next range.
+const HALVED_EVERY: u32 = 4;
 /// Ranges of a concentrated pool that are gone through for one amount.
 const RANGES_MAX: u32 = 64;
 /// An amount so near to the end of a range counts as in the next.
 const NEAR: f64 = 1.0 - 1e-12;
 /// Steps smaller than this share of the amount find nothing more.
 const STILL: f64 = 1e-12;
+/// By this share of the amount before the end of a range, one is surely in it.
+const HAIR: f64 = 4e-12;
 
 /// A curve through `(at_in, at_out)`, in their neighbourhood.
 #[derive(Clone, Copy, Debug)]
@@ -82,17 +88,33 @@ pub(super) type Curves = [Local; HOPS_MAX];
 pub(super) fn best_input(hops: &[Hop<'_>], cap: f64) -> Option<(f64, Curves)> {
     let mut curves = [Local::NONE; HOPS_MAX];
     let mut amount = 0.0_f64;
+    let (mut low, mut high) = (0.0, f64::INFINITY);
     for round in 0..ROUNDS_MAX {
         let step = Step::at(hops, amount, &mut curves)?;
-        let wanted = amount + step.to_best;
-        if round == 0 && step.to_best <= 0.0 {
+        if step.to_best > 0.0 {
+            low = amount;
+        } else if round == 0 {
             return None;
+        } else {
+            high = amount;
         }
-        let next = wanted.clamp(amount + step.down, amount + step.up).clamp(0.0, cap);
-        let is_inside = (next - wanted).abs() <= STILL * next && !step.is_rough;
+        if low >= cap || high <= low * (1.0 + 2.0 * HAIR) {
+            amount = low;
+            break;
+        }
+        let (wanted, end) = (amount + step.to_best, step.end(amount));
+        let is_within = wanted >= amount + step.down && wanted <= amount + step.up;
+        let next = if is_within || high == f64::INFINITY {
+            wanted
+        } else if round % HALVED_EVERY == 0 {
+            low + (high - low) / 2.0
+        } else {
+            end
+        };
+        let next = next.max(low).min(high).min(cap);
         let is_still = (next - amount).abs() <= STILL * amount;
         amount = next;
-        if is_inside || is_still || (round > 0 && amount >= cap) {
+        if is_within && (is_still || !step.is_rough) {
             break;
         }
     }
@@ -116,7 +138,8 @@ impl Step {
             let local = Local::of(hop, into)?;
             let here = local.moved_to(into);
             let (down, up) = (cycle.input_for(local.from - into), cycle.input_for(local.to - into));
-            step.down = step.down.max(if down <= 0.0 { down } else { f64::NEG_INFINITY });
+            // Above 0 by rounding only.
+            step.down = step.down.max(down.min(0.0));
             step.up = step.up.min(if up >= 0.0 { up } else { f64::INFINITY });
             step.is_rough |= local.is_rough;
             *curve = local;
@@ -129,6 +152,11 @@ impl Step {
             f64::NEG_INFINITY
         };
         Some(step)
+    }
+
+    /// The end of the curves towards the best input, a hair into the next ones when that is below.
+    const fn end(&self, amount: f64) -> f64 {
+        if self.to_best > 0.0 { amount + self.up } else { (amount + self.down) * (1.0 - HAIR) }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Sizing {
     pub profit: u128,
 }
 
+/// Parts of a refused seed, as powers of a half, that it is lessened by until it is taken.
+const EASED_SHIFTS: [u32; 6] = [46, 42, 38, 34, 30, 26];
 /// Counts on either side of the seed that are tried exactly.
 const NEAR: u128 = 2;
 /// Counts on either side of the seed that are screened in floats if a second token is coarse.
@@ -72,7 +74,7 @@ pub fn best_input(hops: &[Hop<'_>], amount_in_max: u128) -> Option<Sizing> {
     }
     let (seed, curves) = local::best_input(hops, float(amount_in_max))?;
     let seed = whole(seed).clamp(1, amount_in_max);
-    let mut search = Trials::around(hops, seed, amount_in_max);
+    let mut search = Trials::around(hops, taken(hops, seed), amount_in_max);
     search.try_near();
     if search.is_second_token_coarse() {
         search.try_far(&curves);
@@ -82,6 +84,28 @@ pub fn best_input(hops: &[Hop<'_>], amount_in_max: u128) -> Option<Sizing> {
     let amounts_out = walk(hops, amount_in);
     let profit = amounts_out.get(hops.len().checked_sub(1)?)?.checked_sub(amount_in)?;
     Some(Sizing { amount_in, amounts_out, profit })
+}
+
+/// What the best input of at most `amount_in_max` gains over `hops`, before any rounding; `None` if
+/// every input loses.
+pub(super) fn estimate(hops: &[Hop<'_>], amount_in_max: f64) -> Option<f64> {
+    let (amount_in, curves) = local::best_input(hops, amount_in_max)?;
+    let curves = curves.iter().take(hops.len());
+    Some(curves.fold(amount_in, |into, curve| curve.out(into)) - amount_in)
+}
+
+/// The input, or a little less where the last range of a pool ends at it: rounded, it may lie
+/// beyond, and what a pool cannot take whole it refuses.
+fn taken(hops: &[Hop<'_>], mut amount_in: u128) -> (u128, [u128; HOPS_MAX]) {
+    let mut amounts = walk(hops, amount_in);
+    for shift in EASED_SHIFTS {
+        if amounts[hops.len().saturating_sub(1)] > 0 {
+            break;
+        }
+        amount_in = amount_in.saturating_sub((amount_in >> shift).max(1));
+        amounts = walk(hops, amount_in);
+    }
+    (amount_in, amounts)
 }
 
 /// What comes out of each hop for `amount_in`; 0 from where a pool refuses.
@@ -119,9 +143,12 @@ struct Trials<'h, 'w> {
 }
 
 impl<'h, 'w> Trials<'h, 'w> {
-    fn around(hops: &'h [Hop<'w>], seed: u128, amount_in_max: u128) -> Self {
+    fn around(
+        hops: &'h [Hop<'w>],
+        (seed, amounts): (u128, [u128; HOPS_MAX]),
+        amount_in_max: u128,
+    ) -> Self {
         let (mut pivot, mut count, mut second_count) = (0, seed, u128::MAX);
-        let amounts = walk(hops, seed);
         // The last amount is in the first token again.
         for (place, amount) in (1..hops.len()).zip(amounts) {
             if amount < count {
