@@ -34,8 +34,7 @@ pub(crate) struct Relay {
 struct State {
     /// How often all connections were to be cut.
     cuts: AtomicUsize,
-    /// Connections that were cut, and how many of them in the middle of what the node said.
-    cut: AtomicUsize,
+    /// Connections that were cut in the middle of what the node said.
     torn: AtomicUsize,
     /// Connections that are up.
     open: AtomicUsize,
@@ -116,11 +115,6 @@ impl Relay {
         self.state.is_closed.store(is_closed, Ordering::Relaxed);
     }
 
-    /// How many connections were cut.
-    pub(crate) fn cut_count(&self) -> usize {
-        self.state.cut.load(Ordering::Relaxed)
-    }
-
     /// How many connections were cut in the middle of a frame.
     pub(crate) fn torn_count(&self) -> usize {
         self.state.torn.load(Ordering::Relaxed)
@@ -173,7 +167,6 @@ impl Connection {
                 break;
             }
         }
-        state.cut.fetch_add(usize::from(cut_since.is_some()), Ordering::Relaxed);
         for socket in [&self.client, &self.node] {
             // It may be closed already.
             socket.shutdown(Shutdown::Both).unwrap_or_default();

@@ -8,7 +8,7 @@ use super::concentrated::Concentrated;
 use super::swap_math::PIPS;
 use super::tick_math::{q96_to_f64, sqrt_ratio};
 use super::ticks::Ticks;
-use super::{Mobius, Reach, STRETCHES};
+use super::{FALLS, Mobius, Reach};
 use crate::ids::Direction;
 
 /// The first range with liquidity that a swap comes to, for screening.
@@ -24,13 +24,12 @@ pub(super) struct Ahead {
     kept: f64,
 }
 
-/// Ranges that are looked at for the greatest liquidity ahead.
+/// Ranges that are looked at.
 const AHEAD_MAX: u32 = 64;
-/// Ticks in which the stretches of [`Reach`] end: the price falls by 0.6 %, 3 %, 14 % and to the
-/// end.
-const STRETCH_TICKS: [u32; STRETCHES] = [60, 300, 1_500, u32::MAX];
-/// A little less than what a tick does to a price's logarithm.
-const LN_TICK: f64 = 0.9999e-4;
+/// Where a price has fallen to nothing.
+const FALL_LEAST: f64 = 1e-9;
+/// A little more, for rounding.
+const ROUNDING: f64 = 1.0 + 1e-8;
 
 impl Ahead {
     #[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
@@ -89,33 +88,118 @@ impl Ahead {
         Mobius { gain: self.kept * price, bend: self.kept / reserve_in }
     }
 
-    /// What the ranges ahead give at most: in each stretch no more than if all liquidity up to its
-    /// end were as great as the greatest.
+    /// What the ranges ahead give at most.
     #[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
     pub(super) fn reach(&self, ticks: Ticks<'_>) -> Reach {
-        let mut reach = Reach { most: [0.0; STRETCHES], share: [0.0; STRETCHES] };
-        let (mut at, mut greatest) = (*self, self.liquidity);
-        let (mut steps, mut distance, mut has_ended) = (0, 0, false);
-        let stretches = reach.most.iter_mut().zip(&mut reach.share).zip(STRETCH_TICKS);
-        for ((most, share), end) in stretches {
-            // Ranges that begin before the stretch ends are in it.
-            while !has_ended && distance < end {
-                greatest = greatest.max(at.liquidity);
-                if steps == AHEAD_MAX {
-                    break;
+        let mut reach = Reach::UNKNOWN;
+        let mut stretches = reach.most.iter_mut().zip(&mut reach.alone);
+        let mut falls = FALLS.into_iter().peekable();
+        let (mut at, mut given) = (*self, Given::NOTHING);
+        for _ in 0..AHEAD_MAX {
+            let curve = self.curve(at.liquidity);
+            let depth = if at.liquidity > 0 { curve.gain / curve.bend } else { 0.0 };
+            let has_ended = at.cross(ticks).is_none();
+            let end = if has_ended { FALL_LEAST } else { self.fall_to(at.tick) };
+            while let Some(fall) = falls.next_if(|fall| *fall >= end) {
+                given.go(depth, fall);
+                if let Some((most, alone)) = stretches.next() {
+                    (*most, *alone) = (given.most, given.start_stretch());
                 }
-                steps = steps.saturating_add(1);
-                has_ended = at.cross(ticks).is_none();
-                // The price may be anywhere within its tick.
-                distance = at.tick.abs_diff(self.tick).saturating_sub(1);
             }
-            let curve = self.curve(greatest);
-            *most = curve.gain / curve.bend;
-            *share = match has_ended {
-                true => 0.0,
-                false => libm::exp(-f64::from(distance.min(end)) * LN_TICK),
-            };
+            given.go(depth, end);
+            if has_ended {
+                for (most, alone) in stretches {
+                    (*most, *alone) = (given.most, given.alone);
+                }
+                break;
+            }
         }
+        // What is further ahead was not looked at.
         reach
+    }
+
+    /// To which share of what it is the square root of the price falls on the way to a tick.
+    #[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
+    fn fall_to(&self, tick: i32) -> f64 {
+        let there = sqrt_ratio(tick);
+        if self.is_down { there / self.price } else { self.price / there }
+    }
+}
+
+/// What was given on the way from range to range, in units in which the first unit that goes in
+/// gives one. Along a range of depth `ℓ` (its virtual reserve, at the price where the way begins),
+/// while the square root of the price falls from `q` to `p`, `ℓ·(q − p)` comes out and
+/// `ℓ·(1/p − 1/q)` goes in.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    /// To which share the square root of the price has fallen.
+    fall: f64,
+    out: f64,
+    into: f64,
+    /// By what more went in than came out.
+    lost: f64,
+    /// The greatest depth: nothing needs more.
+    deepest: f64,
+    /// What [`Reach`] says, so far; `alone` of this stretch.
+    most: f64,
+    alone: f64,
+}
+
+#[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
+impl Given {
+    const NOTHING: Self =
+        Self { fall: 1.0, out: 0.0, into: 0.0, lost: 0.0, deepest: 0.0, most: 0.0, alone: 0.0 };
+
+    /// Goes on along a range until the square root of the price has fallen so far.
+    ///
+    /// The curve through a point gives at most `1/(1/out − 1/into)`. Its slope has the sign of
+    /// `out − fall·into`, which is linear in `fall`, so it turns once within a range at most. What
+    /// is gained alone, `(out − fall²·into)/(1 − fall)²`, turns at the same place.
+    fn go(&mut self, depth: f64, to: f64) {
+        let from = self.fall;
+        // A price at the end of its range is beyond it by rounding.
+        if to >= from {
+            return;
+        }
+        self.deepest = f64::max(self.deepest, depth);
+        if self.out <= 0.0 {
+            // Near the start its own depth is more exact.
+            (self.most, self.alone) = (depth, depth);
+            self.move_to(depth, to);
+            return;
+        }
+        let (whole, rest) = (self.out + depth * from, depth / from - self.into);
+        let turn = (whole - depth) / (depth - rest);
+        if turn > to && turn < from {
+            self.move_to(depth, turn);
+        }
+        self.move_to(depth, to);
+    }
+
+    /// What is gained alone at best in the stretch that ends here; the next begins.
+    fn start_stretch(&mut self) -> f64 {
+        let next = self.alone_gained();
+        core::mem::replace(&mut self.alone, next)
+    }
+
+    fn move_to(&mut self, depth: f64, to: f64) {
+        let given = depth * (self.fall - to);
+        let product = self.fall * to;
+        self.out += given;
+        self.into += given / product;
+        self.lost += given * (1.0 - product) / product;
+        self.fall = to;
+        self.most = f64::max(self.most, self.most_needed());
+        self.alone = f64::max(self.alone, self.alone_gained());
+    }
+
+    fn most_needed(&self) -> f64 {
+        f64::min(self.out * self.into / self.lost * ROUNDING, self.deepest)
+    }
+
+    fn alone_gained(&self) -> f64 {
+        let (square, left) = (self.fall * self.fall, 1.0 - self.fall);
+        let gained = self.out * (1.0 - square) - square * self.lost;
+        f64::min(gained / (left * left) * ROUNDING, self.deepest)
     }
 }

@@ -221,17 +221,19 @@ pub struct Mobius {
     pub bend: f64,
 }
 
-/// Stretches of a price's fall for which a pool's [`Reach`] is known apart.
-pub const STRETCHES: usize = 4;
+/// Where the stretches of a price's fall end for which a pool's [`Reach`] is known apart, as the
+/// share of it to which its square root has fallen.
+pub const FALLS: [f64; 6] = [0.997, 0.985, 0.927, 0.8, 0.6, 0.0];
 
-/// What a pool can give at most, stretch by stretch. Until its price has fallen to `share` of what
-/// it is, it gives no more than the curve that starts at its price and never gives `most`.
+/// What a pool can give at most, stretch by stretch (see [`FALLS`]); infinite if that is not known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reach {
-    /// What such a curve gives for an endless input; infinite if that is not known.
-    pub most: [f64; STRETCHES],
-    /// How far each stretch goes, each further than the one before; 0 is to the end.
-    pub share: [f64; STRETCHES],
+    /// Until the stretch ends it gives no more than the curve that starts at its price and gives
+    /// this for an endless input.
+    pub most: [f64; FALLS.len()],
+    /// Of a cycle in which all else is a line, and whose prices multiply to `G`, it makes a gain of
+    /// at most `(1 − 1/√G)²` times this, if `1/√G` is in the stretch.
+    pub alone: [f64; FALLS.len()],
 }
 
 impl Reach {
@@ -240,11 +242,13 @@ impl Reach {
     #[inline]
     #[expect(clippy::float_arithmetic, reason = "chooses candidates only")]
     pub fn of(curve: Mobius) -> Self {
-        Self { most: [curve.gain / curve.bend; STRETCHES], share: [0.0; STRETCHES] }
+        let most = [curve.gain / curve.bend; FALLS.len()];
+        Self { most, alone: most }
     }
 
     /// That of a pool of which nothing is known.
-    pub const UNKNOWN: Self = Self { most: [f64::INFINITY; STRETCHES], share: [0.0; STRETCHES] };
+    pub const UNKNOWN: Self =
+        Self { most: [f64::INFINITY; FALLS.len()], alone: [f64::INFINITY; FALLS.len()] };
 }
 
 macro_rules! pools {

@@ -46,8 +46,8 @@ pub(super) struct Expansion<'e, 's> {
     screen: &'e Screen<'s>,
     cycle: &'e TokenCycle,
     amount_in_max: f64,
-    /// The best that the hops from each place on could do to the price.
-    rest: [f64; HOPS_MAX + 1],
+    /// No pools that may be chosen from each place on give more than this.
+    rest: [Mobius; HOPS_MAX + 1],
     /// Whether a hop from each place on could lead through a touched pool.
     has_touched: [bool; HOPS_MAX + 1],
     /// What a combination must gain, in the base token: what is asked, or what the best gains.
@@ -65,8 +65,13 @@ pub(super) struct Expansion<'e, 's> {
 impl<'e, 's> Expansion<'e, 's> {
     /// Chooses the pools along a cycle, and puts the best on the list.
     pub(super) fn run(screen: &mut Screen<'s>, cycle: &TokenCycle, native_price: f64) {
-        let mut expansion = Expansion::new(screen, cycle);
-        expansion.least = expansion.screen.shortlist.worth_least() / native_price;
+        let least = screen.shortlist.worth_least() / native_price;
+        let mut expansion = Expansion::new(screen, cycle, least);
+        let most = expansion.rest[0].best_profit(expansion.amount_in_max);
+        if most * MORE < expansion.least {
+            screen.shortlist.counts.outvalued += 1;
+            return;
+        }
         let chain = Chain { limit: Mobius::IDENTITY, has_touched: false, is_whole: true };
         expansion.extend(0, chain);
         while expansion.waiting_count > 0 {
@@ -85,12 +90,20 @@ impl<'e, 's> Expansion<'e, 's> {
         }
     }
 
-    fn new(screen: &'e Screen<'s>, cycle: &'e TokenCycle) -> Self {
-        let mut rest = [1.0; HOPS_MAX + 1];
+    fn new(screen: &'e Screen<'s>, cycle: &'e TokenCycle, least: f64) -> Self {
+        let hop_count = usize::from(cycle.hop_count).min(HOPS_MAX);
+        let mut prices = [1.0; HOPS_MAX];
+        for (price, edge) in prices.iter_mut().zip(&cycle.edges).take(hop_count) {
+            *price = screen.price_of(*edge, hop_count);
+        }
+        let all = prices.iter().product::<f64>();
+        let mut rest = [Mobius::IDENTITY; HOPS_MAX + 1];
         let mut has_touched = [false; HOPS_MAX + 1];
-        for hop in (0..usize::from(cycle.hop_count).min(HOPS_MAX)).rev() {
+        for hop in (0..hop_count).rev() {
             let edge = cycle.edges[hop];
-            rest[hop] = rest[hop + 1] * screen.prices.best(edge);
+            let least = least / rest[hop + 1].gain;
+            let limit = screen.limit_of(edge, hop_count, all / prices[hop], least);
+            rest[hop] = limit.then(rest[hop + 1]);
             has_touched[hop] = has_touched[hop + 1] || screen.marks.has_touched(edge.pair());
         }
         let amount_in_max = screen.limits.amount_in_max[usize::from(cycle.base_rank)];
@@ -100,7 +113,7 @@ impl<'e, 's> Expansion<'e, 's> {
             amount_in_max: float(amount_in_max),
             rest,
             has_touched,
-            least: 0.0,
+            least,
             slots: [0; HOPS_MAX],
             best: None,
             waiting: [Waiting { slots: [0; HOPS_MAX], most: 0.0 }; WAITING_MAX],
@@ -116,25 +129,24 @@ impl<'e, 's> Expansion<'e, 's> {
             self.close(so_far);
             return;
         }
-        let Screen { index, prices, marks, .. } = *self.screen;
+        let Screen { prices, marks, .. } = *self.screen;
         let edge = self.cycle.edges[hop];
-        for slot in index.slots_of(edge.pair()) {
+        let hop_count = usize::from(self.cycle.hop_count);
+        for slot in self.screen.slots_along(edge, hop_count) {
             // Only a two-hop cycle meets a pair twice.
-            let is_used = hop == 1 && self.cycle.hop_count == 2 && self.slots[0] as usize == slot;
+            let is_used = hop == 1 && hop_count == 2 && self.slots[0] as usize == slot;
             let has_touched = so_far.has_touched || marks.is_touched(slot);
             if is_used || !(has_touched || self.has_touched[hop + 1]) {
                 continue;
             }
             let way = prices.way(slot, edge.side());
-            let price = so_far.limit.gain * way.curve.gain * self.rest[hop + 1];
-            if price < PRICE_LEAST {
+            let rest = self.rest[hop + 1];
+            let price = so_far.limit.gain * way.curve.gain * rest.gain;
+            if price < PRICE_LEAST || way.most_alone(price) * rest.gain < self.least {
                 continue;
             }
             let limit = so_far.limit.then(way.limit(price));
-            let is_whole = so_far.is_whole && prices.is_whole(slot);
-            // The hops that follow can only bend the curve more.
-            let most = Mobius { gain: price, ..limit }.best_profit(self.amount_in_max);
-            if most * MORE < self.least {
+            if limit.then(rest).best_profit(self.amount_in_max) * MORE < self.least {
                 continue;
             }
             if self.combinations == 0 {
@@ -143,6 +155,7 @@ impl<'e, 's> Expansion<'e, 's> {
             }
             // Slots are counted in u32 when the index is built.
             self.slots[hop] = u32::try_from(slot).unwrap_or(0);
+            let is_whole = so_far.is_whole && prices.is_whole(slot);
             self.extend(hop + 1, Chain { limit, has_touched, is_whole });
         }
     }

@@ -3,47 +3,55 @@
 //! A cycle whose prices multiply to `G` and that leads along pools which give no more than `K`,
 //! each unit worth `v` at its end, gains at most `(1 − 1/√G)²·K·v`. At its best input no pool's
 //! price has fallen by more than `G`, so that `K` counts which holds down to that share of the
-//! price.
+//! price. Where one pool is looked at and the others are taken for lines, a lesser `K` does, for
+//! then the price falls by `G` exactly.
 //!
-//! Invariants: rounded so that a pool is never taken for poorer than it is; a stretch goes further
-//! than the one before and lacks no more.
+//! Invariants: rounded so that a pool is never taken for poorer than it is.
 //!
 //! Temperature: hot.
 
-use crate::amm::{Reach, STRETCHES};
+use crate::amm::{FALLS, Reach};
 
 /// A little less, for rounding to 24 bits.
 const LESS: f64 = 1.0 - 1e-6;
 
-/// The inverse of a [`Reach`].
+/// To which share the price falls in each stretch; a little more, for rounding.
+const SHARES: [f64; FALLS.len()] = {
+    let mut shares = FALLS;
+    let mut place = 0;
+    while place < shares.len() {
+        shares[place] *= shares[place] / LESS;
+        place += 1;
+    }
+    shares
+};
+
+/// The inverse of a [`Reach`], by stretches of the price's fall.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Lack {
-    /// One by what is given at most: in stretches of the price's fall.
-    lack: [f32; STRETCHES],
-    /// To which share of the price each is known.
-    share: [f32; STRETCHES],
+    lack: [f32; FALLS.len()],
+    alone: [f32; FALLS.len()],
 }
 
 impl Lack {
     /// That of what gives anything.
-    pub(super) const NONE: Self = Self { lack: [0.0; STRETCHES], share: [0.0; STRETCHES] };
+    pub(super) const NONE: Self = Self { lack: [0.0; FALLS.len()], alone: [0.0; FALLS.len()] };
 
     pub(super) fn of(reach: &Reach) -> Self {
-        Self {
-            lack: reach.most.map(|most| down(1.0 / most)),
-            share: reach.share.map(|share| if share > 0.0 { up(share) } else { 0.0 }),
-        }
+        let down = |most: f64| down(1.0 / most);
+        Self { lack: reach.most.map(down), alone: reach.alone.map(down) }
     }
 
     /// What is lacking in a cycle whose prices multiply to `price`.
     #[inline]
     pub(super) fn at(&self, price: f64) -> f64 {
-        for (lack, share) in self.lack.iter().zip(&self.share) {
-            if price * f64::from(*share) < 1.0 {
-                return f64::from(*lack);
-            }
-        }
-        0.0
+        f64::from(self.lack[stretch_of(price)])
+    }
+
+    /// The same, if all else in it is taken for a line.
+    #[inline]
+    pub(super) fn alone_at(&self, price: f64) -> f64 {
+        f64::from(self.alone[stretch_of(price)])
     }
 
     /// What is left of a price for a share of what is given that has to be gained, whatever the
@@ -51,8 +59,7 @@ impl Lack {
     #[inline]
     pub(super) fn left(&self, gain: f64) -> f64 {
         let [.., last] = self.lack;
-        let is_to_end = self.share[STRETCHES - 1] <= 0.0;
-        if is_to_end { f64::max(1.0 - libm::sqrt(gain * f64::from(last)), 0.0) } else { 1.0 }
+        f64::max(1.0 - libm::sqrt(gain * f64::from(last)), 0.0)
     }
 
     /// The same, if they multiply to no more than `price`.
@@ -61,31 +68,32 @@ impl Lack {
         f64::max(1.0 - libm::sqrt(gain * self.at(price)), 0.0)
     }
 
-    /// What the prices of a cycle must multiply to so that it can gain `gain` of what is given.
+    /// What the prices of a cycle must multiply to so that it can gain `gain` of what is given, all
+    /// else being taken for a line.
     #[inline]
     pub(super) fn needed(&self, gain: f64) -> f64 {
         let mut from = 1.0;
-        for (lack, share) in self.lack.iter().zip(&self.share) {
+        for (lack, share) in self.alone.iter().zip(SHARES) {
             let left = 1.0 - libm::sqrt(gain * f64::from(*lack));
             let needed = if left > 0.0 { 1.0 / (left * left) } else { f64::INFINITY };
-            let to = 1.0 / f64::from(*share);
+            let to = 1.0 / share;
             if needed <= to {
                 return f64::max(needed, from);
             }
             from = to;
         }
-        from
+        f64::INFINITY
     }
+}
+
+/// The stretch in which the best input of a cycle lies whose prices multiply to `price`.
+#[inline]
+fn stretch_of(price: f64) -> usize {
+    SHARES.iter().take(SHARES.len() - 1).filter(|share| price * **share >= 1.0).count()
 }
 
 /// Rounded down, or nearly.
 #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
 const fn down(value: f64) -> f32 {
     (value * LESS) as f32
-}
-
-/// Rounded up, or nearly; a share is at most 1.
-#[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
-const fn up(value: f64) -> f32 {
-    (value / LESS) as f32
 }

@@ -43,8 +43,11 @@ use crate::units::{BlockNumber, Wei};
 use crate::world::World;
 use crate::world::pools::PoolTable;
 
-/// Cycles that one search sizes in integers and reports: those of the highest estimated worth.
+/// Cycles that one search reports.
 pub const FOUND_MAX: usize = PLANS_MAX;
+/// Cycles that one search sizes in integers; those of the highest estimated worth are kept. More
+/// than are reported, for rounding may leave nothing of some.
+const CANDIDATES_MAX: usize = 2 * FOUND_MAX;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
@@ -383,8 +386,8 @@ impl Searcher {
 
     /// Sizes the candidates, and reports those that are worth enough.
     fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
-        let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
-        let mut worths = [f64::NEG_INFINITY; FOUND_MAX];
+        let mut sized: [Option<Found>; CANDIDATES_MAX] = [None; CANDIDATES_MAX];
+        let mut worths = [f64::NEG_INFINITY; CANDIDATES_MAX];
         let candidates = self.shortlist.as_slice();
         let count = candidates.len();
         for (place, candidate) in candidates.iter().enumerate() {
@@ -396,11 +399,11 @@ impl Searcher {
             }
         }
         self.shortlist.counts.sized += count as u64;
-        let mut order: [usize; FOUND_MAX] = core::array::from_fn(|place| place);
+        let mut order: [usize; CANDIDATES_MAX] = core::array::from_fn(|place| place);
         order[..count].sort_unstable_by(|one, other| {
             worths[*other].total_cmp(&worths[*one]).then(one.cmp(other))
         });
-        for place in &order[..count] {
+        for place in order[..count].iter().take(FOUND_MAX) {
             if let Some(cycle) = &sized[*place]
                 && worths[*place] >= 0.0
             {

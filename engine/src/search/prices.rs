@@ -30,6 +30,9 @@ use crate::world::pools::PoolTable;
 /// its price has not risen by more, they are judged by that.
 const VALUE_MARGIN: f64 = 1.1;
 
+/// A little more, for rounding.
+const MORE: f64 = 1.0 + 1e-9;
+
 /// A pool along an edge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Way {
@@ -45,6 +48,13 @@ impl Way {
     pub(super) fn limit(&self, price: f64) -> Mobius {
         let Mobius { gain, .. } = self.curve;
         Mobius { gain, bend: gain * self.lack.at(price) }
+    }
+
+    /// What a cycle of this price gains at most, in what the pool gives.
+    #[inline]
+    pub(super) fn most_alone(&self, price: f64) -> f64 {
+        let share = greater(MORE - 1.0 / libm::sqrt(price), 0.0);
+        share * share / self.lack.alone_at(price * MORE)
     }
 }
 

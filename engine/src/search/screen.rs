@@ -149,7 +149,7 @@ impl<'s> Screen<'s> {
         let index = self.index;
         let none = index.map.none();
         for edge in edges {
-            let price = self.price_of_touched(edge);
+            let price = self.price_of(edge, 3);
             if price <= 0.0 {
                 continue;
             }
@@ -164,13 +164,30 @@ impl<'s> Screen<'s> {
         }
     }
 
-    /// The best price along an edge that a cycle can use. Where no other pair was touched, it must
-    /// be a touched pool's.
-    fn price_of_touched(&self, edge: Edge) -> f64 {
-        if !self.marks.is_single {
+    /// Whether only touched pools count along an edge of a cycle: where no other pair was touched,
+    /// and the cycle meets this one once.
+    pub(super) fn is_bound(&self, edge: Edge, hop_count: usize) -> bool {
+        self.marks.is_single && hop_count > 2 && self.marks.has_touched(edge.pair())
+    }
+
+    /// The pools that an edge of a cycle may lead through.
+    #[inline]
+    pub(super) fn slots_along(
+        &self,
+        edge: Edge,
+        hop_count: usize,
+    ) -> impl Iterator<Item = usize> + use<'s> {
+        let (marks, is_bound) = (self.marks, self.is_bound(edge, hop_count));
+        let slots = self.index.slots_of(edge.pair());
+        slots.filter(move |slot| !is_bound || marks.is_touched(*slot))
+    }
+
+    /// The best price along an edge that a cycle can use.
+    pub(super) fn price_of(&self, edge: Edge, hop_count: usize) -> f64 {
+        if !self.is_bound(edge, hop_count) {
             return self.prices.best(edge);
         }
-        let slots = self.index.slots_of(edge.pair()).filter(|slot| self.marks.is_touched(*slot));
+        let slots = self.slots_along(edge, hop_count);
         slots.map(|slot| self.prices.curve(slot, edge.side()).gain).fold(0.0, f64::max)
     }
 

@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use super::cycles::TokenCycle;
-use super::{FOUND_MAX, SearchCounts};
+use super::{CANDIDATES_MAX, SearchCounts};
 use crate::limits::HOPS_MAX;
 
 /// A cycle of pools by its estimated worth, before it is sized.
@@ -35,10 +35,10 @@ pub(super) struct Open {
 /// Token cycles that are put aside before pools are chosen.
 const OPEN_MAX: usize = 512;
 
-/// Up to [`FOUND_MAX`] candidates, and what was counted on the way.
+/// Up to [`CANDIDATES_MAX`] candidates, and what was counted on the way.
 #[derive(Debug)]
 pub(super) struct Shortlist {
-    candidates: [Candidate; FOUND_MAX],
+    candidates: [Candidate; CANDIDATES_MAX],
     count: usize,
     /// What is worth less is not looked at, in native.
     floor: f64,
@@ -49,7 +49,7 @@ pub(super) struct Shortlist {
 impl Shortlist {
     pub(super) fn new() -> Self {
         let counts = SearchCounts::default();
-        let candidates = [Candidate::NONE; FOUND_MAX];
+        let candidates = [Candidate::NONE; CANDIDATES_MAX];
         Self { candidates, count: 0, floor: 0.0, open: Vec::with_capacity(OPEN_MAX), counts }
     }
 
@@ -85,8 +85,8 @@ impl Shortlist {
     /// What a cycle must be worth to get on the list, in native.
     #[inline]
     pub(super) const fn worth_least(&self) -> f64 {
-        if self.count == FOUND_MAX {
-            f64::max(self.floor, self.candidates[FOUND_MAX - 1].worth)
+        if self.count == CANDIDATES_MAX {
+            f64::max(self.floor, self.candidates[CANDIDATES_MAX - 1].worth)
         } else {
             self.floor
         }
@@ -95,10 +95,10 @@ impl Shortlist {
     pub(super) fn remember(&mut self, candidate: &Candidate) {
         let held = &self.candidates[..self.count];
         let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == FOUND_MAX || candidate.worth < self.floor {
+        if rank == CANDIDATES_MAX || candidate.worth < self.floor {
             return;
         }
-        self.count = (self.count + 1).min(FOUND_MAX);
+        self.count = (self.count + 1).min(CANDIDATES_MAX);
         self.candidates[rank..self.count].rotate_right(1);
         self.candidates[rank] = *candidate;
     }

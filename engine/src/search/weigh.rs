@@ -11,6 +11,7 @@ use super::cycles::Edge;
 use super::prices::{Way, greater};
 use super::returns::Rates;
 use super::screen::{Screen, Walk};
+use crate::amm::Mobius;
 use crate::limits::HOPS_MAX;
 
 /// A little less, and a little more, for rounding.
@@ -84,8 +85,7 @@ impl Screen<'_> {
                 left = greater(left, gain * way.lack.left_at(share, walk.price * MORE));
                 let price = gain * rest;
                 if price > PRICE_LEAST {
-                    let share = greater(MORE - 1.0 / libm::sqrt(price), 0.0);
-                    bound = greater(bound, share * share * onward / way.lack.at(price * MORE));
+                    bound = greater(bound, way.most_alone(price) * onward);
                 }
             }
             most = f64::min(most, bound);
@@ -121,7 +121,11 @@ impl Screen<'_> {
         for step in 0..count {
             let rest = walk.price / walk.prices[place(step)];
             let [_, alone, left] = match self.rates_at(walk, place(step), values[step + 1]) {
-                Some(rates) if is_asked && !self.is_bound(walk, place(step)) => *rates,
+                Some(rates)
+                    if is_asked && !self.is_bound(walk.edges[place(step)], walk.hop_count) =>
+                {
+                    *rates
+                }
                 _ => self.rates_with(walk, place(step), worth_least / values[step + 1], best),
             };
             price = greater(price, LESS / (alone * rest));
@@ -192,17 +196,25 @@ impl Screen<'_> {
         rates
     }
 
-    /// Where one pair was touched and no other, a walk begins there, and only touched pools count.
-    const fn is_bound(&self, walk: &Walk, place: usize) -> bool {
-        place == 0 && walk.hop_count > 2 && self.marks.is_single
-    }
-
     /// The pools that an edge of a walk may lead through.
     fn ways<'w>(&'w self, walk: &Walk, place: usize) -> impl Iterator<Item = &'w Way> {
         let edge = walk.edges[place];
-        let is_bound = self.is_bound(walk, place);
-        let slots = self.index.slots_of(edge.pair());
-        let slots = slots.filter(move |slot| !is_bound || self.marks.is_touched(*slot));
+        let slots = self.slots_along(edge, walk.hop_count);
         slots.map(move |slot| self.prices.way(slot, edge.side()))
+    }
+
+    /// A curve under which every pool lies that an edge of a cycle may lead through, if the rest of
+    /// the cycle does no more than `rest` to the price and the pool has to gain so much.
+    pub(super) fn limit_of(&self, edge: Edge, hop_count: usize, rest: f64, least: f64) -> Mobius {
+        let (mut gain, mut lack) = (0.0, f64::INFINITY);
+        for slot in self.slots_along(edge, hop_count) {
+            let way = self.prices.way(slot, edge.side());
+            let price = way.curve.gain * rest;
+            if price >= PRICE_LEAST && way.most_alone(price) >= least {
+                gain = greater(gain, way.curve.gain);
+                lack = f64::min(lack, way.lack.at(price * MORE));
+            }
+        }
+        if gain > 0.0 { Mobius { gain, bend: gain * lack } } else { Mobius::CLOSED }
     }
 }
