@@ -40,6 +40,8 @@ use universe::{BASES, Market, NATIVE};
 
 const GWEI: u128 = 1_000_000_000;
 const ETHER: u128 = GWEI * GWEI;
+/// At this, what the universe at rest holds does not pay for its gas.
+const BASE_FEE: u128 = 4 * GWEI;
 const ANCHOR: u64 = 100;
 const TIME: u64 = 1_800_000_000;
 const NODE: NodeId = NodeId(0);
@@ -215,7 +217,7 @@ fn world(market: &Market) -> World {
         number: BlockNumber(ANCHOR),
         hash: hash(ANCHOR),
         timestamp: TIME,
-        next_base_fee: Wei(2 * GWEI),
+        next_base_fee: Wei(BASE_FEE),
     };
     World::new(Universe {
         chain: ChainSpec::ethereum(31_337, token_at(u64::from(NATIVE.0))),
@@ -241,9 +243,8 @@ fn head(block: u64) -> String {
     let (hash, parent, time) = (hash(block), hash(block - 1), TIME + (block - ANCHOR) * 12);
     format!(
         r#"{{"number":"{block:#x}","hash":"{hash}","parentHash":"{parent}","timestamp":"{time:#x}",
-        "gasLimit":"0x1c9c380","gasUsed":"0xe4e1c0","baseFeePerGas":"{:#x}",
-        "miner":"0x0101010101010101010101010101010101010101"}}"#,
-        2 * GWEI
+        "gasLimit":"0x1c9c380","gasUsed":"0xe4e1c0","baseFeePerGas":"{BASE_FEE:#x}",
+        "miner":"0x0101010101010101010101010101010101010101"}}"#
     )
 }
 

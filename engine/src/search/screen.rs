@@ -144,22 +144,26 @@ impl<'s> Screen<'s> {
         self.expand();
     }
 
-    /// Looks at the cycles of three and more hops through a pair.
+    /// Looks at the cycles of three and more hops through a pair: the short ones first, for what
+    /// those gain is the measure of the others.
     fn around(&mut self, pair: usize, edges: [Edge; 2]) {
         let index = self.index;
-        let none = index.map.none();
-        for edge in edges {
-            let price = self.price_of(edge, 3);
-            if price <= 0.0 {
-                continue;
-            }
-            let ends = index.map.ends(pair);
-            let (from, to) = (ends[edge.side()], ends[1 - edge.side()]);
-            let (edges, prices) = ([edge, none, none, none], [price, 1.0, 1.0, 1.0]);
-            let walk = Walk { edges, prices, hop_count: 3, price };
-            self.return_by_two(to, from, 1, walk);
-            if index.hops_max() >= 4 {
-                self.return_by_three(to, from, Walk { hop_count: 4, ..walk });
+        for hop_count in 3..=index.hops_max().min(HOPS_MAX) {
+            self.expand();
+            for edge in edges {
+                let (price, none) = (self.price_of(edge, hop_count), index.map.none());
+                if price <= 0.0 {
+                    continue;
+                }
+                let ends = index.map.ends(pair);
+                let (from, to) = (ends[edge.side()], ends[1 - edge.side()]);
+                let (edges, prices) = ([edge, none, none, none], [price, 1.0, 1.0, 1.0]);
+                let walk = Walk { edges, prices, hop_count, price };
+                if hop_count == 3 {
+                    self.return_by_two(to, from, 1, walk);
+                } else {
+                    self.return_by_three(to, from, walk);
+                }
             }
         }
     }
