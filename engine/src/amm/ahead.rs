@@ -203,3 +203,115 @@ impl Given {
         f64::min(gained / (left * left) * ROUNDING, self.deepest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::amm::tick_math::sqrt_price_at;
+    use crate::amm::ticks::{Tick, TickArena};
+    use crate::amm::{Amm, ConcentratedState};
+    use crate::ids::PoolId;
+
+    /// Ranges as they are met: to which share of its square root the price falls in each, and the
+    /// virtual reserve there.
+    fn ranges_of(ends: &[i32], depths: &[u64]) -> Vec<(f64, f64)> {
+        let falls = ends.iter().map(|end| sqrt_ratio(-end));
+        falls.zip(depths).map(|(fall, depth)| (fall, *depth as f64 * 1e12)).collect()
+    }
+
+    /// What comes out, and how much more goes in, until the price has fallen so far.
+    fn given(ranges: &[(f64, f64)], fall: f64) -> (f64, f64) {
+        let (mut from, mut sums) = (1.0, (0.0, 0.0));
+        for (end, depth) in ranges {
+            let to = f64::max(*end, fall);
+            if to < from {
+                sums = (
+                    sums.0 + depth * (from - to),
+                    sums.1 + depth * (from - to) * (1.0 / (from * to) - 1.0),
+                );
+                from = to;
+            }
+        }
+        sums
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn bounds_of_a_ladder_hold_everywhere_and_are_reached(
+            first in 1_u64..1_000_000,
+            steps in proptest::collection::vec(
+                (1_i32..1_500, prop_oneof![Just(0_u64), 1_u64..100, 1_u64..1_000_000]), 0..12,
+            ),
+            width in 1_i32..1_500,
+            is_down in any::<bool>(),
+        ) {
+            let (mut ends, mut depths) = (Vec::from([width]), Vec::from([first]));
+            for (width, depth) in steps {
+                ends.push(ends[ends.len() - 1] + width);
+                depths.push(depth);
+            }
+            // From price 1 down, or up: the same ladder.
+            let sign = if is_down { -1 } else { 1 };
+            let unit = 1_000_000_000_000_i128;
+            let mut before = 0;
+            let places = core::iter::once(&-1).chain(&ends);
+            let mut ticks: Vec<_> = places
+                .zip(depths.iter().chain(&[0]))
+                .map(|(place, depth)| {
+                    let depth = i128::from(*depth) * unit;
+                    let net = i128::from(sign) * (depth - before);
+                    before = depth;
+                    Tick { index: sign * place, net, gross: net.unsigned_abs() }
+                })
+                .filter(|tick| tick.net != 0)
+                .collect();
+            ticks.sort_by_key(|tick| tick.index);
+            let mut arena = TickArena::new(1, 32);
+            arena.load(PoolId(0), &ticks).unwrap();
+            let pool = Concentrated::new(&ConcentratedState {
+                sqrt_price: sqrt_price_at(0).unwrap(),
+                tick: 0,
+                liquidity: u128::from(first) * unit.unsigned_abs(),
+                fee_pips: 500,
+                tick_spacing: 1,
+            });
+            let way = if is_down { Direction::ZeroForOne } else { Direction::OneForZero };
+            let reach = pool.unwrap().reach(arena.of(PoolId(0)), way).unwrap();
+
+            let ranges = ranges_of(&ends, &depths);
+            let mut found = [(0.0, 0.0); FALLS.len()];
+            let inner = (1..20_000).map(|step| 1.0 - f64::from(step) / 20_000.0);
+            for fall in inner.chain(FALLS).chain(ranges.iter().map(|(end, _)| *end)) {
+                let (out, lost) = given(&ranges, fall);
+                let square = fall * fall;
+                let alone = if fall > 0.0 { out * (1.0 - square) - square * lost } else { out };
+                let alone = alone / (1.0 - fall).powi(2);
+                let most = if lost < f64::INFINITY { out * (out + lost) / lost } else { out };
+                let stretch = FALLS.iter().position(|end| fall >= *end).unwrap();
+                // Where one stretch ends, the next begins.
+                let is_end = fall > 0.0 && fall <= FALLS[stretch];
+                for held in &mut found[stretch..=stretch + usize::from(is_end)] {
+                    *held = (f64::max(held.0, most), f64::max(held.1, alone));
+                }
+            }
+            let mut most = 0.0;
+            for (stretch, (needed, alone)) in found.into_iter().enumerate() {
+                most = f64::max(most, needed);
+                prop_assert!(most <= reach.most[stretch] * (1.0 + 1e-7), "{stretch} {reach:?}");
+                prop_assert!(alone <= reach.alone[stretch] * (1.0 + 1e-7), "{stretch} {reach:?}");
+                // At the very start both are the first depth.
+                let start = if stretch == 0 { depths[0] as f64 * 1e12 } else { 0.0 };
+                prop_assert!(reach.most[stretch] <= f64::max(most, start) * 1.05, "{reach:?}");
+                prop_assert!(reach.alone[stretch] <= f64::max(alone, start) * 1.05, "{reach:?}");
+            }
+        }
+    }
+}

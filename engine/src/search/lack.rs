@@ -15,12 +15,13 @@ use crate::amm::{FALLS, Reach};
 /// A little less, for rounding to 24 bits.
 const LESS: f64 = 1.0 - 1e-6;
 
-/// To which share the price falls in each stretch; a little more, for rounding.
+/// To which share the price falls in each stretch. Not rounded: where liquidity ends within a
+/// stretch, the next one's `alone` is less than what is gained a little before it.
 const SHARES: [f64; FALLS.len()] = {
     let mut shares = FALLS;
     let mut place = 0;
     while place < shares.len() {
-        shares[place] *= shares[place] / LESS;
+        shares[place] *= shares[place];
         place += 1;
     }
     shares
