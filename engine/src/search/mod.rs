@@ -45,8 +45,8 @@ use crate::world::pools::PoolTable;
 
 /// Cycles that one search reports.
 pub const FOUND_MAX: usize = PLANS_MAX;
-/// Cycles that one search sizes in integers; those of the highest estimated worth are kept. More
-/// than are reported, for rounding may leave nothing of some.
+/// Cycles of the highest estimated worth that are kept for that. More than are reported, for
+/// rounding may leave nothing of some.
 const CANDIDATES_MAX: usize = 2 * FOUND_MAX;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
@@ -384,31 +384,31 @@ impl Searcher {
         self.report(pools, limits, found);
     }
 
-    /// Sizes the candidates, and reports those that are worth enough.
+    /// Sizes the candidates until enough of them are worth what is asked, and reports those.
     fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
-        let mut sized: [Option<Found>; CANDIDATES_MAX] = [None; CANDIDATES_MAX];
-        let mut worths = [f64::NEG_INFINITY; CANDIDATES_MAX];
-        let candidates = self.shortlist.as_slice();
-        let count = candidates.len();
-        for (place, candidate) in candidates.iter().enumerate() {
-            sized[place] = self.tables.size(pools, candidate, limits);
-            let Some(Found { profit, .. }) = sized[place] else { continue };
-            let worth = float(profit) * self.tables.native_price(usize::from(candidate.base_rank));
+        let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
+        let mut worths = [f64::NEG_INFINITY; FOUND_MAX];
+        let (mut count, mut tried) = (0, 0);
+        for candidate in self.shortlist.as_slice() {
+            if count == FOUND_MAX {
+                break;
+            }
+            tried += 1;
+            let Some(cycle) = self.tables.size(pools, candidate, limits) else { continue };
+            let native_price = self.tables.native_price(usize::from(candidate.base_rank));
+            let worth = float(cycle.profit) * native_price;
             if worth >= float(limits.worth_least.0) {
-                worths[place] = worth;
+                (sized[count], worths[count]) = (Some(cycle), worth);
+                count += 1;
             }
         }
-        self.shortlist.counts.sized += count as u64;
-        let mut order: [usize; CANDIDATES_MAX] = core::array::from_fn(|place| place);
+        self.shortlist.counts.sized += tried;
+        let mut order: [usize; FOUND_MAX] = core::array::from_fn(|place| place);
         order[..count].sort_unstable_by(|one, other| {
             worths[*other].total_cmp(&worths[*one]).then(one.cmp(other))
         });
-        for place in order[..count].iter().take(FOUND_MAX) {
-            if let Some(cycle) = &sized[*place]
-                && worths[*place] >= 0.0
-            {
-                found(cycle);
-            }
+        for cycle in order[..count].iter().filter_map(|place| sized[*place].as_ref()) {
+            found(cycle);
         }
     }
 }
