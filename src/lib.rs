@@ -54,8 +54,8 @@ pub use self::audit::AuditCounts;
 pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
-    AuditPlan, Config, Endpoint, KeySource, Mode, NamedFactory, Node, Patience, Problem, Problems,
-    Runtime, Snapshots, Wallet,
+    AuditPlan, Config, Endpoint, KeySource, Mode, NamedFactory, NewPools, Node, Patience, Problem,
+    Problems, Runtime, Snapshots, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;

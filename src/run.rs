@@ -3,7 +3,6 @@
 //! Temperature: cold.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::signers::local::PrivateKeySigner;
@@ -23,10 +22,10 @@ use zeroize::Zeroizing;
 
 use crate::admission::{Admission, Setting};
 use crate::audit::{self, Auditor};
-use crate::bootstrap::{self, Loaded, Renewal, Roster, Shelf};
+use crate::bootstrap::{self, Grower, Loaded, Market, Renewal, Roster, Rosters, Shelf, growth};
 use crate::clock::Monotonic;
 use crate::commands::check;
-use crate::config::{Config, Mode, Wallet};
+use crate::config::{Config, Mode, Node, Wallet};
 use crate::contracts::Executor;
 use crate::feed::keeper::Keeper;
 use crate::locks::Lock;
@@ -118,36 +117,32 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let start = runtime.block_on(start(config, &mut signals))?;
     let clock = Monotonic::start();
     let Outfit { port, legacy, file } = outfit(clock, &start)?;
-    let Start { config, world, roster, shelf, wallets, owner, .. } = start;
+    let Start { config, world, roster, market, shelf, wallets, owner, .. } = start;
 
-    let names = Names::of(&world, S::NAMES, &config.wallets);
+    let rosters = Rosters::new(roster);
+    let names = Names::new(rosters.clone(), S::NAMES, &config.wallets);
     let mut risk = risk_of(&config, wallets);
     risk.is_halted = switch.is_on();
     let signer = Signer::new(keys, config.executor);
-    let (setting, audit) = (Setting::of(&config, &world), audit::Setting::of(&config));
-    let silent_after_ms = config.nodes.iter().map(|node| node.silent_after_ms).min();
-    let silent_after_ns = silent_after_ms.unwrap_or_default().saturating_mul(1_000_000);
+    let (setting, audit) = (Setting::of(&config), audit::Setting::of(&config));
+    let growth = growth::Setting::of(&config, &world, market);
+    let silent_after_ns = silent_after_ns(&config.nodes);
     let mut engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
         .map_err(|(name, why)| anyhow::anyhow!("strategy {name} cannot start: {why}"))?;
 
     engine.owner = owner;
     engine.finality.depth = config.finality_blocks;
-    if !legacy.flights.is_empty() {
-        tracing::info!(
-            submissions = legacy.flights.len(),
-            "an earlier run left submissions that are not final: following them"
-        );
-    }
+    tell(&legacy);
     engine.take_up(&legacy);
     let before = engine.books;
 
     let node_names: Vec<_> = config.nodes.iter().map(|node| node.name.clone()).collect();
-    let roster = Arc::new(roster);
-    let admission = Admission::start(setting, Arc::clone(&roster))?;
-    let auditor = Auditor::start(audit, Arc::clone(&roster))?;
+    let admission = Admission::start(setting, rosters.clone())?;
+    let auditor = Auditor::start(audit, rosters.clone())?;
+    let grower = Grower::start(growth, rosters.clone(), engine.searched_hops())?;
     let _renewal = Renewal::start(shelf.clone(), config.nodes.clone(), config.chain)?;
     let keepers =
-        config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, Arc::clone(&roster)));
+        config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, rosters.clone()));
     let keepers = keepers.collect::<Result<Vec<_>>>()?;
     let scribe = Scribe::start(names, config.runtime.journal.as_deref(), file)?;
     if let Some(path) = &config.runtime.snapshot {
@@ -155,9 +150,11 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
         snapshot::write(path, &engine.world)?;
     }
     let snapshots = config.runtime.snapshots.as_ref();
-    let series = snapshots.map(|wanted| Series::start(wanted, &engine.world)).transpose()?;
+    let series = snapshots
+        .map(|wanted| Series::start(wanted, &engine.world, rosters.clone()))
+        .transpose()?;
     pin(config.runtime.core);
-    let crew = Crew { keepers, scribe, series, switch, admission, auditor };
+    let crew = Crew { keepers, scribe, series, switch, admission, auditor, grower };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
@@ -167,7 +164,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     if hot.scribe.dropped > 0 {
         tracing::warn!(lost = hot.scribe.dropped, "journal lines were lost: the ring was full");
     }
-    shelf.put(&mut hot.engine.world, &roster);
+    shelf.put(&mut hot.engine.world, &rosters.now());
     match ending {
         Ending::Cut => bail!(CutShort::Draining),
         Ending::Drained => {
@@ -177,9 +174,26 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
             let nodes = NodeCounts::of(&hot.engine.world, &node_names);
             let latency = hot.port.latency();
             let summary = Summary::of(&hot.engine, &before, S::NAMES, config.mode, latency);
-            Ok(Summary { nodes, audit: hot.auditor.counts(&hot.engine.world), ..summary })
+            let audit = hot.auditor.counts(&hot.engine.world);
+            Ok(Summary { nodes, audit, new_pools: hot.grower.taken(), ..summary })
         }
     }
+}
+
+fn tell(legacy: &Legacy) {
+    let submissions = legacy.flights.len();
+    if submissions > 0 {
+        tracing::info!(
+            submissions,
+            "an earlier run left submissions that are not final: following them"
+        );
+    }
+}
+
+/// The silence after which the least patient node is given up.
+fn silent_after_ns(nodes: &[Node]) -> u64 {
+    let silent_after_ms = nodes.iter().map(|node| node.silent_after_ms).min();
+    silent_after_ms.unwrap_or_default().saturating_mul(1_000_000)
 }
 
 /// What a trade must be like, and what may be lost.
@@ -225,6 +239,7 @@ struct Start<S> {
     config: Config<S>,
     world: World,
     roster: Roster,
+    market: Market,
     /// Where the universe is kept for the next start.
     shelf: Shelf,
     wallets: Vec<WalletState>,
@@ -262,7 +277,7 @@ fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
             .context("the executor")?;
         owner = Some(rpc.view(config.executor, &Executor::ownerCall {})?);
     }
-    let Loaded { world, roster } = bootstrap::load(&config, &mut rpc)?;
+    let Loaded { world, roster, market } = bootstrap::load(&config, &mut rpc)?;
     let shelf = Shelf::of(&config);
     shelf.put_as_loaded(&world, &roster);
     let mut wallets = Vec::new();
@@ -280,7 +295,7 @@ fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
         demand_funds(&wallets)?;
     }
     let genesis = rpc.genesis()?;
-    Ok(Start { config, world, roster, shelf, wallets, owner, genesis })
+    Ok(Start { config, world, roster, market, shelf, wallets, owner, genesis })
 }
 
 /// One wallet that can pay gas is enough to fly; the others wait until they can.

@@ -28,6 +28,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admission::Admission;
 use crate::audit::Auditor;
+use crate::bootstrap::Grower;
+use crate::bootstrap::growth::Returned;
 use crate::clock::Monotonic;
 use crate::feed::connect::Opened;
 use crate::feed::keeper::{Delivery, Keeper, Request};
@@ -67,6 +69,7 @@ pub(crate) struct Hot<S, P> {
     switch: Switch,
     admission: Admission,
     pub(crate) auditor: Auditor,
+    pub(crate) grower: Grower,
     clock: Monotonic,
     links: Links,
     seq: u64,
@@ -85,6 +88,7 @@ pub(crate) struct Crew {
     pub(crate) switch: Switch,
     pub(crate) admission: Admission,
     pub(crate) auditor: Auditor,
+    pub(crate) grower: Grower,
 }
 
 /// SIGINT, SIGTERM and SIGHUP.
@@ -120,7 +124,7 @@ impl Signals {
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
     pub(crate) fn new(engine: Engine<S>, port: P, crew: Crew, clock: Monotonic) -> Self {
-        let Crew { keepers, scribe, series, switch, admission, auditor } = crew;
+        let Crew { keepers, scribe, series, switch, admission, auditor, grower } = crew;
         Self {
             engine,
             port,
@@ -131,6 +135,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             switch,
             admission,
             auditor,
+            grower,
             clock,
             seq: 0,
             is_reloading: false,
@@ -351,6 +356,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             }
         }
         self.take_tried();
+        self.take_growth();
         while let Some(drift) = self.auditor.drift() {
             self.auditor.again(drift.sample.pool);
             self.feed(None, |_| Happening::Command(Command::Drift(drift)));
@@ -384,6 +390,26 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         {
             self.feed(None, |_| Happening::Command(Command::Admit(tried)));
         }
+    }
+
+    /// Has the world take in new pools, between two blocks, and gives back what is to be freed.
+    fn take_growth(&mut self) {
+        if self.engine.world.open_block().is_none()
+            && let Some(growth) = self.grower.next()
+        {
+            self.feed(None, |_| Happening::Command(Command::Grow(growth)));
+            if let Some(growth) = self.engine.grown() {
+                if growth.outcome == Some(Ok(())) {
+                    self.port.grow(&growth);
+                    let ids = self.engine.world.pools.ids();
+                    let new = ids.get(growth.follows[0]..).unwrap_or_default();
+                    new.iter().for_each(|pool| self.auditor.again(*pool));
+                }
+                self.grower.give_back(Returned::Growth(growth));
+            }
+        }
+        let Self { engine, grower, .. } = self;
+        engine.spent(|tables| grower.give_back(Returned::Spent(tables)));
     }
 
     fn pong(&mut self, line: Line, payload: &[u8]) -> Result<(), Lost> {

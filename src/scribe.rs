@@ -18,10 +18,10 @@ use gannet_engine::ids::{StrategyId, WalletId};
 use gannet_engine::note::{Alert, Note};
 use gannet_engine::plan::Plan;
 use gannet_engine::units::Wei;
-use gannet_engine::world::World;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde_json::{Value, json};
 
+use crate::bootstrap::Rosters;
 use crate::config::{Wallet, in_ether};
 
 /// Notes on their way; a full ring is counted, never waited for.
@@ -35,21 +35,18 @@ const SYNC: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Names {
     strategies: &'static [&'static str],
-    pools: Vec<Address>,
-    tokens: Vec<Address>,
+    rosters: Rosters,
     wallets: Vec<Address>,
 }
 
 impl Names {
-    pub(crate) fn of(
-        world: &World,
+    pub(crate) fn new(
+        rosters: Rosters,
         strategies: &'static [&'static str],
         wallets: &[Wallet],
     ) -> Self {
-        let pools = world.pools.ids().iter().map(|id| world.pools.get(*id).address).collect();
-        let tokens = world.tokens.iter().map(|(_, token)| token.address).collect();
         let wallets = wallets.iter().map(|wallet| wallet.address).collect();
-        Self { strategies, pools, tokens, wallets }
+        Self { strategies, rosters, wallets }
     }
 
     fn strategy(&self, id: StrategyId) -> &'static str {
@@ -57,12 +54,13 @@ impl Names {
     }
 
     fn plan(&self, plan: &Plan) -> Value {
+        let roster = self.rosters.now();
         let legs: Vec<Value> = plan
             .legs()
             .iter()
             .map(|leg| {
                 json!({
-                    "pool": self.pools.get(leg.pool.index()),
+                    "pool": roster.known(leg.pool.index()).map(|known| known.address),
                     "zero_for_one": leg.direction.index_in() == 0,
                     "amount_in": leg.amount_in.to_string(),
                     "amount_out": leg.amount_out.to_string(),
@@ -72,7 +70,7 @@ impl Names {
         json!({
             "strategy": self.strategy(plan.strategy),
             "legs": legs,
-            "profit_token": self.tokens.get(plan.profit_token.index()),
+            "profit_token": roster.token(plan.profit_token),
             "amount_in": plan.amount_in.to_string(),
             "profit": plan.profit.to_string(),
             "profit_wei": plan.profit_wei.0.to_string(),
@@ -313,7 +311,7 @@ impl Desk {
             "strategy": self.names.strategy(plan.strategy),
             "target": plan.follows().map(|follow| follow.hash),
             "is_behind_target": end.is_behind_target,
-            "profit_token": self.names.tokens.get(plan.profit_token.index()),
+            "profit_token": self.names.rosters.now().token(plan.profit_token),
             "gained": end.gained.to_string(),
             "expected": plan.profit.to_string(),
             "gas_used": end.gas_used.0,

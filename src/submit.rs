@@ -4,6 +4,7 @@
 //! Temperature: hot.
 
 use gannet_engine::flight::Flight;
+use gannet_engine::growth::Growth;
 use gannet_engine::limits::OWN_TX_BYTES_MAX;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
@@ -33,6 +34,9 @@ pub(crate) trait Port {
 
     /// Writes down what became final.
     fn keep<S>(&mut self, engine: &mut Engine<S>);
+
+    /// The world has taken new pools in.
+    fn grow(&mut self, growth: &Growth);
 }
 
 /// Sends to every node.
@@ -64,6 +68,10 @@ impl Port for LivePort {
 
     fn keep<S>(&mut self, engine: &mut Engine<S>) {
         self.state.checkpoint(engine);
+    }
+
+    fn grow(&mut self, growth: &Growth) {
+        self.state.grow(growth);
     }
 }
 
@@ -163,6 +171,9 @@ impl Port for Ledger {
     fn keep<S>(&mut self, engine: &mut Engine<S>) {
         engine.finality.closed.clear();
     }
+
+    /// It keeps no record by which pools would have to be found again.
+    fn grow(&mut self, _growth: &Growth) {}
 }
 
 impl Outbox for &mut Ledger {

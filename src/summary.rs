@@ -169,6 +169,8 @@ pub struct Summary {
     pub rejected: BTreeMap<&'static str, u64>,
     /// Pools by what trying them has shown; only those admitted are traded with.
     pub pools: BTreeMap<&'static str, usize>,
+    /// Pools that were created meanwhile and taken in.
+    pub new_pools: u64,
     /// What comparing pools with the chain came to.
     pub audit: AuditCounts,
     /// From the read that completed a message to the return of the write that carried the
@@ -260,6 +262,7 @@ impl Summary {
             base_token_deltas,
             rejected,
             pools: standings(world),
+            new_pools: 0,
             audit: AuditCounts::default(),
             tick_to_trade_ns: latency.tick_to_trade(),
             stages_ns: latency.stages(),
@@ -310,7 +313,11 @@ impl fmt::Display for Summary {
         }
         let pools: Vec<String> =
             self.pools.iter().map(|(standing, count)| format!("{standing} {count}")).collect();
-        writeln!(out, "  pools: {}", pools.join(", "))?;
+        let new = match self.new_pools {
+            0 => String::new(),
+            count => format!("; {count} of them created meanwhile"),
+        };
+        writeln!(out, "  pools: {}{new}", pools.join(", "))?;
         writeln!(out, "  audit: {}", self.audit)?;
         writeln!(out, "  pending: {}", self.pending)?;
         for node in self.nodes.iter().filter(|_| self.nodes.len() > 1) {

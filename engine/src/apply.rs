@@ -89,6 +89,7 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Halt(is_halted)) => self.risk.is_halted = is_halted,
             Happening::Command(Command::Admit(tried)) => self.world.admit(&tried),
             Happening::Command(Command::Drift(drift)) => self.world.on_drift(&drift),
+            Happening::Command(Command::Grow(growth)) => self.grow(growth),
             Happening::Command(Command::Reload(reloaded)) => {
                 self.world.reload(&reloaded.anchor, &reloaded.pools, &mut self.queries);
                 self.forget_mined();
@@ -100,6 +101,7 @@ impl<S: StrategySet> Engine<S> {
 
     fn apply_tick(&mut self, at: Nanos) {
         self.world.on_tick(at, self.silent_after_ns, &mut self.queries);
+        self.fill(at);
         if self.risk.guard.on_time(at) {
             self.notes.add(Note::Alert(Alert::RevertsPauseOver));
         }

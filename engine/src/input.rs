@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::amm::{Pool, Tick};
+use crate::growth::Growth;
 use crate::ids::NodeId;
 use crate::units::Nanos;
 use crate::world::audit::Drift;
@@ -54,6 +55,8 @@ pub enum Command {
     Admit(Box<Tried>),
     /// A pool that the audit found to be other than was held of it.
     Drift(Box<Drift>),
+    /// Pools that were created meanwhile, and what finds cycles through them.
+    Grow(Box<Growth>),
 }
 
 /// The world at a block, read from the node.

@@ -68,6 +68,7 @@ pub mod note;
 pub mod outbox;
 pub mod query;
 
+pub mod growth;
 pub mod pipeline;
 
 mod apply;

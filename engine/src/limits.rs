@@ -5,7 +5,7 @@
 //!
 //! Temperature: cold.
 
-/// Pools in the universe.
+/// Pools in the universe when it is chosen.
 pub const POOLS_MAX: usize = 65_536;
 /// Tokens in the universe.
 pub const TOKENS_MAX: usize = 65_536;
@@ -41,6 +41,13 @@ pub const TAIL_DEGREE_MAX: usize = 16;
 pub const PATHS_MAX: usize = 1 << 20;
 /// Pools that one sealed block may touch before the rest of its list is "all of them".
 pub const TOUCHED_MAX: usize = 4_096;
+
+/// Pools that the universe may grow by: a day's new pairs on mainnet are fewer.
+pub const NEW_POOLS_MAX: usize = 1 << 14;
+/// Pools that it grows by at once.
+pub const GROWTH_POOLS_MAX: usize = 64;
+/// Pools that new tables of a search read at once, so that heads and replies get their turn.
+pub const FILL_POOLS_MAX: usize = 64;
 
 /// Blocks that can be played backwards.
 pub const REORG_BLOCKS_MAX: usize = 64;
@@ -97,7 +104,7 @@ const _: () = assert!(
 );
 const _: () = assert!(HUBS_MAX >= BASE_TOKENS_MAX, "every base token is a hub");
 const _: () = assert!(TARGET_HOPS_MAX >= PATH_TOKENS_MAX - 1, "the longest path fits");
-const _: () = assert!(POOLS_MAX <= u32::MAX as usize, "a pool id is a u32");
+const _: () = assert!(POOLS_MAX + NEW_POOLS_MAX <= u32::MAX as usize, "a pool id is a u32");
 const _: () = assert!(LOGS_PER_BLOCK_MAX.is_multiple_of(64), "log indices are kept in a bit set");
 const _: () = assert!(SENDERS_MAX.is_power_of_two(), "a sender's place is its serial's low bits");
 const _: () = assert!(FLIGHTS_MAX >= WALLETS_MAX, "every wallet can have one submission in flight");

@@ -11,6 +11,7 @@
 //!
 //! Temperature: hot.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use alloy_primitives::Address;
@@ -19,6 +20,7 @@ use crate::books::Books;
 use crate::decode::{message, swap};
 use crate::finality::Finality;
 use crate::flight::{Admitted, Attempt, Flight, Flights, Outcome, Settlement};
+use crate::growth::Growth;
 use crate::ids::WalletId;
 use crate::input::{Happening, Input};
 use crate::limits::RAW_TX_BYTES_MAX;
@@ -63,7 +65,10 @@ pub struct Engine<S> {
     pub(crate) mempool: Mempool,
     pub(crate) waiting: Waiting,
     pub(crate) senders: Senders,
-    strategies: S,
+    pub(crate) strategies: S,
+    /// What the universe grew by, to be freed where that may take its time.
+    pub(crate) grown: Option<Box<Growth>>,
+    pub(crate) filled_at: Nanos,
     plans: Plans,
     pub(crate) scratch: Scratch,
     pub(crate) silent_after_ns: u64,
@@ -294,6 +299,8 @@ impl<S: StrategySet> Engine<S> {
             waiting: Waiting::default(),
             senders: Senders::default(),
             strategies,
+            grown: None,
+            filled_at: Nanos(0),
             plans: Plans::default(),
             scratch: Scratch::default(),
             silent_after_ns,

@@ -38,6 +38,7 @@ use core::fmt;
 
 use crate::ids::PoolId;
 use crate::plan::Plans;
+use crate::search::Searcher;
 use crate::target::Target;
 use crate::world::World;
 
@@ -90,6 +91,11 @@ pub trait Strategy: Sized {
     /// When the strategy cannot work in this universe.
     fn init(&mut self, world: &World) -> Result<(), InitError>;
 
+    /// The searcher, if it has one: it is given new tables when the universe has grown.
+    fn searcher(&mut self) -> Option<&mut Searcher> {
+        None
+    }
+
     /// Called once for each sealed block, after all its logs were applied and checked.
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
         let _ = (ctx, plans);
@@ -128,6 +134,9 @@ pub trait StrategySet: Default {
     /// # Errors
     /// The first strategy that cannot start, with its name.
     fn init(&mut self, world: &World) -> Result<(), (&'static str, InitError)>;
+
+    /// Calls `look` with the searcher of each that has one.
+    fn each_searcher(&mut self, look: impl FnMut(&mut Searcher));
 
     /// Calls [`Strategy::on_block`] of each.
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans);
@@ -184,6 +193,17 @@ macro_rules! strategies {
                     strategy.init(world).map_err(|why| (<$strategy as Strategy>::NAME, why))?;
                 })+
                 Ok(())
+            }
+
+            fn each_searcher(
+                &mut self,
+                mut look: impl FnMut(&mut $crate::search::Searcher),
+            ) {
+                $(if let Some(strategy) = &mut self.$field
+                    && let Some(searcher) = $crate::strategy::Strategy::searcher(strategy)
+                {
+                    look(searcher);
+                })+
             }
 
             #[inline]

@@ -20,7 +20,7 @@ struct Line {
     failures: u32,
 }
 
-/// One line for each pool, in the order of handles, which is that of liquidity.
+/// One line for each pool, in the order of handles: that of liquidity, and those that are new last.
 #[derive(Debug)]
 pub(super) struct Ledger {
     lines: Vec<Line>,
@@ -30,8 +30,17 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(count: usize, patience: Patience, now: Instant) -> Self {
+        let mut ledger = Self { lines: Vec::new(), patience, named: 0 };
+        ledger.extend_to(count, now);
+        ledger
+    }
+
+    /// Makes room for pools that are new; false if there are none.
+    pub(super) fn extend_to(&mut self, count: usize, now: Instant) -> bool {
+        let before = self.lines.len();
         let line = Line { standing: Standing::Untried, due: now, failures: 0 };
-        Self { lines: vec![line; count], patience, named: 0 }
+        self.lines.resize(before.max(count), line);
+        self.lines.len() > before
     }
 
     /// Up to `most` pools that are due: those that were never tried come first, the most liquid of

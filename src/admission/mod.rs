@@ -34,14 +34,14 @@ use gannet_engine::amm::ticks::TickArena;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::{Direction, PoolId, TokenId};
 use gannet_engine::input::Loaded;
-use gannet_engine::world::{Standing, Tried, World};
+use gannet_engine::world::{Standing, Tried};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use self::ledger::Ledger;
 use self::lenders::{Lenders, shape_of};
 use self::probe::{Shown, Trial};
 use self::trial::{Claim, Quoted};
-use crate::bootstrap::{self, Reader, Roster};
+use crate::bootstrap::{self, Reader, Roster, Rosters};
 use crate::config::{Config, Node, Patience};
 use crate::feed::rpc::Rpc;
 
@@ -66,18 +66,16 @@ pub(crate) struct Setting {
     patience: Patience,
     /// Who must be able to receive tokens: the executor, or a wallet where there is none.
     receiver: Address,
-    tokens: HashMap<Address, TokenId>,
 }
 
 impl Setting {
-    pub(crate) fn of<S>(config: &Config<S>, world: &World) -> Self {
+    pub(crate) fn of<S>(config: &Config<S>) -> Self {
         let wallet = config.wallets.first().map(|wallet| wallet.address).unwrap_or_default();
         Self {
             nodes: config.nodes.clone(),
             chain: config.chain,
             patience: config.admission,
             receiver: if config.executor == Address::ZERO { wallet } else { config.executor },
-            tokens: world.tokens.iter().map(|(id, token)| (token.address, id)).collect(),
         }
     }
 }
@@ -91,17 +89,19 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Starts the thread that tries the pools of `roster`.
-    pub(crate) fn start(setting: Setting, roster: Arc<Roster>) -> Result<Self> {
+    /// Starts the thread that tries the pools of the roster.
+    pub(crate) fn start(setting: Setting, rosters: Rosters) -> Result<Self> {
         let (outgoing, tried) = RingBuffer::new(RING);
         let is_over = Arc::new(AtomicBool::new(false));
-        let Setting { nodes, chain, patience, receiver, tokens } = setting;
+        let Setting { nodes, chain, patience, receiver } = setting;
+        let roster = rosters.now();
         let ledger = Ledger::new(roster.pools().count(), patience, Instant::now());
         let desk = Desk {
             nodes,
             chain,
+            rosters,
+            tokens: tokens_of(&roster),
             bench: Bench::new(roster, receiver),
-            tokens,
             ledger,
             gas: HashMap::new(),
             codes: HashMap::new(),
@@ -143,6 +143,7 @@ impl Drop for Admission {
 struct Desk {
     nodes: Vec<Node>,
     chain: ChainSpec,
+    rosters: Rosters,
     bench: Bench,
     tokens: HashMap<Address, TokenId>,
     ledger: Ledger,
@@ -160,6 +161,7 @@ impl Desk {
         let (mut pause, mut most) = (PAUSE, FIRST_BATCH);
         let mut is_through = false;
         while !self.is_over.load(Ordering::Relaxed) {
+            is_through &= !self.take_in();
             let places = self.ledger.due(most, Instant::now());
             if places.is_empty() {
                 // It may be hours until it is needed again.
@@ -190,6 +192,17 @@ impl Desk {
                 self.report();
             }
         }
+    }
+
+    /// Takes up pools that are new to the world; whether there are some.
+    fn take_in(&mut self) -> bool {
+        let roster = self.rosters.now();
+        let is_longer = self.ledger.extend_to(roster.pools().count(), Instant::now());
+        if is_longer {
+            self.tokens = tokens_of(&roster);
+            self.bench = Bench::new(roster, self.bench.receiver);
+        }
+        is_longer
     }
 
     fn report(&self) {
@@ -262,6 +275,10 @@ impl Desk {
             std::thread::sleep(LOOK);
         }
     }
+}
+
+fn tokens_of(roster: &Roster) -> HashMap<Address, TokenId> {
+    roster.tokens().copied().zip((0..).map(TokenId)).collect()
 }
 
 /// What a trial found of one pool.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hot thread, after a seal: samples ─► ring ─► cold thread: the same pools, read at that block
-//! hot thread: quarantine, mend or reload ◄──── what differs
+//! hot thread: quarantine, then mend ◄───────── what differs
 //! ```
 //!
 //! Temperature: cold.
@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gannet_engine::amm::Pool;
@@ -21,13 +21,13 @@ use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::PoolId;
 use gannet_engine::input::Loaded;
 use gannet_engine::note::Note;
-use gannet_engine::world::audit::{Drift, Remedy, Sample, digest};
+use gannet_engine::world::audit::{Drift, Sample, digest};
 use gannet_engine::world::{Tip, World};
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::Serialize;
 
 use self::sampler::Sampler;
-use crate::bootstrap::{self, Reader, Roster};
+use crate::bootstrap::{self, Reader, Roster, Rosters};
 use crate::config::{AuditPlan, Config, Node};
 use crate::feed::rpc::Rpc;
 
@@ -36,9 +36,6 @@ const RING: usize = 1_024;
 const DRIFTS: usize = 64;
 /// How often the thread looks for samples.
 const LOOK: Duration = Duration::from_millis(50);
-/// The shortest and the longest time between two times that all pools are loaded anew for a drift.
-const RELOAD_PAUSE: Duration = Duration::from_mins(1);
-const RELOAD_PAUSE_MAX: Duration = Duration::from_hours(1);
 
 /// What the audits came to.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -94,8 +91,8 @@ impl Setting {
 }
 
 impl Auditor {
-    /// Starts the thread; the pools are those of `roster`.
-    pub(crate) fn start(setting: Setting, roster: Arc<Roster>) -> Result<Self> {
+    /// Starts the thread; the pools are those of the roster.
+    pub(crate) fn start(setting: Setting, rosters: Rosters) -> Result<Self> {
         let Setting { nodes, chain, plan } = setting;
         let (samples, incoming) = RingBuffer::new(RING);
         let (outgoing, drifts) = RingBuffer::new(DRIFTS);
@@ -103,13 +100,11 @@ impl Auditor {
         let desk = Desk {
             nodes,
             chain,
-            roster,
+            rosters,
             samples: incoming,
             drifts: outgoing,
             tally: Arc::clone(&tally),
             is_over: Arc::clone(&is_over),
-            reload_after: Instant::now(),
-            reload_pause: RELOAD_PAUSE,
         };
         let thread = std::thread::Builder::new()
             .name("gannet-audit".to_owned())
@@ -136,9 +131,9 @@ impl Auditor {
         self.drifts.pop().ok()
     }
 
-    /// Has a pool compared the next time.
+    /// Has a pool that is in quarantine read after the next block.
     pub(crate) fn again(&mut self, pool: PoolId) {
-        self.sampler.note(pool);
+        self.sampler.hurry(pool);
     }
 
     pub(crate) fn counts(&self, world: &World) -> AuditCounts {
@@ -168,14 +163,11 @@ impl Drop for Auditor {
 struct Desk {
     nodes: Vec<Node>,
     chain: ChainSpec,
-    roster: Arc<Roster>,
+    rosters: Rosters,
     samples: Consumer<Sample>,
     drifts: Producer<Box<Drift>>,
     tally: Arc<Tally>,
     is_over: Arc<AtomicBool>,
-    /// All pools are loaded anew for a drift not before this.
-    reload_after: Instant,
-    reload_pause: Duration,
 }
 
 impl Desk {
@@ -199,6 +191,10 @@ impl Desk {
                     tracing::debug!(error = format!("{error:#}"), count, "pools are not compared");
                     self.tally.unread.fetch_add(count, Ordering::Relaxed);
                     rpc = None;
+                    // What is in quarantine does not wait for its turn.
+                    for sample in samples.iter().filter(|sample| sample.is_quarantined) {
+                        self.tell(sample, None);
+                    }
                 }
             }
         }
@@ -225,55 +221,77 @@ impl Desk {
         };
         let anchor = Tip { number: first.block.number, hash: first.block.hash, ..Tip::default() };
         let mut reader = Reader::new(rpc, anchor)?;
-        let places: Vec<usize> = samples.iter().map(|sample| sample.pool.index()).collect();
-        let words: Vec<i16> = samples.iter().map(|sample| sample.word).collect();
-        let seen = bootstrap::glance(&mut reader, &self.roster.some(&places), &words)?;
+        let roster = self.rosters.now();
+        // A pool that the world has only just taken in may not be on the list yet.
+        let is_known = |sample: &&Sample| roster.known(sample.pool.index()).is_some();
+        let (known, unknown): (Vec<&Sample>, Vec<&Sample>) = samples.iter().partition(is_known);
+        unknown.iter().for_each(|sample| self.tell(sample, None));
+        let (doubted, trusted): (Vec<Sample>, Vec<Sample>) =
+            known.into_iter().partition(|sample| sample.is_quarantined);
+        let unread = self.check(&mut reader, &roster, &trusted)?
+            + self.renew(&mut reader, &roster, &doubted)?;
         reader.finish()?;
+        Ok(unread + u64::try_from(unknown.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Compares those that are trusted; how many could not be read.
+    fn check(
+        &mut self,
+        reader: &mut Reader<'_>,
+        roster: &Roster,
+        samples: &[Sample],
+    ) -> Result<u64> {
+        let words: Vec<i16> = samples.iter().map(|sample| sample.word).collect();
+        let seen = bootstrap::glance(reader, &roster.some(&places(samples)), &words)?;
         let mut unread = 0;
         for (sample, seen) in samples.iter().zip(seen) {
-            let Some(Loaded { state, ticks }) = seen else {
+            let Some(seen) = seen else {
                 unread += 1;
                 continue;
             };
-            let has_ticks = sample.ticks == digest(ticks.into_iter());
-            if sample.chain != state || !has_ticks || sample.is_quarantined {
-                self.tell(sample, has_ticks, state);
+            let has_ticks = sample.ticks == digest(seen.ticks.iter().copied());
+            if sample.chain != seen.state || !has_ticks {
+                let pool = roster.known(sample.pool.index()).map(|known| known.address);
+                let (block, held, chain) = (sample.block.number.0, sample.chain, seen.state);
+                tracing::error!(
+                    ?pool,
+                    block,
+                    ?held,
+                    ?chain,
+                    has_ticks,
+                    "a pool is not what the chain says: quarantined, until it is put right"
+                );
+                // Of a concentrated one, only a part of the ticks was read.
+                let is_whole = !matches!(seen.state, Pool::Concentrated(_));
+                self.tell(sample, is_whole.then_some(seen));
             }
         }
         Ok(unread)
     }
 
-    fn tell(&mut self, sample: &Sample, has_ticks: bool, state: Pool) {
-        let is_ranged = matches!(state, Pool::Concentrated(_));
-        // Of one that is in quarantine already, ticks in other words may be wrong.
-        let is_mended = has_ticks && !(is_ranged && sample.is_quarantined);
-        let remedy = if is_mended { Remedy::State(state) } else { self.reload() };
-        if !sample.is_quarantined {
-            let pool = self.roster.known(sample.pool.index()).map(|known| known.address);
-            let (block, held) = (sample.block.number.0, sample.chain);
-            tracing::error!(
-                ?pool,
-                block,
-                ?held,
-                chain = ?state,
-                has_ticks,
-                "a pool is not what the chain says: quarantined, and put right"
-            );
+    /// Reads those in quarantine as a whole, for more may be wrong of them than was seen; how many
+    /// could not be read.
+    fn renew(
+        &mut self,
+        reader: &mut Reader<'_>,
+        roster: &Roster,
+        samples: &[Sample],
+    ) -> Result<u64> {
+        let seen = bootstrap::read_pools(reader, &roster.some(&places(samples)))?;
+        let mut unread = 0;
+        for (sample, seen) in samples.iter().zip(seen) {
+            unread += u64::from(seen.is_none());
+            self.tell(sample, seen);
         }
-        // A full ring: the next audit finds it again.
-        drop(self.drifts.push(Box::new(Drift { sample: *sample, remedy })));
+        Ok(unread)
     }
 
-    /// Has all pools loaded anew, unless that was done not long ago.
-    fn reload(&mut self) -> Remedy {
-        let now = Instant::now();
-        if now < self.reload_after {
-            return Remedy::Wait;
-        }
-        let is_calm = now > self.reload_after + RELOAD_PAUSE_MAX;
-        let next = (self.reload_pause * 2).min(RELOAD_PAUSE_MAX);
-        self.reload_pause = if is_calm { RELOAD_PAUSE } else { next };
-        self.reload_after = now + self.reload_pause;
-        Remedy::Reload
+    fn tell(&mut self, sample: &Sample, chain: Option<Loaded>) {
+        // A full ring: the next audit finds it again.
+        drop(self.drifts.push(Box::new(Drift { sample: *sample, chain })));
     }
+}
+
+fn places(samples: &[Sample]) -> Vec<usize> {
+    samples.iter().map(|sample| sample.pool.index()).collect()
 }

@@ -20,6 +20,10 @@ pub(super) struct Sampler {
     every_blocks: u64,
     pools: usize,
     next: BlockNumber,
+    /// The block after which samples were last taken.
+    taken_at: BlockNumber,
+    /// A pool waits to be put right: that is not put off.
+    is_urgent: bool,
     cursor: usize,
     turn: usize,
     traded: [PoolId; TRADED_MAX],
@@ -32,6 +36,8 @@ impl Sampler {
             every_blocks,
             pools,
             next: BlockNumber(0),
+            taken_at: BlockNumber(0),
+            is_urgent: false,
             cursor: 0,
             turn: 0,
             traded: [PoolId(0); TRADED_MAX],
@@ -48,15 +54,22 @@ impl Sampler {
         }
     }
 
+    /// A pool is to be put right: it is compared after the next block.
+    pub(super) fn hurry(&mut self, pool: PoolId) {
+        self.note(pool);
+        self.is_urgent = true;
+    }
+
     /// Takes samples if it is time and the world stands at a block.
     pub(super) fn work(&mut self, world: &World, ring: &mut Producer<Sample>) {
         let tip = world.tip().number;
         // A chain that began anew, far below, does not end the audit.
         let is_due = tip >= self.next || tip.plus(self.every_blocks) < self.next;
-        if !is_due || world.open_block().is_some() || !world.freshness().is_fresh() {
+        let is_urgent = self.is_urgent && tip != self.taken_at;
+        if !(is_due || is_urgent) || world.open_block().is_some() || !world.freshness().is_fresh() {
             return;
         }
-        self.next = tip.plus(self.every_blocks);
+        (self.taken_at, self.is_urgent) = (tip, false);
         self.turn = self.turn.wrapping_add(1);
         let mut take = |pool: PoolId| match world.sample(pool, self.turn) {
             // What the ring has no room for is compared another time.
@@ -67,6 +80,10 @@ impl Sampler {
             take(*pool);
         }
         self.traded_count = 0;
+        if !is_due {
+            return;
+        }
+        self.next = tip.plus(self.every_blocks);
         let ids = world.pools.ids();
         for _ in 0..self.pools.min(ids.len()) {
             self.cursor = (self.cursor + 1) % ids.len();

@@ -10,6 +10,7 @@
 //! Temperature: cold.
 
 mod discover;
+pub(crate) mod growth;
 pub(crate) mod lens;
 mod pool;
 mod questions;
@@ -21,17 +22,21 @@ pub(crate) mod tests;
 mod universe;
 mod warm;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use alloy_primitives::Address;
 use anyhow::{Context, Result, ensure};
 use gannet_engine::amm::Tick;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
+use gannet_engine::ids::TokenId;
 use gannet_engine::input::{self, Reloaded};
 use gannet_engine::units::BlockNumber;
 use gannet_engine::world::pools::PoolEntry;
 use gannet_engine::world::{Factory, Tip, World};
 use serde_json::{Value, json};
 
+pub(crate) use self::growth::Grower;
 pub(crate) use self::pool::{Kind, Known};
 use self::pool::{Read, Reading};
 pub(crate) use self::read::Reader;
@@ -95,6 +100,16 @@ impl Roster {
         self.pools.get(place)
     }
 
+    /// The tokens, in the order of handles.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &Address> {
+        self.told.iter().map(|(token, _)| token)
+    }
+
+    /// A token's address.
+    pub(crate) fn token(&self, id: TokenId) -> Option<Address> {
+        self.told.get(id.index()).map(|(token, _)| *token)
+    }
+
     /// The pools at these places alone; places that are none are left out.
     pub(crate) fn some(&self, places: &[usize]) -> Self {
         let places = || places.iter().filter(|place| **place < self.pools.len());
@@ -108,11 +123,39 @@ impl Roster {
     }
 }
 
+/// The roster as it is now: it becomes longer while the bot flies. Cold threads share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rosters(Arc<Mutex<Arc<Roster>>>);
+
+impl Rosters {
+    pub(crate) fn new(roster: Roster) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(roster))))
+    }
+
+    pub(crate) fn now(&self) -> Arc<Roster> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The world has these pools now.
+    fn publish(&self, roster: Roster) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
+    }
+}
+
 /// The universe as it was loaded.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) world: World,
     pub(crate) roster: Roster,
+    pub(crate) market: Market,
+}
+
+/// What pools that are created later are measured by.
+#[derive(Debug)]
+pub(crate) struct Market {
+    prices: universe::Prices,
+    /// The liquidity of the first pool there was no room for.
+    least: f64,
 }
 
 /// Loads the universe: from what an earlier run kept if that still holds, or else as a whole.
@@ -171,7 +214,7 @@ fn finish<S>(
     is_warm: bool,
 ) -> Result<Loaded> {
     let Found { pools, told, pair_counts, chosen_at } = found;
-    let mut chosen = universe::choose(pools, config);
+    let universe::Choice { pools: mut chosen, prices, least } = universe::choose(pools, config);
     read_ticks(&mut reader, &mut chosen)?;
     let tokens = universe::tokens(&chosen, config);
     let told = complete_decimals(&mut reader, &tokens, told)?;
@@ -198,7 +241,7 @@ fn finish<S>(
     let (pools, held) = chosen.into_iter().map(|pool| (pool.known, pool.held)).unzip();
     let factories = world.factories.clone();
     let roster = Roster { pools, held, decimals, factories, pair_counts, told, chosen_at };
-    Ok(Loaded { world, roster })
+    Ok(Loaded { world, roster, market: Market { prices, least } })
 }
 
 fn addresses(factories: &[NamedFactory]) -> Vec<Address> {

@@ -14,7 +14,7 @@ use gannet_engine::ids::FactoryId;
 use gannet_engine::limits::TOKENS_MAX;
 use gannet_engine::world::pools::{PoolEntry, PoolTable};
 use gannet_engine::world::tokens::TokenTable;
-use gannet_engine::world::{Factory, Standing, Tip, Universe, World};
+use gannet_engine::world::{Factory, FactoryKind, Standing, Tip, Universe, World};
 
 use super::Roster;
 use super::pool::{Kind, Known, Read, Reading};
@@ -23,26 +23,70 @@ use crate::config::Config;
 /// Rounds in which prices spread from the native token: one per hop of a longest route.
 const PRICE_ROUNDS: usize = 4;
 
-/// Keeps what is reachable, ranks it, and cuts it at `universe.pools_max`.
-pub(super) fn choose<S>(mut pools: Vec<Read>, config: &Config<S>) -> Vec<Read> {
-    let found = pools.len();
-    let mut prices: HashMap<Address, (f64, f64)> = HashMap::new();
-    for base in &config.base_tokens {
-        prices.insert(*base, (0.0, 0.0));
+/// What is chosen, and what the choice went by.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) pools: Vec<Read>,
+    pub(super) prices: Prices,
+    /// The liquidity of the first pool there was no room for; 0 if there was room for all.
+    pub(super) least: f64,
+}
+
+/// What tokens are worth in the native one, and the liquidity of the pool that says so. Orders
+/// candidates, decides nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Prices(HashMap<Address, (f64, f64)>);
+
+impl Prices {
+    fn new<S>(config: &Config<S>) -> Self {
+        let mut prices: HashMap<Address, (f64, f64)> =
+            config.base_tokens.iter().map(|base| (*base, (0.0, 0.0))).collect();
+        // The native token's own price is certain.
+        prices.insert(config.chain.wrapped_native, (1.0, f64::INFINITY));
+        Self(prices)
     }
-    // The native token's own price is certain.
-    prices.insert(config.chain.wrapped_native, (1.0, f64::INFINITY));
+
+    fn has(&self, token: &Address) -> bool {
+        self.0.contains_key(token)
+    }
+
+    /// What a pool's tokens are worth, in the native one, if one of them has a price: prices the
+    /// other by the pool, if it is deeper than what priced it before.
+    pub(super) fn spread(&mut self, pool: &Read) -> f64 {
+        let (tokens, depth) = (pool.known.tokens, pool.depth());
+        let reserves = pool.reading.virtual_reserves();
+        let mut best = 0.0_f64;
+        if !reserves.iter().all(|reserve| reserve.is_finite() && *reserve > 0.0) {
+            return best;
+        }
+        for (known, other) in [(0, 1), (1, 0)] {
+            let Some((price, _)) = self.0.get(&tokens[known]).copied() else { continue };
+            let liquidity = 2.0 * price * depth[known];
+            best = best.max(liquidity);
+            let held = self.0.entry(tokens[other]).or_insert((0.0, 0.0));
+            if liquidity > held.1 {
+                *held = (price * reserves[known] / reserves[other], liquidity);
+            }
+        }
+        best
+    }
+}
+
+/// Keeps what is reachable, ranks it, and cuts it at `universe.pools_max`.
+pub(super) fn choose<S>(mut pools: Vec<Read>, config: &Config<S>) -> Choice {
+    let found = pools.len();
+    let mut prices = Prices::new(config);
     // What it is worth in the native token; orders candidates, decides nothing.
     let mut liquidity = vec![0.0_f64; pools.len()];
     for _ in 0..PRICE_ROUNDS {
         for (pool, liquidity) in pools.iter().zip(&mut liquidity) {
-            spread_price(pool, liquidity, &mut prices);
+            *liquidity = liquidity.max(prices.spread(pool));
         }
     }
     let mut ranked: Vec<(f64, usize)> = liquidity.into_iter().zip(0..).collect();
     ranked.retain(|(_, place)| {
         let Read { known, reading, .. } = &pools[*place];
-        reading.is_alive() && known.tokens.iter().all(|token| prices.contains_key(token))
+        reading.is_alive() && known.tokens.iter().all(|token| prices.has(token))
     });
     ranked.sort_by(|left, right| {
         let address = |place: usize| pools[place].known.address;
@@ -50,8 +94,10 @@ pub(super) fn choose<S>(mut pools: Vec<Read>, config: &Config<S>) -> Vec<Read> {
     });
     let mut seen: HashSet<Address> = needed(config).collect();
     let mut chosen = Vec::new();
-    for (_, place) in ranked {
+    let mut least = 0.0;
+    for (liquidity, place) in ranked {
         if chosen.len() == config.pools_max {
+            least = liquidity;
             break;
         }
         let pool = &mut pools[place];
@@ -69,25 +115,7 @@ pub(super) fn choose<S>(mut pools: Vec<Read>, config: &Config<S>) -> Vec<Read> {
             "pools out of reach of the base tokens, past universe.pools_max, or of too many tokens"
         );
     }
-    chosen
-}
-
-/// Prices a pool's other token by the pool, if it is deeper than what priced it before.
-fn spread_price(pool: &Read, best: &mut f64, prices: &mut HashMap<Address, (f64, f64)>) {
-    let (tokens, depth) = (pool.known.tokens, pool.depth());
-    let reserves = pool.reading.virtual_reserves();
-    if !reserves.iter().all(|reserve| reserve.is_finite() && *reserve > 0.0) {
-        return;
-    }
-    for (known, other) in [(0, 1), (1, 0)] {
-        let Some((price, _)) = prices.get(&tokens[known]).copied() else { continue };
-        let liquidity = 2.0 * price * depth[known];
-        *best = best.max(liquidity);
-        let held = prices.entry(tokens[other]).or_insert((0.0, 0.0));
-        if liquidity > held.1 {
-            *held = (price * reserves[known] / reserves[other], liquidity);
-        }
-    }
+    Choice { pools: chosen, prices, least }
 }
 
 /// The tokens that are in every universe.
@@ -109,7 +137,8 @@ pub(super) fn build<S>(
     chosen: &mut Vec<Read>,
     decimals: &[(Address, Option<u8>)],
 ) -> Result<World> {
-    let mut tokens = TokenTable::new(decimals.len());
+    // One of the tokens of each pool that is created later is known.
+    let mut tokens = TokenTable::new(decimals.len() + config.new_pools.most);
     for (address, decimals) in decimals {
         let is_base = config.base_tokens.contains(address);
         ensure!(
@@ -144,7 +173,8 @@ pub(super) fn build<S>(
     let room: usize = chosen.iter().map(|pool| TickArena::room_for(ticks_of(pool).len())).sum();
     // What is minted while it flies needs room too: twice as much, and some for each pool.
     let room = room.saturating_mul(2).saturating_add(TICKS_SPARE);
-    let mut pools = PoolTable::new(chosen.len(), if has_ticks(chosen) { room } else { 0 });
+    let room = if has_ticks(chosen, &factories) { room } else { 0 };
+    let mut pools = PoolTable::new(chosen.len() + config.new_pools.most, room);
     for pool in chosen.iter() {
         let known = pool.known;
         let ids = [id_of(&known.tokens[0])?, id_of(&known.tokens[1])?];
@@ -168,8 +198,13 @@ fn ticks_of(pool: &Read) -> &[Tick] {
     pool.ticks.as_deref().unwrap_or_default()
 }
 
-fn has_ticks(pools: &[Read]) -> bool {
+/// Whether a pool has ticks, or one that is created later may.
+fn has_ticks(pools: &[Read], factories: &[Factory]) -> bool {
     pools.iter().any(|pool| matches!(pool.reading, Reading::Concentrated { .. }))
+        || factories.iter().any(|factory| match factory.kind {
+            FactoryKind::UniswapV3 | FactoryKind::PancakeV3 => true,
+            FactoryKind::UniswapV2 | FactoryKind::Solidly => false,
+        })
 }
 
 /// What the engine quotes on; `None` where the chain says what the kind cannot have.

@@ -428,7 +428,7 @@ mod tests {
     #[test]
     fn nothing_is_renewed_after_the_end() {
         let mut place = Place::new("end");
-        let Loaded { world, roster } = &mut place.loaded;
+        let Loaded { world, roster, .. } = &mut place.loaded;
         place.shelf.put(world, roster);
         place.node.archive().go_on(GAP, 40);
         place.renew();

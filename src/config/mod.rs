@@ -105,6 +105,15 @@ pub struct Patience {
     pub renew: Duration,
 }
 
+/// How the universe grows while the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewPools {
+    /// Room for pools that are created meanwhile; none is looked for if it is 0.
+    pub most: usize,
+    /// Time between two looks.
+    pub every: Duration,
+}
+
 /// How often how many pools are compared with the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditPlan {
@@ -167,6 +176,8 @@ pub struct Config<S> {
     pub base_tokens: Vec<Address>,
     /// Pools in the universe; the most liquid are kept.
     pub pools_max: usize,
+    /// How the universe grows while the process runs.
+    pub new_pools: NewPools,
     /// When pools are tried again.
     pub admission: Patience,
     /// How pools are compared with the chain.
@@ -285,7 +296,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
     let wallets = sections::wallets(&mut file, mode, problems);
     let factories = venues::factories(&mut file, problems);
     let routers = venues::routers(&mut file, &factories, problems);
-    let (base_tokens, pools_max) = sections::universe(&mut file, problems);
+    let (base_tokens, pools_max, new_pools) = sections::universe(&mut file, problems);
     let admission = sections::admission(&mut file, problems);
     let audit = sections::audit(&mut file, problems);
     let (limits, guard, allows_public) = sections::risk(&mut file, funding, problems);
@@ -322,6 +333,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         routers,
         base_tokens,
         pools_max,
+        new_pools,
         admission,
         audit,
         limits,

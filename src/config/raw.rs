@@ -89,6 +89,8 @@ pub(super) struct Universe {
     #[serde(deserialize_with = "addresses")]
     pub(super) base_tokens: Option<Vec<Address>>,
     pub(super) pools_max: Option<usize>,
+    pub(super) new_pools_max: Option<usize>,
+    pub(super) new_pools_every_s: Option<u64>,
 }
 
 /// `[admission]`

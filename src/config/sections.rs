@@ -10,7 +10,9 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::guard::GuardLimits;
-use gannet_engine::limits::{BASE_TOKENS_MAX, NODES_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX};
+use gannet_engine::limits::{
+    BASE_TOKENS_MAX, NEW_POOLS_MAX, NODES_MAX, POOLS_MAX, REORG_BLOCKS_MAX, WALLETS_MAX,
+};
 use gannet_engine::risk::{Funding, Limits};
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Wei;
@@ -21,8 +23,8 @@ use super::amount::spelled;
 use super::problems::{self, Problems};
 use super::secret::KeySource;
 use super::{
-    AuditPlan, Endpoint, Mode, NamedFactory, Node, Patience, Runtime, Snapshots, Wallet, endpoint,
-    raw,
+    AuditPlan, Endpoint, Mode, NamedFactory, NewPools, Node, Patience, Runtime, Snapshots, Wallet,
+    endpoint, raw,
 };
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
@@ -197,8 +199,11 @@ impl Secret {
     }
 }
 
-/// The base tokens, and how many pools are followed.
-pub(super) fn universe(file: &mut Table, problems: &mut Problems) -> (Vec<Address>, usize) {
+/// The base tokens, how many pools are followed, and how they become more.
+pub(super) fn universe(
+    file: &mut Table,
+    problems: &mut Problems,
+) -> (Vec<Address>, usize, NewPools) {
     let table = problems.table(file, "universe");
     let raw: raw::Universe = problems.section(&table, "universe");
     let path = "universe.base_tokens";
@@ -210,7 +215,12 @@ pub(super) fn universe(file: &mut Table, problems: &mut Problems) -> (Vec<Addres
         problems.add(path, format!("found {}; wanted 1 to {BASE_TOKENS_MAX}", bases.len()));
     }
     let pools_max = within(raw.pools_max, 10_000, 1..=POOLS_MAX, "universe.pools_max", problems);
-    (bases.unwrap_or_default(), pools_max)
+    let path = "universe.new_pools_max";
+    let most = within(raw.new_pools_max, 1_024, 0..=NEW_POOLS_MAX, path, problems);
+    let path = "universe.new_pools_every_s";
+    let every_s = within(raw.new_pools_every_s, 12, 1..=86_400, path, problems);
+    let new_pools = NewPools { most, every: Duration::from_secs(every_s) };
+    (bases.unwrap_or_default(), pools_max, new_pools)
 }
 
 /// The limits of a trade, what may be lost, and whether the public mempool is accepted.

@@ -15,7 +15,7 @@ use gannet_engine::input::{Reloaded, Source};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::connect::{self, Opened};
-use crate::bootstrap::{self, Roster};
+use crate::bootstrap::{self, Rosters};
 use crate::config::Node;
 
 /// Requests and answers on their way; there are three connections and one reload.
@@ -57,8 +57,8 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread. What is in `roster` is read again when the world must be reloaded.
-    pub(crate) fn start(node: Node, chain: ChainSpec, roster: Arc<Roster>) -> Result<Self> {
+    /// Starts the thread. What is in the roster is read again when the world must be reloaded.
+    pub(crate) fn start(node: Node, chain: ChainSpec, rosters: Rosters) -> Result<Self> {
         let name = node.name.clone();
         let (requests, incoming) = RingBuffer::new(RING);
         let (outgoing, deliveries) = RingBuffer::new(RING);
@@ -66,7 +66,7 @@ impl Keeper {
         let shift = Shift {
             node,
             chain,
-            roster,
+            rosters,
             requests: incoming,
             deliveries: outgoing,
             is_over: Arc::clone(&is_over),
@@ -123,7 +123,7 @@ struct Task {
 struct Shift {
     node: Node,
     chain: ChainSpec,
-    roster: Arc<Roster>,
+    rosters: Rosters,
     requests: Consumer<Request>,
     deliveries: Producer<Delivery>,
     is_over: Arc<AtomicBool>,
@@ -198,7 +198,7 @@ impl Shift {
 
     fn reload(&mut self) -> Delivery {
         let read = bootstrap::connect(std::slice::from_ref(&self.node), self.chain.id)
-            .and_then(|mut rpc| bootstrap::reload(&mut rpc, &self.chain, &self.roster));
+            .and_then(|mut rpc| bootstrap::reload(&mut rpc, &self.chain, &self.rosters.now()));
         match read {
             Ok(state) => {
                 self.reload_pause = Duration::ZERO;

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use alloy_primitives::Address;
 use anyhow::{Context, Result};
 use gannet_engine::amm::{Pool, Tick};
 use gannet_engine::units::BlockNumber;
@@ -23,6 +22,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use serde::Serialize;
 
 use super::{Snapshot, state_of};
+use crate::bootstrap::{Roster, Rosters};
 use crate::config::Snapshots;
 
 /// Snapshots on their way.
@@ -51,9 +51,9 @@ impl Sheet {
         Self {
             tip: Tip::default(),
             freshness: Freshness::default(),
-            pools: Vec::with_capacity(ids.len()),
+            pools: Vec::with_capacity(world.pools.capacity()),
             ticks: Vec::with_capacity(2 * ticks + TICKS_MORE),
-            tick_counts: Vec::with_capacity(ids.len()),
+            tick_counts: Vec::with_capacity(world.pools.capacity()),
         }
     }
 
@@ -82,12 +82,13 @@ impl Sheet {
     }
 
     #[cold]
-    fn line(&self, addresses: &[Address]) -> Line {
+    fn line(&self, roster: &Roster) -> Line {
         let mut ticks = self.ticks.iter().copied();
-        let states = self.pools.iter().zip(&self.tick_counts).zip(addresses);
-        let pools = states.map(|((pool, count), address)| {
+        // A pool that the world has only just taken in may not be on the roster yet.
+        let states = self.pools.iter().zip(&self.tick_counts).zip(roster.pools());
+        let pools = states.map(|((pool, count), (known, _))| {
             let own: Vec<Tick> = ticks.by_ref().take(*count).collect();
-            (*address, state_of(pool, own.into_iter()))
+            (known.address, state_of(pool, own.into_iter()))
         });
         let pools = pools.collect();
         let snapshot = Snapshot { block: self.tip.number.0, hash: self.tip.hash, pools };
@@ -120,17 +121,15 @@ pub(crate) struct Series {
 impl Series {
     /// Starts the thread.
     #[cold]
-    pub(crate) fn start(config: &Snapshots, world: &World) -> Result<Self> {
+    pub(crate) fn start(config: &Snapshots, world: &World, rosters: Rosters) -> Result<Self> {
         let Snapshots { path, every_blocks } = config;
         let file = File::options().append(true).create(true).open(path);
         let file = file.with_context(|| format!("writing the snapshots {}", path.display()))?;
-        let addresses: Vec<Address> =
-            world.pools.ids().iter().map(|id| world.pools.get(*id).address).collect();
         let (mut back, free) = RingBuffer::new(SHEETS);
         let (filled, incoming) = RingBuffer::new(SHEETS);
         while back.push(Box::new(Sheet::for_world(world))).is_ok() {}
         let is_over = Arc::new(AtomicBool::new(false));
-        let mut desk = Desk { file, addresses, incoming, back, is_failing: false };
+        let mut desk = Desk { file, rosters, incoming, back, is_failing: false };
         let over = Arc::clone(&is_over);
         let thread = std::thread::Builder::new()
             .name("gannet-series".to_owned())
@@ -193,7 +192,7 @@ impl Drop for Series {
 /// The cold thread's end.
 struct Desk {
     file: File,
-    addresses: Vec<Address>,
+    rosters: Rosters,
     incoming: Consumer<Box<Sheet>>,
     back: Producer<Box<Sheet>>,
     is_failing: bool,
@@ -219,7 +218,7 @@ impl Desk {
     }
 
     fn write(&mut self, sheet: &Sheet) -> Result<()> {
-        let mut line = serde_json::to_vec(&sheet.line(&self.addresses))?;
+        let mut line = serde_json::to_vec(&sheet.line(&self.rosters.now()))?;
         line.push(b'\n');
         // At one go, so that a line is lost as a whole or not at all.
         Ok(self.file.write_all(&line)?)

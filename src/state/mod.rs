@@ -25,6 +25,7 @@ use alloy_primitives::{Address, B256};
 use anyhow::{Context, Result, bail};
 use gannet_engine::finality::Legacy;
 use gannet_engine::flight::Flight;
+use gannet_engine::growth::Growth;
 use gannet_engine::guard::Losses;
 use gannet_engine::ids::{PoolId, StrategyId, TokenId, WalletId};
 use gannet_engine::limits::{FLIGHTS_MAX, SETTLED_MAX};
@@ -101,6 +102,13 @@ impl Handles {
         let tokens = world.tokens.iter().map(|(_, token)| token.address).collect();
         Self { pools, tokens, wallets }
     }
+
+    /// The same, with what the world has taken in.
+    #[cold]
+    fn extend(&mut self, growth: &Growth) {
+        self.pools.extend(growth.pools.iter().map(|(pool, _)| pool.address));
+        self.tokens.extend(growth.tokens.iter().map(|(token, _)| *token));
+    }
 }
 
 impl State {
@@ -139,6 +147,11 @@ impl State {
         };
         let legacy = state.read(owner)?;
         Ok((state, legacy))
+    }
+
+    /// The world has grown: what is traded in new pools is recorded too.
+    pub(crate) fn grow(&mut self, growth: &Growth) {
+        self.handles.extend(growth);
     }
 
     /// Another handle of the file, for writing it out to the disk.

@@ -23,6 +23,7 @@ use core::ops::Range;
 
 use super::map::Map;
 use super::paths::Paths;
+use crate::gas::worth_least;
 use crate::ids::{Direction, PoolId, TokenId};
 use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, TAIL_DEGREE_MAX};
 use crate::units::Wei;
@@ -134,6 +135,14 @@ impl Graph {
         Self { worth_least, ..self }
     }
 
+    /// The same, for searches of cycles that pay for their gas at this base fee. Should gas get
+    /// cheaper by more than half, they take longer and find the same.
+    #[must_use]
+    #[cold]
+    pub fn paying_gas(self, base_fee: Wei) -> Self {
+        self.asking(Wei(worth_least(base_fee).0 / 2))
+    }
+
     /// The graph of the pools in a table.
     #[must_use]
     #[cold]
@@ -231,6 +240,11 @@ impl CycleIndex {
     #[must_use]
     pub const fn pair_count(&self) -> usize {
         self.pairs.len()
+    }
+
+    /// Pools that it knows: the first so many.
+    pub(super) const fn pool_count(&self) -> usize {
+        self.slot_of_pool.len()
     }
 
     pub(super) const fn slot_count(&self) -> usize {

@@ -6,7 +6,7 @@
 //! three or more tokens are left out: tokens with one neighbour are taken away until there are
 //! none.
 //!
-//! Invariants: nodes below `hub_count` are hubs; every base token that has a pool is one.
+//! Invariants: nodes below [`Map::hub_count`] are hubs; every base token that has a pool is one.
 //!
 //! Temperature: cold.
 
@@ -38,9 +38,9 @@ pub(super) struct Map {
     ends: Vec<[Node; 2]>,
     /// Whether a pair may be on a cycle of three or more tokens.
     is_through: Vec<bool>,
-    hub_count: usize,
     stride: usize,
-    /// By hub: its place among the bases.
+    /// By hub: its token, and its place among the bases.
+    hubs: Vec<TokenId>,
     base_ranks: Vec<u8>,
     /// The edge from hub to hub, row by row; `none` where there is no pool.
     hub_edges: Vec<Edge>,
@@ -72,15 +72,16 @@ impl Map {
             rank.and_then(|rank| u8::try_from(rank).ok()).unwrap_or(NO_BASE)
         });
         let none = Edge::new(pairs.len(), false);
+        let base_ranks = base_ranks.collect();
         let mut map = Self {
             is_through,
-            hub_count: hubs.len(),
             stride,
-            base_ranks: base_ranks.collect(),
+            base_ranks,
             hub_edges: vec![none; hubs.len() * stride],
             none,
             leaving: Vec::new(),
             starts: vec![0; token_count - hubs.len() + 1],
+            hubs,
             ends,
         };
         map.connect();
@@ -90,7 +91,7 @@ impl Map {
     /// Fills the matrix of the hubs and the lists of the tails.
     #[cold]
     fn connect(&mut self) {
-        let hub_count = self.hub_count;
+        let hub_count = self.hubs.len();
         let tail = |node: Node| (node as usize).checked_sub(hub_count);
         let edges = || {
             let through = self.ends.iter().zip(&self.is_through).enumerate();
@@ -125,7 +126,12 @@ impl Map {
     }
 
     pub(super) const fn hub_count(&self) -> usize {
-        self.hub_count
+        self.hubs.len()
+    }
+
+    /// The tokens of the hubs.
+    pub(super) fn hubs_in_order(&self) -> &[TokenId] {
+        &self.hubs
     }
 
     /// The length of a matrix row over hubs.
@@ -165,13 +171,13 @@ impl Map {
 
     #[inline]
     pub(super) const fn is_hub(&self, node: Node) -> bool {
-        (node as usize) < self.hub_count
+        (node as usize) < self.hubs.len()
     }
 
     /// The edges that leave a tail; none for a hub.
     #[inline]
     pub(super) fn leaving(&self, node: Node) -> &[Neighbour] {
-        let Some(tail) = (node as usize).checked_sub(self.hub_count) else { return &[] };
+        let Some(tail) = (node as usize).checked_sub(self.hubs.len()) else { return &[] };
         &self.leaving[self.starts[tail] as usize..self.starts[tail + 1] as usize]
     }
 
@@ -198,13 +204,13 @@ impl Map {
 
     /// All tails.
     pub(super) fn tails(&self) -> impl Iterator<Item = Node> + use<> {
-        count(self.hub_count)..count(self.hub_count + self.starts.len() - 1)
+        count(self.hubs.len())..count(self.hubs.len() + self.starts.len() - 1)
     }
 
     /// Whether a cycle of three to `hops_max` tokens leads through a base.
     #[cold]
     pub(super) fn has_cycle(&self, hops_max: usize) -> bool {
-        let node_count = self.hub_count + self.starts.len() - 1;
+        let node_count = self.hubs.len() + self.starts.len() - 1;
         let nodes = || 0..count(node_count);
         let neighbours = |node: Node| -> Vec<Node> {
             match self.is_hub(node) {
@@ -212,7 +218,7 @@ impl Map {
                 true => nodes().filter(|other| self.between(node, *other).is_some()).collect(),
             }
         };
-        let bases = nodes().take(self.hub_count).filter(|hub| self.base_rank(*hub).is_some());
+        let bases = nodes().take(self.hubs.len()).filter(|hub| self.base_rank(*hub).is_some());
         bases.into_iter().any(|base| {
             let first = neighbours(base);
             let mut reached = vec![false; node_count];

@@ -8,6 +8,8 @@
 //!
 //! A strategy owns a [`Searcher`]: built cold from the universe, refreshed with the pools that
 //! moved, asked with the same list. It finds cycles that lead through at least one of these pools.
+//! When the universe has grown, it is given [`Tables`] of the new one: it fills them a few pools at
+//! a time beside its own, and changes over when they are full.
 //!
 //! Invariants: floats choose, integers decide, and every amount of a [`Found`] is the pools' own
 //! quote; a token cycle is looked at once per search; quarantined pools are never used; memory is
@@ -28,6 +30,7 @@ mod shortlist;
 pub mod sizing;
 mod weigh;
 
+use alloc::boxed::Box;
 use alloc::vec;
 
 use self::cycles::{CycleIndex, Edge, Graph};
@@ -138,8 +141,19 @@ pub struct SearchCounts {
 /// Finds cycles. One per strategy; memory is taken by [`Searcher::new`].
 #[derive(Debug)]
 pub struct Searcher {
-    tables: Tables,
+    tables: Box<Tables>,
+    next: Option<Filling>,
+    /// Tables that were replaced, until somebody frees them off the hot thread.
+    spent: Option<Box<Tables>>,
     shortlist: Shortlist,
+}
+
+/// Tables that are on their way into use.
+#[derive(Debug)]
+struct Filling {
+    tables: Box<Tables>,
+    /// So many pools, from the first on, were read.
+    filled: usize,
 }
 
 /// How a base token becomes native.
@@ -303,9 +317,32 @@ impl Searcher {
     #[must_use]
     #[cold]
     pub fn over(pools: &PoolTable, graph: &Graph) -> Self {
-        let mut tables = Tables::build(graph);
+        let mut tables = Box::new(Tables::build(graph));
         tables.load(pools);
-        Self { tables, shortlist: Shortlist::new() }
+        Self { tables, next: None, spent: None, shortlist: Shortlist::new() }
+    }
+
+    /// Takes tables of a universe that has grown. Until they are full, the search knows what it
+    /// knew. Gives what they replace, if others were still being filled.
+    #[cold]
+    pub fn adopt(&mut self, mut tables: Box<Tables>) -> Option<Box<Tables>> {
+        let Tables { index, prices, .. } = &*self.tables;
+        tables.prices.value_as(&tables.index, (index, prices));
+        self.next.replace(Filling { tables, filled: 0 }).map(|replaced| replaced.tables)
+    }
+
+    /// Reads up to `most` pools into tables that are being filled, if there are any.
+    pub fn fill(&mut self, pools: &PoolTable, most: usize) {
+        let Some(Filling { tables, filled }) = &mut self.next else { return };
+        let end = filled.saturating_add(most).min(pools.len());
+        let some = pools.ids().get(*filled..end).unwrap_or_default();
+        tables.prices.refresh(&tables.index, pools, some);
+        *filled = end;
+    }
+
+    /// Tables that are in use no more, to be freed where that may take its time.
+    pub const fn spent(&mut self) -> Option<Box<Tables>> {
+        self.spent.take()
     }
 
     /// The index that is searched.
@@ -323,9 +360,24 @@ impl Searcher {
     /// Reads the pools that moved, or that were quarantined or released. Every move must be told
     /// before the next search, moves back (a reorg) included. What was supposed is taken back.
     /// A list of [`TOUCHED_MAX`] pools stands for all of them.
-    pub fn refresh(&mut self, pools: &PoolTable, touched: &[PoolId]) {
+    ///
+    /// Gives the pools that are new to the search: those of a universe that has grown.
+    pub fn refresh<'p>(&mut self, pools: &'p PoolTable, touched: &[PoolId]) -> &'p [PoolId] {
         self.restore();
         self.tables.refresh(pools, touched);
+        let Some(mut next) = self.next.take() else { return &[] };
+        if touched.len() < TOUCHED_MAX {
+            next.tables.refresh(pools, touched);
+        } else {
+            next.filled = 0;
+        }
+        if next.filled < pools.len() {
+            self.next = Some(next);
+            return &[];
+        }
+        let known = self.tables.index.pool_count();
+        self.spent = Some(core::mem::replace(&mut self.tables, next.tables));
+        pools.ids().get(known..).unwrap_or_default()
     }
 
     /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].
@@ -375,7 +427,7 @@ impl Searcher {
             let pair = tables.index.slot(slot).pair as usize;
             let Marks { screened, round, .. } = &mut tables.marks;
             if core::mem::replace(&mut screened[pair], *round) != *round {
-                let Tables { index, prices, marks, .. } = &*tables;
+                let Tables { index, prices, marks, .. } = &**tables;
                 let bounds = (limits, native_prices.as_slice());
                 let tables = (index, prices, marks);
                 Screen::new(pools, tables, bounds, &mut self.shortlist).pair(pair);

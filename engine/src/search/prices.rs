@@ -132,6 +132,15 @@ impl Prices {
         }
     }
 
+    /// Takes over what hubs are worth from the prices of another index.
+    #[cold]
+    pub(super) fn value_as(&mut self, index: &CycleIndex, (of, other): (&CycleIndex, &Self)) {
+        for (value, token) in self.values.iter_mut().zip(index.map.hubs_in_order()) {
+            let hub = of.map.hubs_in_order().iter().position(|hub| hub == token);
+            *value = hub.map_or(f64::INFINITY, |hub| other.values[hub]);
+        }
+    }
+
     /// Reads every pool. `native_price` is asked for what a unit of each base is worth in native.
     pub(super) fn load(
         &mut self,

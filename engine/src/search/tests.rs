@@ -461,6 +461,63 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    #[test]
+    fn a_market_that_has_grown_is_searched_as_one_that_was_always_so(
+        sketches in dusty_market(),
+        known in 1_usize..28,
+        slice in 1_usize..9,
+        moves in proptest::collection::vec((0_usize..28, 1_u128..40), 0..12),
+        tail_degree_max in 0_usize..5,
+        share in 0.2_f64..1.0,
+    ) {
+        let known = known.min(sketches.len());
+        let mut pools = market(&sketches[..known]);
+        let graph = |pools: &PoolTable, floor: u128| {
+            let graph = Graph::of(pools, &BASES, WETH, 4);
+            Graph { tail_degree_max, ..graph }.asking(Wei(floor))
+        };
+        let whole_market = market(&sketches);
+        let brute = Brute::new(&whole_market, whole_market.ids(), 4).run();
+        let floor = whole(brute.values().map(|best| float(*best)).fold(0.0, f64::max) * share);
+        let mut searcher = Searcher::over(&pools, &graph(&pools, floor));
+
+        pools = whole_market;
+        prop_assert!(searcher.adopt(Box::new(Tables::build(&graph(&pools, floor)))).is_none());
+        let mut new = 0;
+        for turn in 0..=sketches.len() {
+            if let Some((moved, percent)) = moves.get(turn) {
+                let moved = PoolId(u32::try_from(moved % pools.len()).unwrap());
+                let [first, second] = pools.get(moved).state.reserves().unwrap();
+                let reserves = [first, second * (80 + percent) / 100 + 1];
+                pools.entry_mut(moved).state = ConstantProduct::new(reserves, 3_000).unwrap().into();
+                new += searcher.refresh(&pools, &[moved]).len();
+            }
+            searcher.fill(&pools, slice);
+        }
+        new += searcher.refresh(&pools, &[]).len();
+        prop_assert_eq!(new, sketches.len() - known, "each is told once");
+        prop_assert!(searcher.spent().is_some() && searcher.spent().is_none());
+
+        let mut fresh = Searcher::over(&pools, &graph(&pools, floor));
+        let limits = SearchLimits { worth_least: Wei(floor), ..SearchLimits::NONE };
+        for pool in pools.ids() {
+            let [ours, theirs] = [&mut searcher, &mut fresh].map(|searcher| {
+                let mut all = Vec::new();
+                searcher.search(&pools, &[*pool], &limits, &mut |found| all.push(*found));
+                all
+            });
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+}
+
 const ETHER: u128 = 1_000_000_000_000_000_000;
 const TWO_POOLS: [Sketch; 2] =
     [([0, 1], [1_000 * ETHER, 2_000_000_000_000]), ([1, 0], [1_900_000_000_000, 1_000 * ETHER])];

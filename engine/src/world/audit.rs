@@ -1,15 +1,16 @@
 //! The running audit: what is held of a pool at a sealed block, to be compared with the chain.
 //!
 //! The shell takes samples when a block has been sealed and reads the same pools at that block's
-//! hash, off the hot thread. They must be equal; what differs is quarantined, and put right where
-//! that can be done in place.
+//! hash, off the hot thread. They must be equal; what differs is quarantined, and put right once it
+//! was read as a whole. A pool that is new to the world begins in quarantine, and leaves it so.
 //!
 //! Temperature: warm.
 
+use super::World;
 use super::follow::BlockRef;
-use super::{Stale, World};
 use crate::amm::{Pool, Tick};
 use crate::ids::PoolId;
+use crate::input::Loaded;
 
 /// What is held of a pool at a sealed block.
 #[derive(Clone, Copy, Debug)]
@@ -30,24 +31,13 @@ pub struct Sample {
     pub is_quarantined: bool,
 }
 
-/// What is to be done about a pool that is not what was held of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Its state is this one; its ticks are right.
-    State(Pool),
-    /// All pools are to be loaded anew.
-    Reload,
-    /// Nothing yet: that was done not long ago.
-    Wait,
-}
-
 /// A pool that is not what was held of it, or that was in quarantine and is to leave it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Drift {
     /// The sample that was compared.
     pub sample: Sample,
-    /// What is to be done.
-    pub remedy: Remedy,
+    /// What the chain says of all of it; `None` if only a part was read.
+    pub chain: Option<Loaded>,
 }
 
 /// One number of ticks in order: equal ticks have equal ones, and others hardly ever do.
@@ -97,9 +87,9 @@ impl World {
     }
 
     /// A pool is not what was held of it: it is not traded with until it is put right, at once if
-    /// nothing has moved it since, or when it is compared the next time.
+    /// nothing has moved it since and all of it was read, or when it is compared the next time.
     #[cold]
-    pub fn on_drift(&mut self, Drift { sample, remedy }: &Drift) {
+    pub fn on_drift(&mut self, Drift { sample, chain }: &Drift) {
         let pool = sample.pool;
         if pool.index() >= self.pools.len() {
             return;
@@ -110,14 +100,16 @@ impl World {
         let is_untouched = self.pools.get(pool).version == sample.version
             && self.open_block().is_none()
             && self.holds(&sample.block);
-        match remedy {
-            Remedy::State(chain) if is_untouched => self.put_right(pool, chain),
-            Remedy::Reload => self.freshness.set(Stale::Lost, true),
-            Remedy::State(_) | Remedy::Wait => {}
+        if let Some(chain) = chain.as_ref().filter(|_| is_untouched) {
+            self.put_right(pool, chain);
         }
     }
 
-    fn put_right(&mut self, pool: PoolId, chain: &Pool) {
+    /// Ticks that there is no room for leave the pool in quarantine.
+    fn put_right(&mut self, pool: PoolId, Loaded { state: chain, ticks }: &Loaded) {
+        if self.pools.load_ticks(pool, ticks).is_err() {
+            return;
+        }
         let before = self.undo.mark();
         self.undo.remember(pool, self.pools.get(pool));
         let overlay = self.pools.get(pool).overlay;

@@ -200,7 +200,7 @@ impl World {
     #[cold]
     pub fn new(universe: Universe) -> Self {
         let Universe { chain, tokens, pools, factories, routers, bases, native, anchor } = universe;
-        let (touched, supposed) = (Touched::new(pools.len()), Touched::new(pools.len()));
+        let [touched, supposed] = [(); 2].map(|()| Touched::new(pools.capacity()));
         let undo = UndoLog::new(UNDO_ENTRIES_MAX);
         let follower = Follower::new(anchor, undo.mark());
         let freshness = Freshness::default();
@@ -359,9 +359,9 @@ struct Touched {
 }
 
 impl Touched {
-    fn new(pool_count: usize) -> Self {
+    fn new(pools: usize) -> Self {
         let list = Vec::with_capacity(TOUCHED_MAX);
-        Self { list, listed_in: alloc::vec![0; pool_count], round: 1, dropped: 0 }
+        Self { list, listed_in: alloc::vec![0; pools], round: 1, dropped: 0 }
     }
 
     fn push(&mut self, pool: PoolId) {

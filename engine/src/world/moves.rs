@@ -95,7 +95,7 @@ impl World {
             // The chain cannot be wrong of itself: what we hold is.
             None => {
                 entry.is_quarantined = true;
-                self.contradicted += 1;
+                self.contradicted += u64::from(!before.is_quarantined);
             }
         }
         self.touched.push(pool);

@@ -4,8 +4,8 @@
 //! index. The world writes states, the search and the strategies read them.
 //!
 //! Invariants: capacity is fixed when the table is made; a handle, once given, stays valid; the
-//! two tokens of a pool differ. The index of pairs is built cold by [`PoolTable::index_pairs`] and
-//! does not know pools that were inserted later.
+//! two tokens of a pool differ. The index of pairs is built cold, and does not know pools that were
+//! inserted later.
 //!
 //! Temperature: hot.
 
@@ -32,6 +32,8 @@ pub enum Refused {
     SameToken,
     /// Its ticks are not sorted, or there is no room for them.
     Ticks,
+    /// It was meant to follow other entries than those that there are.
+    OutOfTurn,
 }
 
 /// One pool: what never changes, its state, and what the state is built from.
@@ -95,11 +97,41 @@ pub struct PoolTable {
     ids: Vec<PoolId>,
     capacity: usize,
     by_address: HashMap<Address, PoolId, FixedState>,
+    ticks: TickArena,
+    pairs: PairIndex,
+}
+
+/// The pools of each pair of tokens. It owns all that it needs, so that another thread can build.
+#[derive(Debug, Default)]
+pub struct PairIndex {
     /// Pools, those of one pair side by side, in order of insertion.
     grouped: Vec<PoolId>,
-    ticks: TickArena,
     /// Where in `grouped` a pair's pools are.
     pairs: HashMap<u64, core::ops::Range<u32>, FixedState>,
+}
+
+impl PairIndex {
+    /// The index of pools with these tokens, in the order of handles.
+    #[must_use]
+    #[cold]
+    pub fn build(tokens: &[[TokenId; 2]]) -> Self {
+        // Not more pools than handles can count.
+        let mut grouped: Vec<PoolId> = (0..).map(PoolId).take(tokens.len()).collect();
+        let key = |id: &PoolId| {
+            let [first, second] = tokens[id.index()];
+            pair_key(first, second)
+        };
+        grouped.sort_by_key(|id| (key(id), *id));
+        let mut pairs = HashMap::with_hasher(FixedState);
+        let mut start = 0_u32;
+        for pools in grouped.chunk_by(|left, right| key(left) == key(right)) {
+            let end = start + u32::try_from(pools.len()).unwrap_or(0);
+            pairs.insert(key(&pools[0]), start..end);
+            start = end;
+        }
+        debug_assert_eq!(start as usize, tokens.len(), "every pool is of one pair");
+        Self { grouped, pairs }
+    }
 }
 
 impl PoolTable {
@@ -116,9 +148,8 @@ impl PoolTable {
             ids: Vec::with_capacity(capacity),
             capacity,
             by_address: HashMap::with_capacity_and_hasher(capacity, FixedState),
-            grouped: Vec::new(),
             ticks: TickArena::new(capacity, ticks),
-            pairs: HashMap::with_hasher(FixedState),
+            pairs: PairIndex::default(),
         }
     }
 
@@ -241,42 +272,39 @@ impl PoolTable {
         self.entries.is_empty()
     }
 
+    /// How many there is room for.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// The pools of two tokens, in either order, in order of insertion.
     #[must_use]
     #[inline]
     pub fn pools_of_pair(&self, first: TokenId, second: TokenId) -> &[PoolId] {
-        self.pairs.get(&pair_key(first, second)).map_or(&[], |range| {
+        let PairIndex { grouped, pairs } = &self.pairs;
+        pairs.get(&pair_key(first, second)).map_or(&[], |range| {
             // Both ends were indices into `grouped` when the index was built.
-            &self.grouped[range.start as usize..range.end as usize]
+            &grouped[range.start as usize..range.end as usize]
         })
     }
 
     /// How many pairs of tokens have a pool.
     #[must_use]
     pub fn pair_count(&self) -> usize {
-        self.pairs.len()
+        self.pairs.pairs.len()
     }
 
     /// Rebuilds the index behind [`PoolTable::pools_of_pair`]. Call it after the last insertion.
     #[cold]
     pub fn index_pairs(&mut self) {
-        let entries = &self.entries;
-        let key = |id: &PoolId| {
-            let [first, second] = entries[id.index()].tokens;
-            pair_key(first, second)
-        };
-        self.grouped.clear();
-        self.grouped.extend_from_slice(&self.ids);
-        self.grouped.sort_by_key(|id| (key(id), *id));
-        self.pairs.clear();
-        let mut start = 0_u32;
-        for pools in self.grouped.chunk_by(|left, right| key(left) == key(right)) {
-            // Not more than `capacity`, which fits a u32.
-            let end = start + u32::try_from(pools.len()).unwrap_or(0);
-            self.pairs.insert(key(&pools[0]), start..end);
-            start = end;
-        }
-        debug_assert_eq!(start as usize, self.entries.len(), "every pool is of one pair");
+        let tokens: Vec<_> = self.entries.iter().map(|entry| entry.tokens).collect();
+        self.pairs = PairIndex::build(&tokens);
+    }
+
+    /// Puts an index that was built elsewhere in the place of the one that there is.
+    pub(crate) const fn swap_pairs(&mut self, pairs: &mut PairIndex) {
+        core::mem::swap(&mut self.pairs, pairs);
     }
 }
 

@@ -128,6 +128,12 @@ impl TokenTable {
     pub const fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
+
+    /// How many there is room for.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
 }
 
 const _: () = assert!(BASE_TOKENS_MAX <= u8::MAX as usize, "a base's rank is a u8");

@@ -28,6 +28,8 @@ struct Inverse {
     chain: Pool,
     version: u32,
     overlay: [i128; 2],
+    /// Its state was not to be trusted: nor is it if it comes back.
+    is_quarantined: bool,
     /// The liquidity that was added between two ticks; nothing if its amount is 0.
     range: Range,
 }
@@ -67,8 +69,8 @@ impl UndoLog {
 
     /// The same, where liquidity between two ticks has changed with it.
     pub fn remember_with(&mut self, pool: PoolId, entry: &PoolEntry, range: Range) {
-        let PoolEntry { state, chain, version, overlay, .. } = *entry;
-        let inverse = Inverse { pool, state, chain, version, overlay, range };
+        let PoolEntry { state, chain, version, overlay, is_quarantined, .. } = *entry;
+        let inverse = Inverse { pool, state, chain, version, overlay, is_quarantined, range };
         let at = self.slot(self.written);
         if at < self.ring.len() {
             self.ring[at] = inverse;
@@ -101,10 +103,12 @@ impl UndoLog {
             entry.chain = inverse.chain;
             entry.version = inverse.version;
             entry.overlay = inverse.overlay;
+            entry.is_quarantined |= inverse.is_quarantined;
+            let is_quarantined = entry.is_quarantined;
             if inverse.range.amount != 0 {
-                // What was added is there, and its room too.
+                // What was added is there, and its room too; unless the pool was put right since.
                 let undone = pools.change_ticks(inverse.pool, inverse.range.inverse());
-                debug_assert!(undone.is_ok(), "a change of ticks has an inverse");
+                debug_assert!(undone.is_ok() || is_quarantined, "a change of ticks has an inverse");
                 if undone.is_err() {
                     pools.entry_mut(inverse.pool).is_quarantined = true;
                 }

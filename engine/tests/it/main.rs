@@ -19,6 +19,7 @@
 mod differential;
 mod evm;
 mod executor;
+mod growth;
 mod mainnet;
 mod mixed;
 mod mixed_cycles;

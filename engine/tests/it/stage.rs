@@ -59,6 +59,8 @@ pub(crate) const POOLS: [Address; 4] = [
     Address::repeat_byte(0x12),
     Address::repeat_byte(0x13),
 ];
+/// A pool that may be created later: pool 4.
+pub(crate) const NEW_POOL: Address = Address::repeat_byte(0x14);
 /// What every pool holds at first.
 pub(crate) const EVEN: [u128; 2] = [1_000 * ETHER; 2];
 /// Reserves that open a gap of a tenth against a pool that is [`EVEN`].
@@ -171,10 +173,11 @@ fn wallet_key(number: u8) -> WalletKey {
 }
 
 pub(crate) fn world() -> World {
-    let mut tokens = TokenTable::new(3);
+    // Room for two of each to come.
+    let mut tokens = TokenTable::new(5);
     let [weth, dai, tkn] = [WETH, DAI, TKN].map(|at| tokens.insert(at, 18).expect("room"));
     tokens.set_bases(&[weth]);
-    let mut pools = PoolTable::new(POOLS.len(), 0);
+    let mut pools = PoolTable::new(POOLS.len() + 2, 0);
     let pairs: [[TokenId; 2]; 4] = [[weth, dai], [weth, dai], [weth, tkn], [weth, tkn]];
     for ((address, pair), place) in POOLS.into_iter().zip(pairs).zip(0_u8..) {
         let state = ConstantProduct::new(EVEN, 3_000).expect("reserves fit").into();
@@ -237,6 +240,10 @@ impl StrategySet for Desk {
     fn init(&mut self, world: &World) -> Result<(), (&'static str, InitError)> {
         self.searcher = Some(Searcher::new(&world.pools, &world.bases, world.native, 2));
         Ok(())
+    }
+
+    fn each_searcher(&mut self, mut look: impl FnMut(&mut Searcher)) {
+        self.searcher.iter_mut().for_each(&mut look);
     }
 
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
@@ -679,7 +686,8 @@ impl<const DRY: bool> Stage<DRY> {
             );
         let query = *asked.expect("its logs were asked for");
         let log = |(sync, at): (&Sync, u32)| {
-            let text = log_json(POOLS[sync.pool], &[SYNC], &sync.reserves, (&block, sync.tx, at));
+            let pool = POOLS.get(sync.pool).copied().unwrap_or(NEW_POOL);
+            let text = log_json(pool, &[SYNC], &sync.reserves, (&block, sync.tx, at));
             let index = format!(r#""transactionIndex":"{:#x}""#, sync.index);
             text.replace(&format!(r#""transactionIndex":"{at:#x}""#), &index)
         };

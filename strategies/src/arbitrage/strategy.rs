@@ -11,7 +11,6 @@ use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::search::cycles::Graph;
 use gannet_engine::search::{FOUND_MAX, SearchLimits, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
-use gannet_engine::units::Wei;
 use gannet_engine::world::World;
 
 use super::Config;
@@ -36,9 +35,8 @@ impl Strategy for Arbitrage {
 
     fn init(&mut self, world: &World) -> Result<(), InitError> {
         let Config { hops_max, .. } = self.config;
-        // Should gas get cheaper by more than half, searches take longer and find the same.
-        let asked = Wei(worth_least(world.tip().next_base_fee).0 / 2);
-        let graph = Graph::of(&world.pools, &world.bases, world.native, hops_max).asking(asked);
+        let graph = Graph::of(&world.pools, &world.bases, world.native, hops_max);
+        let graph = graph.paying_gas(world.tip().next_base_fee);
         let searcher = Searcher::over(&world.pools, &graph);
         if searcher.index().is_empty() {
             return Err(InitError::NoCycles);
@@ -49,13 +47,18 @@ impl Strategy for Arbitrage {
         Ok(())
     }
 
+    fn searcher(&mut self) -> Option<&mut Searcher> {
+        self.searcher.as_mut()
+    }
+
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
         let Some(searcher) = &mut self.searcher else { return };
         let Ctx { world, touched } = *ctx;
-        searcher.refresh(&world.pools, touched);
-
-        let room = self.watched.capacity() - self.watched.len();
-        self.watched.extend_from_slice(&touched[..touched.len().min(room)]);
+        let new = searcher.refresh(&world.pools, touched);
+        for pools in [touched, new] {
+            let room = self.watched.capacity() - self.watched.len();
+            self.watched.extend_from_slice(&pools[..pools.len().min(room)]);
+        }
         let limits = SearchLimits {
             worth_least: worth_least(world.tip().next_base_fee),
             ..searcher.limits_worth(self.config.max_input)

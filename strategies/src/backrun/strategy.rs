@@ -8,7 +8,7 @@ use gannet_engine::search::cycles::Graph;
 use gannet_engine::search::{Found, SearchLimits, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
 use gannet_engine::target::Target;
-use gannet_engine::units::{Bps, Wei};
+use gannet_engine::units::Bps;
 use gannet_engine::world::World;
 
 use super::Config;
@@ -30,15 +30,18 @@ impl Strategy for Backrun {
 
     fn init(&mut self, world: &World) -> Result<(), InitError> {
         let Config { hops_max, .. } = self.config;
-        // Should gas get cheaper by more than half, searches take longer and find the same.
-        let asked = Wei(worth_least(world.tip().next_base_fee).0 / 2);
-        let graph = Graph::of(&world.pools, &world.bases, world.native, hops_max).asking(asked);
+        let graph = Graph::of(&world.pools, &world.bases, world.native, hops_max);
+        let graph = graph.paying_gas(world.tip().next_base_fee);
         let searcher = Searcher::over(&world.pools, &graph);
         if searcher.index().is_empty() {
             return Err(InitError::NoCycles);
         }
         self.searcher = Some(searcher);
         Ok(())
+    }
+
+    fn searcher(&mut self) -> Option<&mut Searcher> {
+        self.searcher.as_mut()
     }
 
     fn on_block(&mut self, ctx: &Ctx<'_>, _plans: &mut Plans) {

@@ -235,6 +235,11 @@ impl World {
             self.pools.entry_mut(pool).state = state;
             self.touched.push(pool);
         }
+        // Those that the reader did not know yet may have moved before the anchor.
+        for pool in (loaded.len()..self.pools.len()).filter_map(|index| u32::try_from(index).ok()) {
+            self.pools.entry_mut(PoolId(pool)).is_quarantined = true;
+            self.touched.push(PoolId(pool));
+        }
         // Ticks were replaced, so nothing older can be undone.
         self.undo.forget();
         self.tip = *anchor;

@@ -17,7 +17,7 @@ use crate::ids::{Direction, FactoryId, TokenId};
 use crate::input::Source;
 use crate::plan::Leg;
 use crate::world::Universe;
-use crate::world::audit::{Drift, Remedy, Sample};
+use crate::world::audit::{Drift, Sample};
 use crate::world::pools::{PoolEntry, PoolTable};
 use crate::world::tokens::TokenTable;
 
@@ -522,7 +522,7 @@ fn receipts_with_a_log_that_the_list_did_not_have_show_that_the_list_was_wrong()
 
 /// The chain's word on the pool, where a sample of it says otherwise.
 fn drift(sample: Sample, reserves: [u128; 2]) -> Drift {
-    Drift { sample, remedy: Remedy::State(loaded(reserves).state) }
+    Drift { sample, chain: Some(loaded(reserves)) }
 }
 
 #[test]
@@ -569,8 +569,24 @@ fn a_drift_of_a_block_that_was_left_changes_no_state() {
     story.world.on_drift(&drift(sample, [900, 7]));
     assert_eq!(story.reserve(), 1_000);
     assert!(!story.world.pools.get(PoolId(0)).is_tradable());
-    assert!(!story.world.freshness().has(Stale::Lost));
-    let reload = Drift { remedy: Remedy::Reload, sample };
-    story.world.on_drift(&reload);
-    assert!(story.world.freshness().has(Stale::Lost), "ticks are read anew as a whole");
+    assert!(story.world.freshness().is_fresh());
+}
+
+#[test]
+fn a_pool_that_was_put_right_is_in_quarantine_again_below_the_block_at_which_it_was() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    story.busy(Block(102, 102, 101));
+    story.answer(102, &[(3, 5_000)]).unwrap();
+    let sample = story.world.sample(PoolId(0), 0).unwrap();
+    story.world.on_drift(&Drift { sample, chain: None });
+    assert!(!story.world.pools.get(PoolId(0)).is_tradable(), "a part of it says nothing");
+    let sample = story.world.sample(PoolId(0), 0).unwrap();
+    story.world.on_drift(&drift(sample, [900, 7]));
+    assert_eq!((story.reserve(), story.world.drifted()), (900, 1));
+    assert!(story.world.pools.get(PoolId(0)).is_tradable());
+    story.quiet(Block(102, 999, 101));
+    story.quiet(Block(103, 998, 999));
+    assert_eq!((story.tip(), story.reserve()), (103, 1_000), "what was held of it at block 101");
+    assert!(!story.world.pools.get(PoolId(0)).is_tradable());
 }
