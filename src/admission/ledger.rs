@@ -43,6 +43,17 @@ impl Ledger {
         self.lines.len() > before
     }
 
+    /// These pools have one more that may lend their tokens: those that had none are due.
+    pub(super) fn lent(&mut self, places: impl Iterator<Item = usize>, now: Instant) {
+        for place in places {
+            if let Some(line) = self.lines.get_mut(place)
+                && line.standing == Standing::Unlent
+            {
+                line.due = now;
+            }
+        }
+    }
+
     /// Up to `most` pools that are due: those that were never tried come first, the most liquid of
     /// them before the others.
     pub(super) fn due(&self, most: usize, now: Instant) -> Vec<usize> {
@@ -117,6 +128,18 @@ mod tests {
             ledger.enter(0, Standing::TransferFee, at(900));
         }
         assert_eq!(ledger.due(9, at(900 + 86_400)), [0, 1, 2], "a day is the longest pause");
+    }
+
+    #[test]
+    fn a_pool_without_a_lender_is_due_as_soon_as_there_is_one() {
+        let start = Instant::now();
+        let mut ledger = Ledger::new(2, PATIENCE, start);
+        ledger.enter(0, Standing::Unlent, start);
+        ledger.enter(1, Standing::TransferFee, start);
+        assert!(!ledger.extend_to(2, start));
+        assert!(ledger.extend_to(3, start));
+        ledger.lent(0..2, start);
+        assert_eq!(ledger.due(9, start), [2, 0], "who was never tried comes first");
     }
 
     #[test]

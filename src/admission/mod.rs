@@ -22,7 +22,7 @@ mod probe;
 mod tests;
 mod trial;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -194,11 +194,19 @@ impl Desk {
         }
     }
 
-    /// Takes up pools that are new to the world; whether there are some.
+    /// Takes up pools that are new to the world; whether there are some. Who had no lender may have
+    /// one now.
     fn take_in(&mut self) -> bool {
-        let roster = self.rosters.now();
-        let is_longer = self.ledger.extend_to(roster.pools().count(), Instant::now());
+        let (roster, now) = (self.rosters.now(), Instant::now());
+        let known = self.bench.roster.pools().count();
+        let is_longer = self.ledger.extend_to(roster.pools().count(), now);
         if is_longer {
+            let new = roster.pools().skip(known);
+            let lent: HashSet<Address> = new.flat_map(|(pool, _)| pool.tokens).collect();
+            let pools = roster.pools().enumerate().take(known);
+            let helped =
+                pools.filter(|(_, (pool, _))| pool.tokens.iter().any(|it| lent.contains(it)));
+            self.ledger.lent(helped.map(|(place, _)| place), now);
             self.tokens = tokens_of(&roster);
             self.bench = Bench::new(roster, self.bench.receiver);
         }

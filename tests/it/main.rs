@@ -14,6 +14,7 @@ mod commands;
 mod dry_run;
 mod faults;
 mod feed;
+mod growth;
 mod live;
 mod mistakes;
 mod nodes;

@@ -496,7 +496,8 @@ proptest! {
                 let moved = PoolId(u32::try_from(moved % pools.len()).unwrap());
                 let [first, second] = pools.get(moved).state.reserves().unwrap();
                 let reserves = [first, second * (80 + percent) / 100 + 1];
-                pools.entry_mut(moved).state = ConstantProduct::new(reserves, 3_000).unwrap().into();
+                let state = ConstantProduct::new(reserves, 3_000).unwrap().into();
+                pools.entry_mut(moved).state = state;
                 new += searcher.refresh(&pools, &[moved]).len();
             }
             searcher.fill(&pools, slice);
