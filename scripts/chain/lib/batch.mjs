@@ -7,8 +7,6 @@ import { hex } from './rpc.mjs';
 
 const GWEI = 10n ** 9n;
 const BLOCK_GAS = 29_000_000n;
-/** A transaction that is in none of so many more blocks was lost. */
-const MORE_BLOCKS = 4;
 
 /** Works on a node that mines when it is told to (`evm_mine`). */
 export class Batch {
@@ -51,19 +49,9 @@ export class Batch {
     for (const { raw } of transactions) await this.#rpc.call('eth_sendRawTransaction', [raw]);
     await this.#rpc.call('evm_mine');
     for (const { hash, label } of transactions) {
-      const receipt = await this.#receipt(hash);
+      const receipt = await this.#rpc.call('eth_getTransactionReceipt', [hash]);
       if (receipt?.status !== '0x1') throw new Error(`${receipt ? 'reverted' : 'not mined'}: ${label}`);
     }
-  }
-
-  /** On a busy machine Ganache leaves transactions for the next block. */
-  async #receipt(hash) {
-    for (let blocks = 0; blocks < MORE_BLOCKS; blocks++) {
-      const receipt = await this.#rpc.call('eth_getTransactionReceipt', [hash]);
-      if (receipt) return receipt;
-      await this.#rpc.call('evm_mine');
-    }
-    return null;
   }
 
   /** Every account is fresh when the chain starts, so nonces are counted here and addresses are the same on each run. */
