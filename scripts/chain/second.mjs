@@ -64,11 +64,8 @@ try {
     end(1);
   };
   say(`listens on ${node.ws} (pid ${node.pid})`);
-  // A block at its interval in the middle of one that is asked for would lose Ganache transactions.
-  if (flags.client === 'ganache') await node.rpc.call('miner_stop');
   const { book } = await deployWorld(node.rpc);
-  if (flags.client === 'ganache') await node.rpc.call('miner_start');
-  else await node.rpc.call('evm_setIntervalMining', [blockTime * 1000]);
+  if (flags.client === 'hardhat') await node.rpc.call('evm_setIntervalMining', [blockTime * 1000]);
   writeJson(out, located(book, node));
   say(`ready: ${node.ws}, address book in ${path.relative(process.cwd(), out)}`);
 } catch (error) {

@@ -1,5 +1,7 @@
 // Sends many transactions at once and mines until all are in: a whole deployment takes a few blocks and about a second.
 
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { AbiCoder, ParamType, Transaction, getCreateAddress } from 'ethers';
 
 import { CHAIN_ID } from './accounts.mjs';
@@ -7,6 +9,9 @@ import { hex } from './rpc.mjs';
 
 const GWEI = 10n ** 9n;
 const BLOCK_GAS = 29_000_000n;
+/** A transaction that is in no block by then is lost. */
+const PATIENCE_MS = 20_000;
+const LOOK_MS = 50;
 
 /** Works on a node that mines when it is told to (`evm_mine`). */
 export class Batch {
@@ -49,8 +54,18 @@ export class Batch {
     for (const { raw } of transactions) await this.#rpc.call('eth_sendRawTransaction', [raw]);
     await this.#rpc.call('evm_mine');
     for (const { hash, label } of transactions) {
-      const receipt = await this.#rpc.call('eth_getTransactionReceipt', [hash]);
+      const receipt = await this.#receipt(hash);
       if (receipt?.status !== '0x1') throw new Error(`${receipt ? 'reverted' : 'not mined'}: ${label}`);
+    }
+  }
+
+  /** Ganache mines at its interval too, and answers before that is done if it is asked to mine meanwhile. */
+  async #receipt(hash) {
+    const end = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const receipt = await this.#rpc.call('eth_getTransactionReceipt', [hash]);
+      if (receipt || performance.now() > end) return receipt;
+      await sleep(LOOK_MS);
     }
   }
 
