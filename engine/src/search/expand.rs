@@ -14,15 +14,15 @@ use super::cycles::TokenCycle;
 use super::screen::Screen;
 use super::shortlist::{Candidate, float};
 use super::sizing::{Hop, estimate};
-use super::{COMBINATIONS_MAX, PRICE_LEAST};
+use super::{COMBINATIONS_MAX, MORE, PRICE_LEAST};
 use crate::amm::Mobius;
 use crate::limits::HOPS_MAX;
 
 /// Combinations that wait before the most promising is looked at.
 const WAITING_MAX: usize = 8;
 
-/// A little more, for rounding.
-const MORE: f64 = 1.0 + 1e-9;
+/// What finding out along the pools' own ranges costs, in combinations that are bounded.
+const ESTIMATE_WORK: u32 = 32;
 
 /// The hops that were chosen so far.
 #[derive(Clone, Copy)]
@@ -30,8 +30,8 @@ struct Chain {
     /// No input gives more than this.
     limit: Mobius,
     has_touched: bool,
-    /// The limit is what it gives.
-    is_whole: bool,
+    /// What it gives, if that is one curve for every input.
+    whole: Option<Mobius>,
 }
 
 /// A combination that could gain this much.
@@ -59,6 +59,8 @@ pub(super) struct Expansion<'e, 's> {
     waiting_count: usize,
     /// Combinations that may still be tried.
     combinations: u32,
+    /// What may still be spent, in combinations: see [`Screen::work`].
+    work: u32,
     is_cut_short: bool,
 }
 
@@ -72,12 +74,14 @@ impl<'e, 's> Expansion<'e, 's> {
             screen.shortlist.counts.outvalued += 1;
             return;
         }
-        let chain = Chain { limit: Mobius::IDENTITY, has_touched: false, is_whole: true };
+        let chain =
+            Chain { limit: Mobius::IDENTITY, has_touched: false, whole: Some(Mobius::IDENTITY) };
         expansion.extend(0, chain);
         while expansion.waiting_count > 0 {
             expansion.try_first();
         }
-        let Expansion { best, least: profit, is_cut_short, .. } = expansion;
+        let Expansion { best, least: profit, is_cut_short, work, .. } = expansion;
+        screen.work = work;
         let list = &mut *screen.shortlist;
         list.counts.expanded += 1;
         list.counts.cut_short += u64::from(is_cut_short);
@@ -119,6 +123,7 @@ impl<'e, 's> Expansion<'e, 's> {
             waiting: [Waiting { slots: [0; HOPS_MAX], most: 0.0 }; WAITING_MAX],
             waiting_count: 0,
             combinations: COMBINATIONS_MAX,
+            work: screen.work,
             is_cut_short: false,
         }
     }
@@ -149,22 +154,28 @@ impl<'e, 's> Expansion<'e, 's> {
             if limit.then(rest).best_profit(self.amount_in_max) * MORE < self.least {
                 continue;
             }
-            if self.combinations == 0 {
+            if self.combinations == 0 || self.work == 0 {
                 self.is_cut_short = true;
                 return;
             }
             // Slots are counted in u32 when the index is built.
             self.slots[hop] = u32::try_from(slot).unwrap_or(0);
-            let is_whole = so_far.is_whole && prices.is_whole(slot);
-            self.extend(hop + 1, Chain { limit, has_touched, is_whole });
+            let whole = so_far.whole.filter(|_| prices.is_whole(slot));
+            let whole = whole.map(|whole| whole.then(way.curve));
+            self.extend(hop + 1, Chain { limit, has_touched, whole });
         }
     }
 
     fn close(&mut self, chain: Chain) {
         self.combinations -= 1;
+        self.work = self.work.saturating_sub(1);
+        if let Some(whole) = chain.whole {
+            self.offer(self.slots, whole.best_profit(self.amount_in_max));
+            return;
+        }
         let most = chain.limit.best_profit(self.amount_in_max);
-        if chain.is_whole {
-            self.offer(self.slots, most);
+        // NaN is no profit either.
+        if most.is_nan() || most <= 0.0 {
             return;
         }
         if self.waiting_count == WAITING_MAX {
@@ -182,6 +193,11 @@ impl<'e, 's> Expansion<'e, 's> {
     /// Finds out what the most promising combination gains, and lets go those that cannot be
     /// better.
     fn try_first(&mut self) {
+        if self.work < ESTIMATE_WORK {
+            (self.work, self.waiting_count, self.is_cut_short) = (0, 0, true);
+            return;
+        }
+        self.work -= ESTIMATE_WORK;
         let Waiting { slots, .. } = self.waiting[0];
         self.waiting[..self.waiting_count].rotate_left(1);
         self.waiting_count -= 1;

@@ -6,7 +6,8 @@
 //! price. Where one pool is looked at and the others are taken for lines, a lesser `K` does, for
 //! then the price falls by `G` exactly.
 //!
-//! Invariants: rounded so that a pool is never taken for poorer than it is.
+//! Invariants: rounded so that a pool is never taken for poorer than it is (but for one within a
+//! billionth of the end of a range, by what is in that).
 //!
 //! Temperature: hot.
 
@@ -39,7 +40,8 @@ impl Lack {
     pub(super) const NONE: Self = Self { lack: [0.0; FALLS.len()], alone: [0.0; FALLS.len()] };
 
     pub(super) fn of(reach: &Reach) -> Self {
-        let down = |most: f64| down(1.0 / most);
+        // A pool that gives nothing lacks no more than a number can say.
+        let down = |most: f64| down(1.0 / most).min(f32::MAX);
         Self { lack: reach.most.map(down), alone: reach.alone.map(down) }
     }
 
@@ -73,17 +75,17 @@ impl Lack {
     /// else being taken for a line.
     #[inline]
     pub(super) fn needed(&self, gain: f64) -> f64 {
-        let mut from = 1.0;
+        let (mut from, mut needed) = (1.0, f64::INFINITY);
         for (lack, share) in self.alone.iter().zip(SHARES) {
             let left = 1.0 - libm::sqrt(gain * f64::from(*lack));
-            let needed = if left > 0.0 { 1.0 / (left * left) } else { f64::INFINITY };
-            let to = 1.0 / share;
-            if needed <= to {
-                return f64::max(needed, from);
+            needed = if left > 0.0 { 1.0 / (left * left) } else { f64::INFINITY };
+            // The last stretch has no end.
+            if needed * share <= 1.0 {
+                break;
             }
-            from = to;
+            from = 1.0 / share;
         }
-        f64::INFINITY
+        f64::max(needed, from)
     }
 }
 

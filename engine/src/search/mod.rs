@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! touched pools ─► pairs ─► token cycles whose best prices multiply to more than 1   (floats)
-//!                    └────► pools along them, best curve first                       (floats)
+//!                    └────► pools along them, most promising first                   (floats)
 //!                             └────► best input                                      (integers)
 //! ```
 //!
@@ -19,6 +19,7 @@
 
 pub mod cycles;
 mod expand;
+mod filling;
 mod lack;
 mod map;
 pub mod mobius;
@@ -34,6 +35,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use self::cycles::{CycleIndex, Edge, Graph};
+use self::filling::Filling;
 use self::prices::Prices;
 use self::screen::{Marks, Screen};
 use self::shortlist::{Candidate, Shortlist, float};
@@ -56,6 +58,8 @@ const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
 /// of eight f64 operations, so that none is missed.
 const PRICE_LEAST: f64 = 1.0 - 1e-12;
+/// A little more, for rounding.
+const MORE: f64 = 1.0 + 1e-9;
 /// What a base token without a pool with the native one counts for, when cycles are ranked.
 const PRICE_UNKNOWN: f64 = 1e-30;
 
@@ -146,14 +150,6 @@ pub struct Searcher {
     /// Tables that were replaced, until somebody frees them off the hot thread.
     spent: Option<Box<Tables>>,
     shortlist: Shortlist,
-}
-
-/// Tables that are on their way into use.
-#[derive(Debug)]
-struct Filling {
-    tables: Box<Tables>,
-    /// So many pools, from the first on, were read.
-    filled: usize,
 }
 
 /// How a base token becomes native.
@@ -322,29 +318,6 @@ impl Searcher {
         Self { tables, next: None, spent: None, shortlist: Shortlist::new() }
     }
 
-    /// Takes tables of a universe that has grown. Until they are full, the search knows what it
-    /// knew. Gives what they replace, if others were still being filled.
-    #[cold]
-    pub fn adopt(&mut self, mut tables: Box<Tables>) -> Option<Box<Tables>> {
-        let Tables { index, prices, .. } = &*self.tables;
-        tables.prices.value_as(&tables.index, (index, prices));
-        self.next.replace(Filling { tables, filled: 0 }).map(|replaced| replaced.tables)
-    }
-
-    /// Reads up to `most` pools into tables that are being filled, if there are any.
-    pub fn fill(&mut self, pools: &PoolTable, most: usize) {
-        let Some(Filling { tables, filled }) = &mut self.next else { return };
-        let end = filled.saturating_add(most).min(pools.len());
-        let some = pools.ids().get(*filled..end).unwrap_or_default();
-        tables.prices.refresh(&tables.index, pools, some);
-        *filled = end;
-    }
-
-    /// Tables that are in use no more, to be freed where that may take its time.
-    pub const fn spent(&mut self) -> Option<Box<Tables>> {
-        self.spent.take()
-    }
-
     /// The index that is searched.
     #[must_use]
     pub const fn index(&self) -> &CycleIndex {
@@ -365,19 +338,7 @@ impl Searcher {
     pub fn refresh<'p>(&mut self, pools: &'p PoolTable, touched: &[PoolId]) -> &'p [PoolId] {
         self.restore();
         self.tables.refresh(pools, touched);
-        let Some(mut next) = self.next.take() else { return &[] };
-        if touched.len() < TOUCHED_MAX {
-            next.tables.refresh(pools, touched);
-        } else {
-            next.filled = 0;
-        }
-        if next.filled < pools.len() {
-            self.next = Some(next);
-            return &[];
-        }
-        let known = self.tables.index.pool_count();
-        self.spent = Some(core::mem::replace(&mut self.tables, next.tables));
-        pools.ids().get(known..).unwrap_or_default()
+        self.refresh_next(pools, touched)
     }
 
     /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].

@@ -18,6 +18,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::MORE;
 use super::cycles::{CycleIndex, Edge};
 use super::lack::Lack;
 use super::returns::{Rates, Returns};
@@ -29,9 +30,6 @@ use crate::world::pools::PoolTable;
 /// What a hub is taken to be worth when paths to it are judged, in parts of what it is: as long as
 /// its price has not risen by more, they are judged by that.
 const VALUE_MARGIN: f64 = 1.1;
-
-/// A little more, for rounding.
-const MORE: f64 = 1.0 + 1e-9;
 
 /// A pool along an edge.
 #[derive(Clone, Copy, Debug, PartialEq)]

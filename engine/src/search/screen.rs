@@ -34,8 +34,11 @@ use crate::world::pools::PoolTable;
 
 /// Token cycles through one pair that are weighed in one search; what is open beyond is counted.
 const OPEN_MAX: u32 = 4_096;
-/// Of those, cycles for which pools are chosen: those that could be worth most.
+/// Of those, cycles for which pools are chosen: the short ones first, and of each batch those that
+/// could be worth most.
 const EXPANSIONS_MAX: u32 = 1_024;
+/// What choosing pools for the cycles through one pair may cost, in combinations that are bounded.
+const WORK_MAX: u32 = 1 << 16;
 
 /// The round in which a slot was touched, a pair touched or screened.
 #[derive(Debug)]
@@ -101,6 +104,8 @@ pub(super) struct Screen<'s> {
     /// Cycles through the pair that may still be weighed, and expanded.
     weighings: u32,
     expansions: u32,
+    /// What choosing pools may still cost, in combinations that are bounded.
+    pub(super) work: u32,
 }
 
 impl<'s> Screen<'s> {
@@ -110,7 +115,7 @@ impl<'s> Screen<'s> {
         (limits, native_prices): (&'s SearchLimits, &'s [f64]),
         shortlist: &'s mut Shortlist,
     ) -> Self {
-        let (weighings, expansions) = (0, 0);
+        let (weighings, expansions, work) = (0, 0, 0);
         Self {
             pools,
             index,
@@ -121,13 +126,14 @@ impl<'s> Screen<'s> {
             shortlist,
             weighings,
             expansions,
+            work,
         }
     }
 
     /// Looks at every token cycle through a pair, in both directions. The pair is marked as
     /// screened already, and none of its cycles meets it twice.
     pub(super) fn pair(&mut self, pair: usize) {
-        (self.weighings, self.expansions) = (OPEN_MAX, EXPANSIONS_MAX);
+        (self.weighings, self.expansions, self.work) = (OPEN_MAX, EXPANSIONS_MAX, WORK_MAX);
         self.shortlist.counts.screened += 1;
         let index = self.index;
         let edges = [0, 1].map(|side| Edge::of(pair, side));
@@ -370,7 +376,7 @@ impl<'s> Screen<'s> {
             next += 1;
             if worth_most < self.shortlist.worth_least() {
                 self.shortlist.counts.outvalued += 1;
-            } else if self.expansions == 0 {
+            } else if self.expansions == 0 || self.work == 0 {
                 self.shortlist.counts.skipped += 1;
             } else {
                 self.expansions -= 1;

@@ -143,8 +143,8 @@ fn coarsest_unit(tokens: &[TokenId]) -> u128 {
 /// The same in wei, where it is a part of a unit that is lost.
 const ROUNDING: f64 = 1e11;
 
-/// The best profit by cutting off, again and again, the third of the inputs that is worse, from one
-/// unit to more than any pool can take.
+/// The best profit by cutting off, again and again, the third of the inputs that is worse, from
+/// where rounding decides no more to more than any pool can take.
 fn profit_by_thirds(hops: &[Hop<'_>]) -> Option<u128> {
     let gain = |amount_in: u128| {
         let out =
@@ -152,7 +152,7 @@ fn profit_by_thirds(hops: &[Hop<'_>]) -> Option<u128> {
         // What is refused was too much.
         out.map_or(f64::MIN, |out| float(out) - float(amount_in))
     };
-    let (mut low, mut high) = (1, 1_u128 << 100);
+    let (mut low, mut high) = (1_000_000, 1_u128 << 100);
     while high - low > 3 {
         let third = ((high - low) / 3).min(low * 2);
         let (left, right) = (low + third, (high - third).min((low + third) * 2));
@@ -576,6 +576,120 @@ fn what_was_open_before_a_supposed_move_is_told_apart_from_what_it_opened() {
     searcher.suppose(&pools, &[PoolId(0)]);
     let unmoved = search_all(&mut searcher, &pools, &[PoolId(0)]);
     assert!(unmoved[0].profit_before.abs_diff(unmoved[0].profit) < 1_000_000_000);
+}
+
+/// A position: from, to, liquidity.
+type Position = (i32, i32, u128);
+
+/// A concentrated pool of two tokens at the start of a tick.
+fn launch(
+    table: &mut PoolTable,
+    tokens: [TokenId; 2],
+    (tick, fee_pips): (i32, u32),
+    positions: &[Position],
+) {
+    let mut nets: BTreeMap<i32, (i128, u128)> = BTreeMap::new();
+    let mut liquidity = 0;
+    for (from, to, amount) in positions {
+        let signed = i128::try_from(*amount).unwrap();
+        for (index, net) in [(*from, signed), (*to, -signed)] {
+            let held = nets.entry(index).or_default();
+            *held = (held.0 + net, held.1 + amount);
+        }
+        liquidity += if (*from..*to).contains(&tick) { *amount } else { 0 };
+    }
+    let tick_of = |(index, (net, gross)): (i32, (i128, u128))| Tick { index, net, gross };
+    let ticks: Vec<Tick> = nets.into_iter().map(tick_of).collect();
+    let sqrt_price = sqrt_price_at(tick).unwrap();
+    let state = ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing: 10 };
+    let place = u8::try_from(table.len() + 100).unwrap();
+    let state = Concentrated::new(&state).unwrap().into();
+    let entry = PoolEntry::new(Address::repeat_byte(place), FactoryId(0), tokens, state);
+    table.insert_with_ticks(entry, &ticks).unwrap();
+}
+
+fn pair(table: &mut PoolTable, reserves: [u128; 2]) {
+    let place = u8::try_from(table.len() + 100).unwrap();
+    let state = ConstantProduct::new(reserves, 3_000).unwrap().into();
+    let entry = PoolEntry::new(Address::repeat_byte(place), FactoryId(0), [WETH, USDC], state);
+    table.insert(entry).unwrap();
+}
+
+#[test]
+fn an_input_far_past_the_last_tick_is_not_taken_for_the_best() {
+    let mut pools = PoolTable::new(2, 64);
+    let positions = [
+        (8_840, 8_930, 3_885_646_705_868_960_956_416),
+        (8_340, 9_430, 398_418_152_040_891_351_040),
+    ];
+    launch(&mut pools, BASES, (8_882, 500), &positions);
+    pair(&mut pools, [1_779_383_547_241_809_313_792, 4_212_303_314_605_669_089_280]);
+    let hops = [(0, Direction::ZeroForOne), (1, Direction::OneForZero)];
+    let hop = |(pool, direction)| Hop { pool: pools.view(PoolId(pool)), direction };
+    let hops = hops.map(hop);
+    let best = profit_by_thirds(&hops).unwrap();
+    let sizing = best_input(&hops, 100 * ETHER).unwrap();
+    assert!(sizing.profit + best / 1_000_000_000 >= best, "{} {best}", sizing.profit);
+}
+
+#[test]
+fn pools_that_give_nothing_one_way_hide_no_others() {
+    let mut pools = PoolTable::new(8, 256);
+    pair(&mut pools, [1_000 * ETHER, 1_100 * ETHER]);
+    launch(&mut pools, BASES, (0, 500), &[(-6_000, 6_000, 1_000 * ETHER)]);
+    for _ in 0..3 {
+        launch(&mut pools, [USDC, WETH], (0, 500), &[(0, 6_000, 1_000 * ETHER)]);
+    }
+    pools.index_pairs();
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 2);
+    let found = search_all(&mut searcher, &pools, &[PoolId(0)]);
+    let [cycle] = &found[..] else { panic!("one cycle: {found:?}") };
+    assert_exact(&pools, cycle);
+    let brute = Brute::new(&pools, &[PoolId(0)], 2).run();
+    assert_eq!(Some(&cycle.profit), brute.values().max());
+}
+
+#[test]
+fn of_two_pools_that_are_almost_alike_the_better_one_is_chosen() {
+    let mut pools = PoolTable::new(3, 64);
+    pair(&mut pools, [1_000 * ETHER, 1_100 * ETHER]);
+    pair(&mut pools, [1_000 * ETHER; 2]);
+    let more = 1_000 * ETHER + ETHER * 3 / 2_000;
+    launch(&mut pools, BASES, (0, 3_000), &[(-800_000, 800_000, more)]);
+    pools.index_pairs();
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 2);
+    let found = search_all(&mut searcher, &pools, &[PoolId(0)]);
+    let brute = Brute::new(&pools, &[PoolId(0)], 2).run();
+    assert_eq!(Some(&found[0].profit), brute.values().max());
+}
+
+#[test]
+fn a_market_of_stable_pools_is_searched_within_bounds_and_what_is_left_out_is_counted() {
+    let mut pools = PoolTable::new(512, 0);
+    let mut place = 0_u64;
+    for first in 0..8 {
+        for second in first + 1..8 {
+            for deep in 0..10_u128 {
+                place += 1;
+                let mut address = Address::ZERO;
+                address[..8].copy_from_slice(&place.to_be_bytes());
+                let reserves = [(100 + deep) * ETHER, (105 + deep * 2) * ETHER];
+                let state =
+                    SolidlyState { reserves, decimals: [18; 2], fee_pips: 100, is_stable: true };
+                let state = Solidly::new(&state).unwrap().into();
+                let tokens = [TokenId(first), TokenId(second)];
+                let entry = PoolEntry::new(address, FactoryId(0), tokens, state);
+                pools.insert(entry).unwrap();
+            }
+        }
+    }
+    pools.index_pairs();
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+    let found = search_all(&mut searcher, &pools, &[PoolId(0)]);
+    assert!(!found.is_empty());
+    found.iter().for_each(|cycle| assert_exact(&pools, cycle));
+    let counts = searcher.counts();
+    assert!(counts.skipped + counts.cut_short > 0, "{counts:?}");
 }
 
 #[test]

@@ -6,17 +6,16 @@
 //!
 //! Temperature: hot.
 
-use super::PRICE_LEAST;
 use super::cycles::Edge;
 use super::prices::{Way, greater};
 use super::returns::Rates;
 use super::screen::{Screen, Walk};
+use super::{MORE, PRICE_LEAST};
 use crate::amm::Mobius;
 use crate::limits::HOPS_MAX;
 
-/// A little less, and a little more, for rounding.
+/// A little less, for rounding.
 const LESS: f64 = 1.0 - 1e-9;
-const MORE: f64 = 1.0 + 1e-9;
 
 impl Screen<'_> {
     /// The most preferred base on a cycle, and its place there.

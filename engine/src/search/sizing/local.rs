@@ -103,10 +103,12 @@ pub(super) fn best_input(hops: &[Hop<'_>], cap: f64) -> Option<(f64, Curves)> {
             break;
         }
         let (wanted, end) = (amount + step.to_best, step.end(amount));
-        let is_within = wanted >= amount + step.down && wanted <= amount + step.up;
+        // Far above the start of its range an amount is too coarse to tell what lies below it.
+        let is_above = step.to_best > 0.0 || wanted > (amount + step.down) * (1.0 + HAIR);
+        let is_within = is_above && wanted >= amount + step.down && wanted <= amount + step.up;
         let next = if is_within || high == f64::INFINITY {
             wanted
-        } else if round % HALVED_EVERY == 0 {
+        } else if round % HALVED_EVERY == 0 || end <= low || end >= high {
             low + (high - low) / 2.0
         } else {
             end
@@ -168,10 +170,12 @@ fn ranged(pool: &Concentrated, ticks: Ticks<'_>, way: Direction, amount: f64) ->
     if price <= 0.0 {
         return None;
     }
-    let mut liquidity = float(pool.liquidity());
+    // Added up exactly: what is left where all positions end is nothing, and not a rounding.
+    let mut held = pool.liquidity();
     let mut place = ticks.above(pool.tick());
     let (mut paid, mut got) = (0.0, 0.0);
     for _ in 0..RANGES_MAX {
+        let liquidity = float(held);
         let next = if is_down { place.checked_sub(1) } else { Some(place) };
         let (tick, net) =
             next.and_then(|place| ticks.at(place)).map_or((None, 0), |(tick, net)| {
@@ -202,10 +206,8 @@ fn ranged(pool: &Concentrated, ticks: Ticks<'_>, way: Direction, amount: f64) ->
             });
         }
         (paid, got, price) = (to, got + out.max(0.0), end);
-        if tick.is_none() {
-            break;
-        }
-        liquidity += signed(net);
+        let (Some(_), Some(next)) = (tick, held.checked_add_signed(net)) else { break };
+        held = next;
         place = if is_down { place.saturating_sub(1) } else { place.saturating_add(1) };
     }
     // Here it ends: more gives nothing.
@@ -221,10 +223,5 @@ fn stable(pool: &Solidly, way: Direction, amount: f64) -> Option<Local> {
 
 #[expect(clippy::cast_precision_loss, reason = "chooses candidates only")]
 const fn float(value: u128) -> f64 {
-    value as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "chooses candidates only")]
-const fn signed(value: i128) -> f64 {
     value as f64
 }
