@@ -35,6 +35,7 @@ mod latency;
 mod links;
 mod locks;
 mod nodes;
+mod presigner;
 mod progress;
 mod run;
 mod runtime;
@@ -59,5 +60,6 @@ pub use self::config::{
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;
+pub use self::presigner::PresignCounts;
 pub use self::run::run;
 pub use self::summary::{PendingCounts, Scored, Summary, Totals};

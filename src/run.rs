@@ -30,6 +30,7 @@ use crate::contracts::Executor;
 use crate::feed::keeper::Keeper;
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
+use crate::presigner::Presigner;
 use crate::runtime::{Crew, Ending, Hot, Signals};
 use crate::scribe::{Names, Scribe};
 use crate::snapshot::{self, series::Series};
@@ -69,14 +70,19 @@ impl std::error::Error for CutShort {}
 pub fn run<S: StrategySet + Send + 'static>(config: Config<S>) -> Result<Summary> {
     match config.mode {
         Mode::Live => fly(config, live),
-        Mode::DryRun => fly(config, |clock, _| {
-            Ok(Outfit { port: Ledger::new(clock), legacy: Legacy::default(), file: None })
+        Mode::DryRun => fly(config, |clock, _, presigner| {
+            let port = Ledger::new(clock, presigner);
+            Ok(Outfit { port, legacy: Legacy::default(), file: None })
         }),
     }
 }
 
 /// Takes up the state of earlier runs.
-fn live<S: StrategySet>(clock: Monotonic, start: &Start<S>) -> Result<Outfit<LivePort>> {
+fn live<S: StrategySet>(
+    clock: Monotonic,
+    start: &Start<S>,
+    presigner: Presigner,
+) -> Result<Outfit<LivePort>> {
     let Start { config, world, genesis, .. } = start;
     let wallets: Vec<Address> = config.wallets.iter().map(|wallet| wallet.address).collect();
     let owner = Owner {
@@ -89,7 +95,7 @@ fn live<S: StrategySet>(clock: Monotonic, start: &Start<S>) -> Result<Outfit<Liv
     let handles = Handles::of(world, wallets);
     let (state, legacy) = State::open(&config.runtime.state_dir, &owner, handles)?;
     let file = Some(state.file()?);
-    Ok(Outfit { port: LivePort::new(clock, state), legacy, file })
+    Ok(Outfit { port: LivePort::new(clock, state, presigner), legacy, file })
 }
 
 /// What differs from mode to mode.
@@ -103,7 +109,7 @@ struct Outfit<P> {
 
 fn fly<S: StrategySet + Send + 'static, P: Port>(
     config: Config<S>,
-    outfit: impl FnOnce(Monotonic, &Start<S>) -> Result<Outfit<P>>,
+    outfit: impl FnOnce(Monotonic, &Start<S>, Presigner) -> Result<Outfit<P>>,
 ) -> Result<Summary> {
     // Cold threads start before this one is pinned: a thread inherits its creator's mask.
     let switch = Switch::watch(config.place())?;
@@ -116,7 +122,8 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     };
     let start = runtime.block_on(start(config, &mut signals))?;
     let clock = Monotonic::start();
-    let Outfit { port, legacy, file } = outfit(clock, &start)?;
+    let presigner = presigner(&start.config, &keys)?;
+    let Outfit { port, legacy, file } = outfit(clock, &start, presigner)?;
     let Start { config, world, roster, market, shelf, wallets, owner, .. } = start;
 
     let rosters = Rosters::new(roster);
@@ -175,7 +182,9 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
             let latency = hot.port.latency();
             let summary = Summary::of(&hot.engine, &before, S::NAMES, config.mode, latency);
             let audit = hot.auditor.counts(&hot.engine.world);
-            Ok(Summary { nodes, audit, new_pools: hot.grower.taken(), ..summary })
+            let presignatures = hot.port.presigner().counts();
+            let new_pools = hot.grower.taken();
+            Ok(Summary { nodes, audit, new_pools, presignatures, ..summary })
         }
     }
 }
@@ -221,6 +230,15 @@ fn keys_of<S>(config: &Config<S>) -> Result<Vec<WalletKey>> {
         }
         Mode::Live => Ok(config.read_keys()?),
     }
+}
+
+/// The presigner; where the system does not keep its memory safe, one that has nothing.
+fn presigner<S>(config: &Config<S>, keys: &[WalletKey]) -> Result<Presigner> {
+    Presigner::start(keys, config.runtime.presignatures).or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::warn!(error, "no presignatures: each signature takes 40 µs longer");
+        Presigner::start(keys, 0)
+    })
 }
 
 /// The wallets, taken; a dry-run sends nothing and needs none.

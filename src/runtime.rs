@@ -357,6 +357,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         }
         self.take_tried();
         self.take_growth();
+        self.port.presigner().renew();
         while let Some(drift) = self.auditor.drift() {
             self.auditor.again(drift.sample.pool);
             self.feed(None, |_| Happening::Command(Command::Drift(drift)));

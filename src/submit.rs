@@ -9,11 +9,13 @@ use gannet_engine::limits::OWN_TX_BYTES_MAX;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
 use gannet_engine::query::sent_id;
+use gannet_engine::sign::presign::Presignature;
 use gannet_engine::wire::hex;
 
 use crate::clock::Monotonic;
 use crate::latency::Latency;
 use crate::links::Exits;
+use crate::presigner::Presigner;
 use crate::state::State;
 
 /// Longest request: the raw bytes in hex, and the JSON around them.
@@ -37,6 +39,9 @@ pub(crate) trait Port {
 
     /// The world has taken new pools in.
     fn grow(&mut self, growth: &Growth);
+
+    /// What signatures are made of.
+    fn presigner(&mut self) -> &mut Presigner;
 }
 
 /// Sends to every node.
@@ -46,12 +51,13 @@ pub(crate) struct LivePort {
     latency: Latency,
     request: Vec<u8>,
     state: State,
+    presigner: Presigner,
 }
 
 impl LivePort {
-    pub(crate) fn new(clock: Monotonic, state: State) -> Self {
+    pub(crate) fn new(clock: Monotonic, state: State, presigner: Presigner) -> Self {
         let request = Vec::with_capacity(REQUEST_BYTES_MAX);
-        Self { clock, latency: Latency::new(), request, state }
+        Self { clock, latency: Latency::new(), request, state, presigner }
     }
 }
 
@@ -73,6 +79,10 @@ impl Port for LivePort {
     fn grow(&mut self, growth: &Growth) {
         self.state.grow(growth);
     }
+
+    fn presigner(&mut self) -> &mut Presigner {
+        &mut self.presigner
+    }
 }
 
 /// The live outbox of one input.
@@ -84,6 +94,10 @@ pub(crate) struct Live<'a> {
 
 impl Outbox for Live<'_> {
     const SETTLES: Settles = Settles::ByReceipt;
+
+    fn presignature(&mut self) -> Option<Presignature> {
+        self.port.presigner.take()
+    }
 
     fn submit(
         &mut self,
@@ -149,11 +163,12 @@ fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
 pub(crate) struct Ledger {
     clock: Monotonic,
     latency: Latency,
+    presigner: Presigner,
 }
 
 impl Ledger {
-    pub(crate) fn new(clock: Monotonic) -> Self {
-        Self { clock, latency: Latency::new() }
+    pub(crate) fn new(clock: Monotonic, presigner: Presigner) -> Self {
+        Self { clock, latency: Latency::new(), presigner }
     }
 }
 
@@ -174,10 +189,18 @@ impl Port for Ledger {
 
     /// It keeps no record by which pools would have to be found again.
     fn grow(&mut self, _growth: &Growth) {}
+
+    fn presigner(&mut self) -> &mut Presigner {
+        &mut self.presigner
+    }
 }
 
 impl Outbox for &mut Ledger {
     const SETTLES: Settles = Settles::ByReplay;
+
+    fn presignature(&mut self) -> Option<Presignature> {
+        self.presigner.take()
+    }
 
     fn submit(
         &mut self,

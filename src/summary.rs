@@ -19,6 +19,7 @@ use crate::audit::AuditCounts;
 use crate::config::{Mode, in_ether};
 use crate::latency::{Latency, Quantiles, Stages};
 use crate::nodes::NodeCounts;
+use crate::presigner::PresignCounts;
 
 /// An amount in JSON: a decimal string of the smallest unit.
 fn decimal<T: ToString, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
@@ -173,6 +174,9 @@ pub struct Summary {
     pub new_pools: u64,
     /// What comparing pools with the chain came to.
     pub audit: AuditCounts,
+    /// How submissions were signed; none where presignatures are off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presignatures: Option<PresignCounts>,
     /// From the read that completed a message to the return of the write that carried the
     /// transaction, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
@@ -264,6 +268,7 @@ impl Summary {
             pools: standings(world),
             new_pools: 0,
             audit: AuditCounts::default(),
+            presignatures: None,
             tick_to_trade_ns: latency.tick_to_trade(),
             stages_ns: latency.stages(),
             block: world.tip().number.0,

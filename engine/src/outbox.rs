@@ -6,6 +6,7 @@
 use alloy_primitives::B256;
 
 use crate::flight::{Attempt, Flight};
+use crate::sign::presign::Presignature;
 use crate::units::Nanos;
 
 /// The times at which one input passed the stages of the path.
@@ -57,6 +58,11 @@ pub enum Settles {
 pub trait Outbox {
     /// How the end of a submission is learnt.
     const SETTLES: Settles;
+
+    /// A presignature for what is submitted next; `None` has it signed as a whole.
+    fn presignature(&mut self) -> Option<Presignature> {
+        None
+    }
 
     /// Writes the submission down, then sends this transaction of it, without waiting.
     ///

@@ -163,7 +163,8 @@ impl<S: StrategySet> Engine<S> {
             let sent = verdict.and_then(|admitted| {
                 self.check_place(&admitted)?;
                 let ticket = self.flights.next_ticket().ok_or(Reject::TableFull)?;
-                let signed = self.signer.sign(&admitted, &self.world);
+                let half = outbox.presignature();
+                let signed = self.signer.sign(&admitted, &self.world, half);
                 let (raw, hash) = signed.ok_or(Reject::Unsignable)?;
                 stamps.signed = clock.now();
                 let flight = Flight::new(admitted, hash, self.world.next_block());

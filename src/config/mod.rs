@@ -130,6 +130,8 @@ pub struct Runtime {
     pub core: Option<usize>,
     /// Whether the hot thread polls its sockets without sleeping.
     pub spin: bool,
+    /// How many presignatures are kept ready at least; none is made if it is 0.
+    pub presignatures: usize,
     /// How long the end waits for what is in flight, in seconds.
     pub drain_s: u64,
     /// Where state, locks and the kill switch's file live; absolute.

@@ -130,6 +130,7 @@ pub(super) struct Runtime {
     pub(super) core: Option<usize>,
     pub(super) pin: Option<bool>,
     pub(super) spin: Option<bool>,
+    pub(super) presignatures: Option<usize>,
     pub(super) drain_s: Option<u64>,
     pub(super) state_dir: Option<String>,
     pub(super) journal: Option<String>,

@@ -353,11 +353,14 @@ pub(super) fn runtime(
         let message = "found the file of runtime.journal or runtime.snapshot; wanted another";
         problems.add("runtime.snapshots", message);
     }
+    let key = "runtime.presignatures";
+    let presignatures = within(raw.presignatures, 252, 0..=4_096, key, problems);
     let key = "runtime.snapshot_every_blocks";
     let every_blocks = within(raw.snapshot_every_blocks, 10, 1..=100_000, key, problems);
     Some(Runtime {
         core: raw.pin.unwrap_or(true).then(|| raw.core.unwrap_or(0)),
         spin: raw.spin.unwrap_or(false),
+        presignatures,
         drain_s,
         state_dir: std::path::absolute(state_dir?).ok()?,
         journal,

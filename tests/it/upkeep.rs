@@ -11,7 +11,20 @@ use crate::tree::{File, Source, Tree};
 
 /// What the two `no_std` crates may depend on.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
-    ("engine/Cargo.toml", &["alloy-primitives", "hashbrown", "k256", "libm", "memchr", "serde"]),
+    (
+        "engine/Cargo.toml",
+        &[
+            "alloy-primitives",
+            "hashbrown",
+            "k256",
+            "libm",
+            "memchr",
+            "rfc6979",
+            "serde",
+            "sha2",
+            "zeroize",
+        ],
+    ),
     ("strategies/Cargo.toml", &["gannet-engine", "serde"]),
 ];
 

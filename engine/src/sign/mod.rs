@@ -11,6 +11,7 @@
 
 pub mod calldata;
 pub mod eip1559;
+pub mod presign;
 
 use core::fmt;
 
@@ -21,6 +22,7 @@ use k256::ecdsa::SigningKey;
 
 use self::calldata::Program;
 use self::eip1559::Envelope;
+use self::presign::Presignature;
 use crate::flight::{Admitted, Fees};
 use crate::ids::WalletId;
 use crate::limits::{CALLDATA_BYTES_MAX, OWN_TX_BYTES_MAX};
@@ -103,9 +105,14 @@ impl Signer {
         self.executor
     }
 
-    /// Writes and signs the transaction of an admitted plan. `None` if it does not fit the buffer
-    /// or the wallet has no key.
-    pub fn sign(&mut self, admitted: &Admitted, world: &World) -> Option<(&[u8], B256)> {
+    /// Writes and signs the transaction of an admitted plan, with a presignature if there is one.
+    /// `None` if it does not fit the buffer or the wallet has no key.
+    pub fn sign(
+        &mut self,
+        admitted: &Admitted,
+        world: &World,
+        half: Option<Presignature>,
+    ) -> Option<(&[u8], B256)> {
         let len = Program::of(admitted, world).write(&mut self.calldata)?;
         let key = self.keys.get(admitted.wallet.index())?;
         let envelope = Envelope {
@@ -115,7 +122,7 @@ impl Signer {
             to: self.executor,
             input: self.calldata.get(..len)?,
         };
-        seal(&envelope, key, &mut self.envelope)
+        seal(&envelope, (key, half), &mut self.envelope)
     }
 
     /// Writes and signs a transfer of nothing from a wallet to itself: what takes the place of a
@@ -129,17 +136,18 @@ impl Signer {
     ) -> Option<(&[u8], B256)> {
         let key = self.keys.get(wallet.index())?;
         let envelope = Envelope { chain_id, nonce, fees, to: key.address, input: &[] };
-        seal(&envelope, key, &mut self.envelope)
+        seal(&envelope, (key, None), &mut self.envelope)
     }
 }
 
 fn seal<'o>(
     envelope: &Envelope<'_>,
-    key: &WalletKey,
+    (key, half): (&WalletKey, Option<Presignature>),
     out: &'o mut [u8; OWN_TX_BYTES_MAX],
 ) -> Option<(&'o [u8], B256)> {
     let digest = keccak256(envelope.write_unsigned(out)?);
-    let signature = key.sign(&digest)?;
+    let finished = half.and_then(|half| half.finish(key, &digest));
+    let signature = finished.or_else(|| key.sign(&digest))?;
     let raw = envelope.write_signed(&signature, out)?;
     let hash = keccak256(raw);
     Some((raw, hash))
