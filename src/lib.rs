@@ -22,6 +22,7 @@
 //! Temperature: cold.
 
 mod admission;
+mod allocation;
 mod audit;
 mod bootstrap;
 pub mod cli;
@@ -49,6 +50,7 @@ mod switch;
 pub use gannet_engine as engine;
 pub use gannet_strategies as strategies;
 
+pub use self::allocation::{Counting, HotAllocations};
 pub use self::audit::AuditCounts;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -62,4 +64,4 @@ pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;
 pub use self::presigner::PresignCounts;
 pub use self::run::run;
-pub use self::summary::{PendingCounts, Scored, Summary, Totals};
+pub use self::summary::{PendingCounts, Scored, Summary, Totals, Upkeep};

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use gannet::strategies::Standard;
 
 /// Per-thread caches and no global lock: the cold threads' allocations do not disturb the hot
-/// thread.
+/// thread, whose own are counted.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: gannet::Counting<tikv_jemallocator::Jemalloc> =
+    gannet::Counting::new(tikv_jemallocator::Jemalloc);
 
 fn main() -> ExitCode {
     gannet::cli::main::<Standard>()

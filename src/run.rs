@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::admission::{Admission, Setting};
+use crate::allocation::HotAllocations;
 use crate::audit::{self, Auditor};
 use crate::bootstrap::{self, Grower, Loaded, Market, Renewal, Roster, Rosters, Shelf, growth};
 use crate::clock::Monotonic;
@@ -36,7 +37,7 @@ use crate::scribe::{Names, Scribe};
 use crate::snapshot::{self, series::Series};
 use crate::state::{Handles, Owner, State};
 use crate::submit::{Ledger, LivePort, Port};
-use crate::summary::Summary;
+use crate::summary::{Summary, Upkeep};
 use crate::switch::Switch;
 
 /// The run was cut short by a signal; the process should end with status 130.
@@ -178,14 +179,20 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
             if let Some(path) = &config.runtime.snapshot {
                 snapshot::write(path, &hot.engine.world)?;
             }
-            let nodes = NodeCounts::of(&hot.engine.world, &node_names);
             let latency = hot.port.latency();
             let summary = Summary::of(&hot.engine, &before, S::NAMES, config.mode, latency);
-            let audit = hot.auditor.counts(&hot.engine.world);
-            let presignatures = hot.port.presigner().counts();
-            let new_pools = hot.grower.taken();
-            Ok(Summary { nodes, audit, new_pools, presignatures, ..summary })
+            Ok(Summary { upkeep: upkeep_of(&mut hot, &node_names), ..summary })
         }
+    }
+}
+
+fn upkeep_of<S: StrategySet, P: Port>(hot: &mut Hot<S, P>, node_names: &[String]) -> Upkeep {
+    Upkeep {
+        new_pools: hot.grower.taken(),
+        audit: hot.auditor.counts(&hot.engine.world),
+        presignatures: hot.port.presigner().counts(),
+        hot_allocations: HotAllocations::of_this_thread(),
+        nodes: NodeCounts::of(&hot.engine.world, node_names),
     }
 }
 

@@ -27,6 +27,7 @@ use gannet_engine::world::Stale;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admission::Admission;
+use crate::allocation::Watch;
 use crate::audit::Auditor;
 use crate::bootstrap::Grower;
 use crate::bootstrap::growth::Returned;
@@ -74,6 +75,8 @@ pub(crate) struct Hot<S, P> {
     links: Links,
     seq: u64,
     is_reloading: bool,
+    /// The world was up to date once: from then on messages are to allocate nothing.
+    is_warm: bool,
     query: [u8; QUERY_BYTES_MAX],
 }
 
@@ -139,6 +142,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             clock,
             seq: 0,
             is_reloading: false,
+            is_warm: false,
             query: [0; QUERY_BYTES_MAX],
         }
     }
@@ -252,7 +256,10 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             if self.take_messages(line, start)? {
                 return Ok(true);
             }
-            match self.links.read(line, by_readiness) {
+            let watch = Watch::begin(self.is_warm);
+            let read = self.links.read(line, by_readiness);
+            drop(watch);
+            match read {
                 Ok(0) => return Err(Lost::Closed),
                 Ok(_) => {
                     let now = self.clock.now();
@@ -301,10 +308,12 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             };
             self.seq += 1;
             let input = Input { at, seq: self.seq, what };
+            let watch = Watch::begin(self.is_warm);
             let mut outbox = self.port.outbox(exits);
             self.engine.on_input(input, &self.clock, &mut outbox);
             drop(outbox);
             self.after_input();
+            drop(watch);
         }
     }
 
@@ -355,6 +364,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                 }
             }
         }
+        self.is_warm |= self.engine.world.freshness().is_fresh();
         self.take_tried();
         self.take_growth();
         self.port.presigner().renew();

@@ -15,6 +15,7 @@ use gannet_engine::tally::Gone;
 use gannet_engine::world::{Standing, Unfit, World};
 use serde::{Serialize, Serializer};
 
+use crate::allocation::HotAllocations;
 use crate::audit::AuditCounts;
 use crate::config::{Mode, in_ether};
 use crate::latency::{Latency, Quantiles, Stages};
@@ -151,6 +152,24 @@ impl fmt::Display for PendingCounts {
     }
 }
 
+/// What goes on around the engine.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Upkeep {
+    /// Pools that were created meanwhile and taken in.
+    pub new_pools: u64,
+    /// What comparing pools with the chain came to.
+    pub audit: AuditCounts,
+    /// How submissions were signed; none where presignatures are off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presignatures: Option<PresignCounts>,
+    /// What the hot thread allocated while it worked on messages, where that is counted: it should
+    /// be nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hot_allocations: Option<HotAllocations>,
+    /// What each node brought.
+    pub nodes: Vec<NodeCounts>,
+}
+
 /// The summary of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -170,13 +189,9 @@ pub struct Summary {
     pub rejected: BTreeMap<&'static str, u64>,
     /// Pools by what trying them has shown; only those admitted are traded with.
     pub pools: BTreeMap<&'static str, usize>,
-    /// Pools that were created meanwhile and taken in.
-    pub new_pools: u64,
-    /// What comparing pools with the chain came to.
-    pub audit: AuditCounts,
-    /// How submissions were signed; none where presignatures are off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub presignatures: Option<PresignCounts>,
+    /// What goes on around the engine.
+    #[serde(flatten)]
+    pub upkeep: Upkeep,
     /// From the read that completed a message to the return of the write that carried the
     /// transaction, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
@@ -186,8 +201,6 @@ pub struct Summary {
     pub block: u64,
     /// Heads seen.
     pub heads: u64,
-    /// What each node brought.
-    pub nodes: Vec<NodeCounts>,
     /// Pending swaps that were announced.
     pub pending_swaps: u64,
     /// What became of pending transactions.
@@ -266,14 +279,11 @@ impl Summary {
             base_token_deltas,
             rejected,
             pools: standings(world),
-            new_pools: 0,
-            audit: AuditCounts::default(),
-            presignatures: None,
+            upkeep: Upkeep::default(),
             tick_to_trade_ns: latency.tick_to_trade(),
             stages_ns: latency.stages(),
             block: world.tip().number.0,
             heads: engine.tally.heads,
-            nodes: Vec::new(),
             pending_swaps: engine.tally.pending.iter().sum(),
             pending: PendingCounts::of(engine),
             in_flight: engine.flights.count(),
@@ -318,14 +328,20 @@ impl fmt::Display for Summary {
         }
         let pools: Vec<String> =
             self.pools.iter().map(|(standing, count)| format!("{standing} {count}")).collect();
-        let new = match self.new_pools {
+        let new = match self.upkeep.new_pools {
             0 => String::new(),
             count => format!("; {count} of them created meanwhile"),
         };
         writeln!(out, "  pools: {}{new}", pools.join(", "))?;
-        writeln!(out, "  audit: {}", self.audit)?;
+        writeln!(out, "  audit: {}", self.upkeep.audit)?;
         writeln!(out, "  pending: {}", self.pending)?;
-        for node in self.nodes.iter().filter(|_| self.nodes.len() > 1) {
+        if let Some(HotAllocations { count, .. }) = self.upkeep.hot_allocations.as_ref()
+            && *count > 0
+        {
+            writeln!(out, "  the hot thread allocated {count} times: please report it")?;
+        }
+        let nodes = &self.upkeep.nodes;
+        for node in nodes.iter().filter(|_| nodes.len() > 1) {
             writeln!(out, "  {node}")?;
         }
         let Quantiles { p50, p99, max } = self.tick_to_trade_ns;

@@ -47,10 +47,14 @@ use crate::feed::rpc::Rpc;
 
 /// Results on their way; the thread waits when the ring is full.
 const RING: usize = 8;
-/// Pools that are tried together.
+/// Pools that are tried together at most; fewer where the node is slow.
 const BATCH: usize = 128;
 /// The first batch is smaller, so that trading begins early.
-const FIRST_BATCH: usize = 32;
+const FIRST_BATCH: usize = 8;
+/// A batch that takes less is followed by a larger one, one that takes longer by a smaller one: a
+/// node that is busy with trials answers nothing else.
+const QUICK: Duration = Duration::from_secs(1);
+const SLOW: Duration = Duration::from_secs(4);
 /// Lenders that are asked before a direction is given up.
 const LENDERS_MAX: usize = 3;
 /// How often the thread looks for what is due, and how long it waits when the node fails.
@@ -159,7 +163,7 @@ impl Desk {
     fn work(mut self) {
         let mut rpc = None;
         let (mut pause, mut most) = (PAUSE, FIRST_BATCH);
-        let mut is_through = false;
+        let (mut is_ready, mut is_through) = (false, false);
         while !self.is_over.load(Ordering::Relaxed) {
             is_through &= !self.take_in();
             let places = self.ledger.due(most, Instant::now());
@@ -169,13 +173,20 @@ impl Desk {
                 std::thread::sleep(LOOK);
                 continue;
             }
+            let start = Instant::now();
             match self.attempt(&mut rpc, &places) {
                 Ok(tried) => {
-                    if most == FIRST_BATCH {
+                    if !is_ready {
+                        is_ready = true;
                         let admitted = self.ledger.count(Standing::Admitted);
                         tracing::info!(admitted, "ready to trade; more pools are being tried");
                     }
-                    (pause, most) = (PAUSE, BATCH);
+                    pause = PAUSE;
+                    most = match start.elapsed() {
+                        took if took < QUICK => (most * 2).min(BATCH),
+                        took if took > SLOW => (most / 2).max(1),
+                        _ => most,
+                    };
                     self.deliver(tried);
                 }
                 Err(error) => {
@@ -184,6 +195,8 @@ impl Desk {
                     rpc = None;
                     self.ledger.put_off(&places, Instant::now() + pause);
                     self.sleep(pause);
+                    // A slow node still works on what we no longer wait for.
+                    most = (most / 2).max(1);
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }

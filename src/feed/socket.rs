@@ -17,6 +17,8 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::allocation::by_tls;
+
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -123,7 +125,7 @@ impl Socket {
     /// Sends what is encrypted already and could not be sent yet.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Tls(tls) => tls.push(),
+            Self::Tls(tls) => by_tls(|| tls.push()),
             Self::Tcp(_) | Self::Unix(_) => Ok(()),
         }
     }
@@ -133,7 +135,7 @@ impl Read for Socket {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => tcp.read(out),
-            Self::Tls(tls) => tls.read(out),
+            Self::Tls(tls) => by_tls(|| tls.read(out)),
             Self::Unix(unix) => unix.read(out),
         }
     }
@@ -144,8 +146,8 @@ impl Write for Socket {
         match self {
             Self::Tcp(tcp) => tcp.write(bytes),
             Self::Tls(tls) => {
-                let count = tls.session.writer().write(bytes)?;
-                tls.push()?;
+                let count = by_tls(|| tls.session.writer().write(bytes))?;
+                by_tls(|| tls.push())?;
                 // A full session takes nothing until the socket has taken its records.
                 if count == 0 && !bytes.is_empty() {
                     return Err(io::ErrorKind::WouldBlock.into());

@@ -212,12 +212,15 @@ impl Flown {
     /// Demands that it ended as it was told to.
     pub(crate) fn assert_ended(&self) {
         assert_eq!(self.code, Some(0), "{} ends in order:\n{}", self.name, self.stderr);
+        let allocated = &self.summary["hot_allocations"];
+        let is_none = self.summary.is_null() || allocated["count"] == 0;
+        assert!(is_none, "{}: {allocated}", self.name);
     }
 
     /// Demands an orderly end: exit 0, up to date, nothing left in flight.
     pub(crate) fn assert_in_order(&self) {
-        let Self { name, code, stderr, summary, .. } = self;
-        assert_eq!(*code, Some(0), "{name} ends in order:\n{stderr}");
+        let Self { name, stderr, summary, .. } = self;
+        self.assert_ended();
         assert_eq!(summary["is_fresh"], true, "{name} is up to date: {summary}\n{stderr}");
         assert_eq!(summary["in_flight"], 0, "{name} follows all to its end: {summary}");
     }
