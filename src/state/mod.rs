@@ -33,6 +33,7 @@ use gannet_engine::pipeline::Engine;
 use gannet_engine::world::World;
 
 use self::codec::{Checkpoint, Record};
+use crate::allocation::aside;
 
 /// Submissions that are not final, at most.
 const RECORDS: usize = SETTLED_MAX + FLIGHTS_MAX;
@@ -253,7 +254,7 @@ impl State {
         self.places[place] = flight.serial;
         if self.is_failing {
             self.is_failing = false;
-            tracing::info!("the state can be written again");
+            aside(|| tracing::info!("the state can be written again"));
         }
         Ok(())
     }
@@ -297,7 +298,9 @@ impl State {
         if !self.is_failing {
             self.is_failing = true;
             let path = self.path.display();
-            tracing::error!(%error, %path, "the state cannot be written: nothing is sent");
+            aside(|| {
+                tracing::error!(%error, %path, "the state cannot be written: nothing is sent");
+            });
         }
     }
 }
