@@ -2,7 +2,7 @@
 //! TLS library takes for its records is counted by itself, for nobody can have it do without.
 //!
 //! A binary that installs [`Counting`] as its global allocator has the count in its summary. The
-//! watch is kept by thread, so other threads cost one look at a flag.
+//! watch is kept by thread, so other threads cost a count and a look at a flag.
 //!
 //! Temperature: warm.
 
@@ -68,7 +68,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 
 #[inline]
 fn count() {
-    // A thread that is ending has no cells any more, and nothing to watch.
+    // Nothing may fail here, not even for a thread that is ending.
     let is_watched = ALL.try_with(|all| all.set(all.get().wrapping_add(1))).is_ok()
         && IS_WATCHED.try_with(Cell::get).unwrap_or_default();
     if is_watched {

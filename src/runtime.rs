@@ -243,7 +243,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             }
         }
         if self.engine.has_backlog() {
-            self.feed(None, |_| Happening::Tick);
+            self.feed_tick();
         }
     }
 
@@ -328,6 +328,13 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         self.after_input();
     }
 
+    /// Time passed: pending swaps that wait are looked at.
+    fn feed_tick(&mut self) {
+        let watch = Watch::begin(self.is_warm);
+        self.feed(None, |_| Happening::Tick);
+        drop(watch);
+    }
+
     /// Sends what the engine asks, and passes on its notes.
     fn after_input(&mut self) {
         let mut dropped = 0;
@@ -369,7 +376,6 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         self.take_growth();
         self.port.presigner().renew();
         while let Some(drift) = self.auditor.drift() {
-            self.auditor.again(drift.sample.pool);
             self.feed(None, |_| Happening::Command(Command::Drift(drift)));
         }
         let is_halted = self.switch.is_on();
@@ -386,7 +392,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                 self.lose(line, &why);
             }
         }
-        self.feed(None, |_| Happening::Tick);
+        self.feed_tick();
         // Not after each input: it is a long write, and a disk that fails is tried again.
         if !self.engine.finality.closed.is_empty() {
             self.port.keep(&mut self.engine);
@@ -412,9 +418,6 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             if let Some(growth) = self.engine.grown() {
                 if growth.outcome == Some(Ok(())) {
                     self.port.grow(&growth);
-                    let ids = self.engine.world.pools.ids();
-                    let new = ids.get(growth.follows[0]..).unwrap_or_default();
-                    new.iter().for_each(|pool| self.auditor.again(*pool));
                 }
                 self.grower.give_back(Returned::Growth(growth));
             }

@@ -335,6 +335,9 @@ impl fmt::Display for Summary {
         writeln!(out, "  pools: {}{new}", pools.join(", "))?;
         writeln!(out, "  audit: {}", self.upkeep.audit)?;
         writeln!(out, "  pending: {}", self.pending)?;
+        if let Some(presignatures) = &self.upkeep.presignatures {
+            writeln!(out, "  signatures: {presignatures}")?;
+        }
         if let Some(HotAllocations { count, .. }) = self.upkeep.hot_allocations.as_ref()
             && *count > 0
         {

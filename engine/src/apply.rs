@@ -92,6 +92,7 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Grow(growth)) => self.grow(growth),
             Happening::Command(Command::Reload(reloaded)) => {
                 self.world.reload(&reloaded.anchor, &reloaded.pools, &mut self.queries);
+                self.world.quarantine(&reloaded.unread);
                 self.forget_mined();
                 self.review_settled(true);
             }

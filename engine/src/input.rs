@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use crate::amm::{Pool, Tick};
 use crate::growth::Growth;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, PoolId};
 use crate::units::Nanos;
 use crate::world::audit::Drift;
 use crate::world::{Tip, Tried};
@@ -66,6 +66,8 @@ pub struct Reloaded {
     pub anchor: Tip,
     /// Each pool there, in the order of handles.
     pub pools: Vec<Loaded>,
+    /// Those of them that did not answer, and are taken to be empty until they do.
+    pub unread: Vec<PoolId>,
 }
 
 /// A pool as it was read from the node.

@@ -75,7 +75,7 @@ pub struct Tally {
     /// Pending swaps that came while the world was stale.
     pub pending_stale: u64,
     /// Pending swaps that would not land, by reason.
-    pub unfit: [u64; 5],
+    pub unfit: [u64; Unfit::ALL.len()],
     /// Replies to questions that this engine did not ask.
     pub replies_other: u64,
     /// Replies of a node that is behind the world, or on another branch, about what changes from

@@ -177,7 +177,9 @@ impl<S: StrategySet> Engine<S> {
             match self.world.apply_next_target(before) {
                 // What reverts uses its nonce all the same.
                 Ok(_) | Err(Unfit::NoLiquidity | Unfit::LimitMissed | Unfit::PastDeadline) => {}
-                Err(unfit @ (Unfit::Underpriced | Unfit::TooLong)) => return Err(unfit),
+                Err(unfit @ (Unfit::Underpriced | Unfit::TooLong | Unfit::Doubted)) => {
+                    return Err(unfit);
+                }
             }
         }
         Ok(())

@@ -18,7 +18,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use gannet_engine::amm::Pool;
 use gannet_engine::chain::ChainSpec;
-use gannet_engine::ids::PoolId;
 use gannet_engine::input::Loaded;
 use gannet_engine::note::Note;
 use gannet_engine::world::audit::{Drift, Sample, digest};
@@ -129,11 +128,6 @@ impl Auditor {
     /// The next pool that differs.
     pub(crate) fn drift(&mut self) -> Option<Box<Drift>> {
         self.drifts.pop().ok()
-    }
-
-    /// Has a pool that is in quarantine read after the next block.
-    pub(crate) fn again(&mut self, pool: PoolId) {
-        self.sampler.hurry(pool);
     }
 
     pub(crate) fn counts(&self, world: &World) -> AuditCounts {
@@ -287,7 +281,7 @@ impl Desk {
     }
 
     fn tell(&mut self, sample: &Sample, chain: Option<Loaded>) {
-        // A full ring: the next audit finds it again.
+        // A full ring: what is in quarantine is found after the next block, and the rest in turn.
         drop(self.drifts.push(Box::new(Drift { sample: *sample, chain })));
     }
 }

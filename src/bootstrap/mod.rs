@@ -29,7 +29,7 @@ use anyhow::{Context, Result, ensure};
 use gannet_engine::amm::Tick;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
-use gannet_engine::ids::TokenId;
+use gannet_engine::ids::{PoolId, TokenId};
 use gannet_engine::input::{self, Reloaded};
 use gannet_engine::units::BlockNumber;
 use gannet_engine::world::pools::PoolEntry;
@@ -98,6 +98,11 @@ impl Roster {
     /// The pool at this place.
     pub(crate) fn known(&self, place: usize) -> Option<&Known> {
         self.pools.get(place)
+    }
+
+    /// How many pools and tokens there are.
+    const fn counts(&self) -> [usize; 2] {
+        [self.pools.len(), self.told.len()]
     }
 
     /// The tokens, in the order of handles.
@@ -313,14 +318,16 @@ pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, roster: &Roster) -> Resul
     let mut reader = Reader::new(rpc, anchor)?;
     let pools = read_pools(&mut reader, roster)?;
     reader.finish()?;
-    // What does not answer is empty, so that it is not traded with.
+    let missing = pools.iter().zip(0..).filter(|(pool, _)| pool.is_none());
+    let unread = missing.map(|(_, place)| PoolId(place)).collect();
     let or_empty = |(place, pool): (usize, Option<input::Loaded>)| {
         pool.unwrap_or_else(|| input::Loaded {
             state: universe::empty(&roster.pools[place], roster.decimals[place]),
             ticks: Vec::new(),
         })
     };
-    Ok(Reloaded { anchor, pools: pools.into_iter().enumerate().map(or_empty).collect() })
+    let pools = pools.into_iter().enumerate().map(or_empty).collect();
+    Ok(Reloaded { anchor, pools, unread })
 }
 
 /// The states of pools at the reader's block; `None` where one does not answer like its kind.

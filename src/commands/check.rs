@@ -3,6 +3,7 @@
 //! Temperature: cold.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -11,6 +12,7 @@ use gannet_engine::strategy::StrategySet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::host;
 use crate::bootstrap::{self, Loaded};
 use crate::config::{Config, Mode, Node, Wallet, in_ether};
 use crate::contracts::{Executor, executor_code};
@@ -30,7 +32,7 @@ const STALE_BLOCKS: u64 = 5;
 /// How fit something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Level {
+pub(super) enum Level {
     Ok,
     /// A run starts, but less well than it could.
     Warn,
@@ -38,14 +40,14 @@ enum Level {
 }
 
 /// What was found and, if it is not fit, what to do.
-struct Found(Level, String);
+pub(super) struct Found(pub(super) Level, pub(super) String);
 
 impl Found {
-    fn ok(detail: impl Into<String>) -> Self {
+    pub(super) fn ok(detail: impl Into<String>) -> Self {
         Self(Level::Ok, detail.into())
     }
 
-    fn warn(detail: impl Into<String>) -> Self {
+    pub(super) fn warn(detail: impl Into<String>) -> Self {
         Self(Level::Warn, detail.into())
     }
 
@@ -169,6 +171,9 @@ fn check_machine<S>(config: &Config<S>, report: &mut Report) {
             }
         },
     );
+    for (name, found) in host::look(Path::new("/"), config.runtime.core) {
+        report.note(name, found);
+    }
 }
 
 fn key_of(mode: Mode, wallet: &Wallet) -> Found {

@@ -4,4 +4,5 @@
 
 pub(crate) mod check;
 pub(crate) mod deploy;
+mod host;
 pub(crate) mod kill;

@@ -26,6 +26,7 @@
 
 mod slab;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -53,6 +54,17 @@ pub struct PresignCounts {
     pub discarded: u64,
     /// The fewest that were ready when one was wanted.
     pub fewest: u64,
+}
+
+impl fmt::Display for PresignCounts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { used, missed, fewest, .. } = self;
+        write!(out, "{used} half made ahead, {missed} made as a whole")?;
+        if used + missed > 0 {
+            write!(out, "; at least {fewest} were ready")?;
+        }
+        Ok(())
+    }
 }
 
 /// The hot thread's end.

@@ -13,7 +13,7 @@ use gannet_engine::sign::presign::{Maker, Presignature, SLOT_BYTES};
 use memmap2::{Advice, MmapMut};
 use rustix::mm::{Advice as Advised, madvise};
 use rustix::rand::{GetRandomFlags, getrandom};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The smallest page of any system.
 const SLAB_BYTES: usize = 4_096;
@@ -114,13 +114,13 @@ impl Slab {
         // Taken before the first is made: they are older than they say, never younger.
         self.made = Moment::now();
         let since = self.made.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut entropy = [0; 32];
+        let mut entropy = Zeroizing::new([0; 32]);
         for slot in self.memory.as_chunks_mut().0.iter_mut().take(SLOTS) {
-            let read = getrandom(&mut entropy, GetRandomFlags::empty()).context("randomness")?;
+            let read =
+                getrandom(entropy.as_mut_slice(), GetRandomFlags::empty()).context("randomness")?;
             anyhow::ensure!(read == entropy.len(), "the system gives too little randomness");
             maker.make(&entropy, since.as_nanos()).put(slot);
         }
-        entropy.zeroize();
         self.next = 0;
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Tables of a universe that has grown, filled a few pools at a time beside those in use.
 //!
-//! Invariants: what is filled is kept up to date with every move, so that tables which are full are
-//! those that a new searcher would have.
+//! Invariants: what is filled is kept up to date with every move, so that a search in tables that
+//! are full finds what a new searcher would find. (What hubs are worth, by which it is cut short,
+//! is taken over from the old tables.)
 //!
 //! Temperature: hot.
 

@@ -105,7 +105,9 @@ impl Presignature {
     pub fn put(self, slot: &mut [u8; SLOT_BYTES]) {
         let [mark, rest @ ..] = slot;
         let (inverse, r) = rest.split_at_mut(32);
-        inverse.copy_from_slice(&self.inverse.to_bytes());
+        let mut secret = self.inverse.to_bytes();
+        inverse.copy_from_slice(&secret);
+        secret.zeroize();
         r.copy_from_slice(&self.r.to_bytes());
         *mark = if self.is_odd { ODD } else { EVEN };
     }
@@ -115,8 +117,10 @@ impl Presignature {
     pub fn take(slot: &mut [u8; SLOT_BYTES]) -> Option<Self> {
         let [mark, rest @ ..] = slot;
         let scalar = |bytes: &[u8]| {
-            let bytes = <[u8; 32]>::try_from(bytes).ok()?;
-            Option::<Scalar>::from(Scalar::from_repr(FieldBytes::from(bytes)))
+            let mut bytes = FieldBytes::from(<[u8; 32]>::try_from(bytes).ok()?);
+            let scalar = Option::<Scalar>::from(Scalar::from_repr(bytes));
+            bytes.zeroize();
+            scalar
         };
         let (inverse, r) = rest.split_at(32);
         let taken = match *mark {
@@ -150,7 +154,9 @@ impl Maker {
     pub fn new(keys: &[WalletKey]) -> Self {
         let mut hash = Sha256::new();
         for key in keys {
-            hash.update(Zeroizing::new(<[u8; 32]>::from(key.key.to_bytes())));
+            let mut bytes = key.key.to_bytes();
+            hash.update(bytes);
+            bytes.zeroize();
         }
         Self { secret: Zeroizing::new(hash.finalize().into()), counter: 0 }
     }

@@ -11,6 +11,7 @@ use super::follow::BlockRef;
 use crate::amm::{Pool, Tick};
 use crate::ids::PoolId;
 use crate::input::Loaded;
+use crate::units::BlockNumber;
 
 /// What is held of a pool at a sealed block.
 #[derive(Clone, Copy, Debug)]
@@ -101,25 +102,41 @@ impl World {
             && self.open_block().is_none()
             && self.holds(&sample.block);
         if let Some(chain) = chain.as_ref().filter(|_| is_untouched) {
-            self.put_right(pool, chain);
+            self.put_right(pool, chain, sample.block.number);
+        }
+    }
+
+    /// Puts pools into quarantine: what is held of them is a guess.
+    #[cold]
+    pub fn quarantine(&mut self, pools: &[PoolId]) {
+        let count = self.pools.len();
+        for pool in pools.iter().filter(|pool| pool.index() < count) {
+            self.pools.entry_mut(*pool).is_quarantined = true;
+            self.touched.push(*pool);
         }
     }
 
     /// Ticks that there is no room for leave the pool in quarantine.
-    fn put_right(&mut self, pool: PoolId, Loaded { state: chain, ticks }: &Loaded) {
+    fn put_right(
+        &mut self,
+        pool: PoolId,
+        Loaded { state: chain, ticks }: &Loaded,
+        since: BlockNumber,
+    ) {
         if self.pools.load_ticks(pool, ticks).is_err() {
             return;
         }
         let before = self.undo.mark();
         self.undo.remember(pool, self.pools.get(pool));
+        // It is what this block left, and what those after it left too; of those below it nothing
+        // is known.
+        self.follower.move_marks(since, [before, self.undo.mark()]);
         let overlay = self.pools.get(pool).overlay;
         let state = chain.with_overlay(self.pools.ticks(pool), overlay);
         let entry = self.pools.entry_mut(pool);
         (entry.chain, entry.state) = (*chain, state);
         entry.version = entry.version.wrapping_add(1);
         entry.is_quarantined = false;
-        // It is what the last sealed block left.
-        self.follower.move_marks(before, self.undo.mark());
     }
 
     /// Pools that the audit found to be other than was held of them, since the start: must be 0.

@@ -120,16 +120,19 @@ pub enum Unfit {
     Underpriced,
     /// The undo log has no room for it.
     TooLong,
+    /// A pool on its way is in quarantine.
+    Doubted,
 }
 
 impl Unfit {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NoLiquidity,
         Self::LimitMissed,
         Self::PastDeadline,
         Self::Underpriced,
         Self::TooLong,
+        Self::Doubted,
     ];
 
     /// The name used in the summary.
@@ -141,6 +144,7 @@ impl Unfit {
             Self::PastDeadline => "past-deadline",
             Self::Underpriced => "underpriced",
             Self::TooLong => "too-long",
+            Self::Doubted => "doubted",
         }
     }
 }
@@ -304,7 +308,7 @@ impl World {
             entry.overlay[taken] = entry.overlay[taken].saturating_sub_unsigned(leg.amount_out);
             self.touched.push(leg.pool);
         }
-        self.follower.move_marks(before, self.undo.mark());
+        self.follower.move_marks(BlockNumber(0), [before, self.undo.mark()]);
     }
 
     /// What `amount` of a pool's input token gives, on the state as it is.

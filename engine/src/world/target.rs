@@ -175,8 +175,14 @@ impl World {
         asked.ok_or(Unfit::NoLiquidity)
     }
 
+    /// What a pool in quarantine would give is not known.
+    fn demand_trust(&self, hop: TargetHop) -> Result<(), Unfit> {
+        if self.pools.get(hop.pool).is_quarantined { Err(Unfit::Doubted) } else { Ok(()) }
+    }
+
     /// Swaps in one pool, and returns the amount that was not fixed.
     fn swap(&mut self, hop: TargetHop, exact: Exact) -> Result<u128, Unfit> {
+        self.demand_trust(hop)?;
         let view = self.pools.view(hop.pool);
         let swapped = match exact {
             Exact::In(paid) => view.swap_in(paid, hop.direction),
@@ -199,6 +205,7 @@ impl World {
         price_limit: U256,
     ) -> Result<Moved, Unfit> {
         let &[hop] = hops else { return Err(Unfit::TooLong) };
+        self.demand_trust(hop)?;
         let view = self.pools.view(hop.pool);
         let Pool::Concentrated(pool) = view.pool else { return Err(Unfit::NoLiquidity) };
         if !pool.is_ahead(price_limit, hop.direction) {

@@ -6,14 +6,14 @@ use alloy::primitives::Address;
 use gannet_engine::amm::{ConstantProduct, Pool};
 use gannet_engine::growth::Growth;
 use gannet_engine::ids::{FactoryId, PoolId, TokenId};
-use gannet_engine::input::{Command, Happening, Loaded};
+use gannet_engine::input::{Command, Happening, Loaded, Reloaded};
 use gannet_engine::search::Tables;
 use gannet_engine::search::cycles::Graph;
 use gannet_engine::world::audit::Drift;
 use gannet_engine::world::pools::{PairIndex, PoolEntry, Refused};
-use gannet_engine::world::{Standing, Tried};
+use gannet_engine::world::{Standing, Tried, Unfit};
 
-use crate::stage::{ETHER, EVEN, GAP, Live, NEW_POOL, POOLS, WETH, live, sync};
+use crate::stage::{ETHER, EVEN, GAP, Live, NEW_POOL, POOLS, Swap, WETH, live, sync};
 
 const NEW: PoolId = PoolId(4);
 const WETH_ID: TokenId = TokenId(0);
@@ -89,6 +89,29 @@ fn a_new_pool_is_traded_once_it_was_read_tried_and_known_to_the_search() {
     stage.engine.spent(|_tables| spent += 1);
     assert_eq!(spent, 1, "they are given back to be freed");
     assert_eq!(stage.engine.world.drifted(), 0, "a pool that is new has not drifted");
+}
+
+#[test]
+fn a_swap_through_a_pool_in_quarantine_has_no_follower() {
+    let mut stage = live();
+    stage.engine.world.pools.entry_mut(PoolId(1)).is_quarantined = true;
+    stage.pending(&Swap::default());
+    assert!(stage.outbox.sent.is_empty());
+    assert_eq!(stage.engine.tally.unfit[Unfit::Doubted as usize], 1);
+    stage.engine.world.pools.entry_mut(PoolId(1)).is_quarantined = false;
+    stage.pending(&Swap { trader: 0x52, ..Swap::default() });
+    assert_eq!(stage.outbox.sent.len(), 1);
+}
+
+#[test]
+fn a_pool_that_did_not_answer_a_reload_is_not_trusted() {
+    let mut stage = live();
+    let tip = *stage.engine.world.tip();
+    let pools = vec![Loaded { state: pair(EVEN), ticks: Vec::new() }; POOLS.len()];
+    let reloaded = Reloaded { anchor: tip, pools, unread: vec![PoolId(2), PoolId(9)] };
+    stage.input(Happening::Command(Command::Reload(Box::new(reloaded))));
+    let is_trusted = |pool| stage.engine.world.pools.get(PoolId(pool)).is_tradable();
+    assert_eq!([0, 1, 2, 3].map(is_trusted), [true, true, false, true]);
 }
 
 #[test]

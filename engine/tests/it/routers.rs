@@ -810,7 +810,9 @@ impl Bench {
             self.count(match unfit {
                 Unfit::NoLiquidity => "reverted: no liquidity",
                 Unfit::LimitMissed => "reverted: a limit missed",
-                Unfit::PastDeadline | Unfit::Underpriced | Unfit::TooLong => return Err(what),
+                Unfit::PastDeadline | Unfit::Underpriced | Unfit::TooLong | Unfit::Doubted => {
+                    return Err(what);
+                }
             });
             return agree(&what, true, receipt.answer.is_err());
         }

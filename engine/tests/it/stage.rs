@@ -617,7 +617,7 @@ impl<const DRY: bool> Stage<DRY> {
         let anchor = Tip { number: BlockNumber(number), hash, ..*self.engine.world.tip() };
         let state = ConstantProduct::new(EVEN, 3_000).expect("even reserves").into();
         let pools = vec![Loaded { state, ticks: vec![] }; POOLS.len()];
-        let reloaded = Reloaded { anchor, pools };
+        let reloaded = Reloaded { anchor, pools, unread: vec![] };
         self.input(Happening::Command(Command::Reload(Box::new(reloaded))));
     }
 

@@ -78,8 +78,6 @@ pub(crate) struct Setting {
     new_pools: NewPools,
     bases: Vec<TokenId>,
     native: TokenId,
-    /// The block that the universe was read at.
-    block: u64,
     market: Market,
 }
 
@@ -92,7 +90,6 @@ impl Setting {
             new_pools: config.new_pools,
             bases: world.bases.clone(),
             native: world.native,
-            block: world.tip().number.0,
             market,
         }
     }
@@ -109,7 +106,8 @@ impl Grower {
         let desk = Desk {
             seen: rosters.now().pools().map(|(known, _)| known.address).collect(),
             candidates: Candidates::new(setting.new_pools.every),
-            searched_to: setting.block,
+            searched_to: rosters.now().chosen_at,
+            at_first: rosters.now().counts(),
             setting,
             rosters,
             hops,
@@ -170,6 +168,8 @@ struct Desk {
     seen: HashSet<Address>,
     candidates: Candidates,
     searched_to: u64,
+    /// Pools and tokens at the start.
+    at_first: [usize; 2],
     outgoing: Producer<Box<Growth>>,
     incoming: Consumer<Returned>,
     /// The roster that there is once the hot thread has taken in what is on its way.
@@ -263,12 +263,11 @@ impl Desk {
         super::read_ticks(&mut reader, &mut chosen)?;
         let made = self.make(&mut reader, &chosen, anchor.next_base_fee)?;
         reader.finish()?;
-        let known: Vec<Known> = chosen.iter().map(|pool| pool.known).collect();
-        self.candidates.remove(&known);
-        if let Some((growth, roster)) = made
-            && self.outgoing.push(Box::new(growth)).is_ok()
-        {
-            self.under_way = Some(roster);
+        if let Some((growth, roster)) = made {
+            self.candidates.remove(&roster.pools[growth.follows[0]..]);
+            if self.outgoing.push(Box::new(growth)).is_ok() {
+                self.under_way = Some(roster);
+            }
         }
         Ok(())
     }
@@ -290,8 +289,9 @@ impl Desk {
     }
 
     fn room(&self) -> usize {
-        let taken = usize::try_from(self.taken.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
-        self.setting.new_pools.most.saturating_sub(taken)
+        let now = self.rosters.now().counts();
+        let more = now.iter().zip(self.at_first).map(|(now, before)| now - before).max();
+        self.setting.new_pools.most.saturating_sub(more.unwrap_or_default())
     }
 
     /// Those that are more liquid than what was left out at the start, and from which the gas of a
@@ -302,7 +302,7 @@ impl Desk {
         let least = least.max(2.0 * worth_least(base_fee).0 as f64);
         let mut ranked: Vec<(f64, Read)> = pools
             .into_iter()
-            .filter(|pool| pool.reading.is_alive())
+            .filter(|pool| pool.reading.is_alive() && pool.known.tokens[0] != pool.known.tokens[1])
             .map(|pool| (prices.spread(&pool), pool))
             .filter(|(liquidity, _)| *liquidity > least)
             .collect();
@@ -321,7 +321,7 @@ impl Desk {
         base_fee: Wei,
     ) -> Result<Option<(Growth, Roster)>> {
         let mut roster = (*self.rosters.now()).clone();
-        let follows = [roster.pools.len(), roster.told.len()];
+        let follows = roster.counts();
         let mut ids: HashMap<Address, TokenId> = roster.tokens().copied().zip(handles()).collect();
         // One of a pool's tokens must be known before: room is made for the other.
         let mut new: Vec<Address> = Vec::new();

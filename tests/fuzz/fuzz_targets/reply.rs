@@ -385,7 +385,7 @@ impl<const DRY: bool> Play<DRY> {
             Loaded { state, ticks: Vec::new() }
         };
         let pools = self.states[&block.hash].iter().map(loaded).collect();
-        let order = Command::Reload(Box::new(Reloaded { anchor, pools }));
+        let order = Command::Reload(Box::new(Reloaded { anchor, pools, unread: Vec::new() }));
         self.stage.input(Happening::Command(order));
     }
 

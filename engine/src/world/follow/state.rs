@@ -211,10 +211,12 @@ impl Follower {
         }
     }
 
-    /// Our own trades were laid over the end of the last sealed block: they belong to it, and are
-    /// not taken back with what comes after it.
-    pub(in crate::world) fn move_marks(&mut self, before: Mark, after: Mark) {
-        for sealed in self.sealed.iter_mut().rev().take_while(|sealed| sealed.mark == before) {
+    /// What was written after the end of the last sealed block belongs to it, and to those before
+    /// it down to `since` after which nothing was written: it is not taken back with what comes
+    /// after them.
+    pub(in crate::world) fn move_marks(&mut self, since: BlockNumber, [before, after]: [Mark; 2]) {
+        let is_meant = |sealed: &&mut Sealed| sealed.mark == before && sealed.tip.number >= since;
+        for sealed in self.sealed.iter_mut().rev().take_while(is_meant) {
             sealed.mark = after;
         }
         if self.is_open && self.open.mark == before {

@@ -573,6 +573,20 @@ fn a_drift_of_a_block_that_was_left_changes_no_state() {
 }
 
 #[test]
+fn of_a_block_below_the_one_at_which_a_pool_was_read_nothing_is_known_even_if_nothing_moved() {
+    let mut story = story();
+    story.quiet(Block(101, 101, 100));
+    story.quiet(Block(102, 102, 101));
+    let sample = story.world.sample(PoolId(0), 0).unwrap();
+    story.world.on_drift(&drift(sample, [900, 7]));
+    assert!(story.world.pools.get(PoolId(0)).is_tradable());
+    story.quiet(Block(102, 999, 101));
+    story.quiet(Block(103, 998, 999));
+    assert_eq!(story.tip(), 103);
+    assert!(!story.world.pools.get(PoolId(0)).is_tradable());
+}
+
+#[test]
 fn a_pool_that_was_put_right_is_in_quarantine_again_below_the_block_at_which_it_was() {
     let mut story = story();
     story.quiet(Block(101, 101, 100));
