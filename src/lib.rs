@@ -30,6 +30,7 @@ mod clock;
 mod commands;
 mod config;
 mod contracts;
+mod cores;
 mod feed;
 mod hardening;
 mod latency;

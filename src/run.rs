@@ -28,6 +28,7 @@ use crate::clock::Monotonic;
 use crate::commands::check;
 use crate::config::{Config, Mode, Node, Wallet};
 use crate::contracts::Executor;
+use crate::cores;
 use crate::feed::keeper::Keeper;
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
@@ -112,7 +113,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     config: Config<S>,
     outfit: impl FnOnce(Monotonic, &Start<S>, Presigner) -> Result<Outfit<P>>,
 ) -> Result<Summary> {
-    // Cold threads start before this one is pinned: a thread inherits its creator's mask.
+    let core = cores::reserve(config.runtime.core);
     let switch = Switch::watch(config.place())?;
     let keys = keys_of(&config)?;
     let locks = locks_of(&config)?;
@@ -161,7 +162,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let series = snapshots
         .map(|wanted| Series::start(wanted, &engine.world, rosters.clone()))
         .transpose()?;
-    pin(config.runtime.core);
+    core.take();
     let crew = Crew { keepers, scribe, series, switch, admission, auditor, grower };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
@@ -335,15 +336,4 @@ fn demand_funds(wallets: &[WalletState]) -> Result<()> {
         tracing::warn!(%address, "this wallet is empty: it pauses until it can pay gas");
     }
     Ok(())
-}
-
-fn pin(core: Option<usize>) {
-    let Some(core) = core else { return };
-    let is_there = core_affinity::get_core_ids()
-        .is_some_and(|cores| cores.iter().any(|found| found.id == core));
-    if is_there && core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
-        tracing::info!(core, "the hot thread is pinned");
-    } else {
-        tracing::warn!(core, "the hot thread cannot be pinned to this core: change runtime.core");
-    }
 }

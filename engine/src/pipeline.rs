@@ -194,8 +194,14 @@ impl<S: StrategySet> Engine<S> {
 
     /// Whether the plan still pays if the pending swaps that may stand before it land first.
     fn check_place(&mut self, admitted: &Admitted) -> Result<(), Reject> {
+        let mut ahead = self.waiting.ahead_of(admitted).peekable();
+        if ahead.peek().is_none() {
+            // Its amounts are what this very state gives.
+            let is_enough = admitted.plan.profit >= admitted.least_profit;
+            return if is_enough { Ok(()) } else { Err(Reject::Outbid) };
+        }
         let mark = self.world.mark();
-        for target in self.waiting.ahead_of(admitted) {
+        for target in ahead {
             // One that would not land on this state does not stand before anybody.
             let _unfit = self.world.apply_target(target);
         }

@@ -12,7 +12,9 @@ use core::cmp::Reverse;
 use alloy_primitives::{Address, B256};
 
 use crate::flight::Admitted;
+use crate::ids::PoolId;
 use crate::limits::PENDING_QUEUE_MAX;
+use crate::plan::Follow;
 use crate::tally::Gone;
 use crate::target::Target;
 use crate::units::{BlockNumber, Nanos, Wei};
@@ -46,7 +48,6 @@ struct Rank {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    rank: Rank,
     look: Look,
     /// Since when it could have been looked at.
     due_at: Nanos,
@@ -55,10 +56,57 @@ struct Entry {
     target: Target,
 }
 
+/// What most scans want to know of an entry, so that they go through a few kilobytes: parts of what
+/// it is known by, which may be another's as well.
+#[derive(Clone, Copy, Debug)]
+struct Brief {
+    hash: u64,
+    sender: u64,
+    pools: Pools,
+    max_fee: Wei,
+    rank: Rank,
+}
+
+impl Brief {
+    fn of(target: &Target, rank: Rank) -> Self {
+        let Follow { hash, max_fee, .. } = &target.follow;
+        Self {
+            hash: start_of(hash.as_slice()),
+            sender: start_of(target.sender.as_slice()),
+            pools: Pools::of(target.hops().iter().map(|hop| hop.pool)),
+            max_fee: *max_fee,
+            rank,
+        }
+    }
+}
+
+/// The first bytes of an address or a hash.
+fn start_of(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
+}
+
+/// A set of pools in one word: it may seem to hold one that it does not, never the other way.
+#[derive(Clone, Copy, Debug)]
+struct Pools(u64);
+
+impl Pools {
+    fn of(pools: impl Iterator<Item = PoolId>) -> Self {
+        Self(pools.fold(0, |bits, pool| bits | (1 << (pool.0 % u64::BITS))))
+    }
+
+    const fn may_meet(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
 /// Pending swaps.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     entries: Vec<Entry>,
+    /// One for each entry, in the same order.
+    briefs: Vec<Brief>,
+    /// Where the last one was put.
+    newest: usize,
     arrivals: u64,
     /// How many there are of each [`Look`].
     counts: [usize; 5],
@@ -72,6 +120,8 @@ impl Default for Waiting {
     fn default() -> Self {
         Self {
             entries: Vec::with_capacity(PENDING_QUEUE_MAX),
+            briefs: Vec::with_capacity(PENDING_QUEUE_MAX),
+            newest: 0,
             arrivals: 0,
             counts: [0; 5],
             least: None,
@@ -90,18 +140,22 @@ impl Waiting {
         self.arrivals += 1;
         let rank = Rank { worth, tip: target.follow.priority_fee, arrival: Reverse(self.arrivals) };
         let look = Look::New;
-        let entry = Entry { rank, look, due_at: at, next_block: next, target: *target };
+        let brief = Brief::of(target, rank);
+        let entry = Entry { look, due_at: at, next_block: next, target: *target };
         if self.entries.len() < PENDING_QUEUE_MAX {
+            self.newest = self.entries.len();
             self.entries.push(entry);
+            self.briefs.push(brief);
         } else {
             let Some(place) = self.least() else { return };
-            let loser = self.entries[place];
-            if rank < loser.rank {
+            if rank < self.briefs[place].rank {
                 self.gone[Gone::Outranked as usize] += 1;
                 return;
             }
-            self.leave(loser.look, Gone::Outranked);
+            self.leave(self.entries[place].look, Gone::Outranked);
+            self.newest = place;
             self.entries[place] = entry;
+            self.briefs[place] = brief;
         }
         self.least = None;
         self.counts[look as usize] += 1;
@@ -114,8 +168,14 @@ impl Waiting {
             return None;
         }
         let is_next = |look| look == Look::New || can_trade && look == Look::Due;
+        let [new, _, _, due, _] = self.counts;
+        let count = if can_trade { new + due } else { new };
+        if count == 1 && self.entries.get(self.newest).is_some_and(|newest| is_next(newest.look)) {
+            return Some(self.newest);
+        }
         let places = self.entries.iter().enumerate().filter(|(_, entry)| is_next(entry.look));
-        places.max_by_key(|(_, entry)| entry.rank).map(|(place, _)| place)
+        let places = places.map(|(place, _)| place);
+        places.max_by_key(|place| self.briefs[*place].rank)
     }
 
     /// Whether there is one.
@@ -138,7 +198,11 @@ impl Waiting {
 
     /// Those of a sender, or all, are to be checked again: something has changed at `at`.
     pub(crate) fn wake(&mut self, sender: Option<&Address>, at: Nanos) {
+        let start = sender.map(|sender| start_of(sender.as_slice()));
         for place in 0..self.entries.len() {
+            if start.is_some_and(|start| self.briefs[place].sender != start) {
+                continue;
+            }
             let Entry { look, target, .. } = &self.entries[place];
             let is_meant = sender.is_none_or(|sender| target.sender == *sender);
             if is_meant && *look != Look::Seen {
@@ -170,12 +234,18 @@ impl Waiting {
 
     /// A swap, by its hash.
     pub(crate) fn get(&self, hash: &B256) -> Option<&Target> {
-        self.targets().find(|target| target.follow.hash == *hash)
+        let start = start_of(hash.as_slice());
+        let those = self.those(move |brief| brief.hash == start);
+        those.map(|entry| &entry.target).find(|target| target.follow.hash == *hash)
     }
 
     /// A swap, by its sender and nonce.
     pub(crate) fn of_sender(&self, sender: &Address, nonce: u64) -> Option<&Target> {
-        self.targets().find(|target| target.nonce == nonce && target.sender == *sender)
+        let start = start_of(sender.as_slice());
+        let those = self.those(move |brief| brief.sender == start);
+        those
+            .map(|entry| &entry.target)
+            .find(|target| target.nonce == nonce && target.sender == *sender)
     }
 
     /// All swaps, the most valuable first.
@@ -183,7 +253,7 @@ impl Waiting {
         let mut order = [0; PENDING_QUEUE_MAX];
         order.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
         let count = self.entries.len();
-        order[..count].sort_unstable_by_key(|place: &usize| Reverse(self.entries[*place].rank));
+        order[..count].sort_unstable_by_key(|place: &usize| Reverse(self.briefs[*place].rank));
         order.into_iter().take(count).map(|place| &self.entries[place].target)
     }
 
@@ -193,10 +263,12 @@ impl Waiting {
     pub(crate) fn ahead_of<'a>(&'a self, ours: &'a Admitted) -> impl Iterator<Item = &'a Target> {
         let (max_fee, tip) = (ours.fees.max_fee, ours.fees.priority_fee);
         let followed = ours.plan.follows().and_then(|follow| self.get(&follow.hash));
-        let can_land = self.entries.iter().filter(|entry| entry.look != Look::Early);
+        let pools = Pools::of(ours.plan.legs().iter().map(|leg| leg.pool));
+        let may_matter = self.those(move |brief| {
+            (brief.max_fee > max_fee || brief.rank.tip > tip) && brief.pools.may_meet(pools)
+        });
+        let can_land = may_matter.filter(|entry| entry.look != Look::Early);
         can_land.map(|entry| &entry.target).filter(move |target| {
-            let follow = &target.follow;
-            let pays_more = follow.max_fee > max_fee || follow.priority_fee > tip;
             let moves_ours = target
                 .hops()
                 .iter()
@@ -204,18 +276,20 @@ impl Waiting {
             let leads_to = |followed: &Target| {
                 followed.sender == target.sender && target.nonce <= followed.nonce
             };
-            pays_more && moves_ours && !followed.is_some_and(leads_to)
+            moves_ours && !followed.is_some_and(leads_to)
         })
     }
 
-    fn targets(&self) -> impl Iterator<Item = &Target> {
-        self.entries.iter().map(|entry| &entry.target)
+    /// Those whose brief is so.
+    fn those(&self, is_so: impl Fn(&Brief) -> bool) -> impl Iterator<Item = &Entry> {
+        let both = self.briefs.iter().zip(&self.entries);
+        both.filter(move |(brief, _)| is_so(brief)).map(|(_, entry)| entry)
     }
 
     fn least(&mut self) -> Option<usize> {
         if self.least.is_none() {
-            let places = self.entries.iter().enumerate();
-            self.least = places.min_by_key(|(_, entry)| entry.rank).map(|(place, _)| place);
+            let places = self.briefs.iter().enumerate();
+            self.least = places.min_by_key(|(_, brief)| brief.rank).map(|(place, _)| place);
         }
         self.least
     }
@@ -226,6 +300,7 @@ impl Waiting {
         while place < self.entries.len() {
             if is_gone(&self.entries[place]) {
                 let entry = self.entries.swap_remove(place);
+                self.briefs.swap_remove(place);
                 self.leave(entry.look, why);
                 self.least = None;
             } else {

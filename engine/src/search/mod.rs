@@ -50,9 +50,13 @@ use crate::world::pools::PoolTable;
 
 /// Cycles that one search reports.
 pub const FOUND_MAX: usize = PLANS_MAX;
-/// Cycles of the highest estimated worth that are kept for that. More than are reported, for
-/// rounding may leave nothing of some.
-const CANDIDATES_MAX: usize = 2 * FOUND_MAX;
+/// Those that are reported when a single pool has moved: they all lead through it, so one of them
+/// is taken, and the next ones are there in case that it is refused.
+const FOUND_THROUGH_ONE_MAX: usize = 4;
+/// Cycles of the highest estimated worth that are kept for each that is reported, for rounding may
+/// leave nothing of some.
+const CANDIDATES_PER_FOUND: usize = 2;
+const CANDIDATES_MAX: usize = CANDIDATES_PER_FOUND * FOUND_MAX;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
@@ -368,8 +372,8 @@ impl Searcher {
     }
 
     /// Reports the cycles through at least one `touched` pool that pay, the most valuable first,
-    /// [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
-    /// [`TOUCHED_MAX`] pools stands for all of them.
+    /// [`FOUND_MAX`] at most (fewer if a single pool was touched), and one per token cycle and
+    /// direction. A list of [`TOUCHED_MAX`] pools stands for all of them.
     pub fn search(
         &mut self,
         pools: &PoolTable,
@@ -380,7 +384,8 @@ impl Searcher {
         let touched = all_if_full(pools, touched);
         let tables = &mut self.tables;
         tables.start_round(touched);
-        self.shortlist.clear(float(limits.worth_least.0));
+        let most = if touched.len() == 1 { FOUND_THROUGH_ONE_MAX } else { FOUND_MAX };
+        self.shortlist.clear(float(limits.worth_least.0), most * CANDIDATES_PER_FOUND);
         let native_prices: [f64; BASE_TOKENS_MAX] =
             core::array::from_fn(|rank| tables.native_price(rank));
         for pool in touched {
@@ -394,16 +399,23 @@ impl Searcher {
                 Screen::new(pools, tables, bounds, &mut self.shortlist).pair(pair);
             }
         }
-        self.report(pools, limits, found);
+        self.report(pools, limits, most, found);
     }
 
     /// Sizes the candidates until enough of them are worth what is asked, and reports those.
-    fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
+    fn report(
+        &mut self,
+        pools: &PoolTable,
+        limits: &SearchLimits,
+        most: usize,
+        found: &mut impl FnMut(&Found),
+    ) {
         let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
         let mut worths = [f64::NEG_INFINITY; FOUND_MAX];
-        let (mut count, mut tried) = (0, 0);
+        let (mut count, mut tried, mut best) = (0, 0, 0.0);
         for candidate in self.shortlist.as_slice() {
-            if count == FOUND_MAX {
+            // What is estimated to be worth more than the best may be it.
+            if count == FOUND_MAX || count >= most && candidate.worth <= best {
                 break;
             }
             tried += 1;
@@ -412,6 +424,7 @@ impl Searcher {
             let worth = float(cycle.profit) * native_price;
             if worth >= float(limits.worth_least.0) {
                 (sized[count], worths[count]) = (Some(cycle), worth);
+                best = f64::max(best, worth);
                 count += 1;
             }
         }
@@ -431,8 +444,8 @@ fn all_if_full<'a>(pools: &'a PoolTable, touched: &'a [PoolId]) -> &'a [PoolId] 
     if touched.len() < TOUCHED_MAX { touched } else { pools.ids() }
 }
 
-/// What `amount` of `token` gives in `native` through the single best pool of the two, exactly;
-/// `None` if there is none that can.
+/// What `amount` of `token` gives in `native`, exactly, through the single pool of the two whose
+/// curve gives most for it; `None` if none can.
 #[must_use]
 pub fn native_value(
     pools: &PoolTable,
@@ -443,13 +456,26 @@ pub fn native_value(
     if token == native {
         return Some(amount);
     }
-    let quotes = pools.pools_of_pair(token, native).iter().filter_map(|pool| {
-        let entry = pools.get(*pool);
-        let direction =
-            if entry.tokens[0] == token { Direction::ZeroForOne } else { Direction::OneForZero };
-        entry.is_tradable().then(|| pools.view(*pool).quote_out(amount, direction))?
+    let ways = || {
+        pools.pools_of_pair(token, native).iter().filter_map(|pool| {
+            let entry = pools.get(*pool);
+            let direction = if entry.tokens[0] == token {
+                Direction::ZeroForOne
+            } else {
+                Direction::OneForZero
+            };
+            entry.is_tradable().then_some(Hop { pool: pools.view(*pool), direction })
+        })
+    };
+    let quote = |hop: &Hop<'_>| hop.pool.quote_out(amount, hop.direction);
+    // A quote costs as much as the curves of a dozen pools.
+    let curves = ways().map(|hop| {
+        let out = hop.pool.mobius(hop.direction).map_or(0.0, |curve| curve.out(float(amount)));
+        (out, hop)
     });
-    quotes.max()
+    let likely = curves.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    // One that refuses has curves that end before.
+    likely.and_then(|(_, hop)| quote(&hop)).or_else(|| ways().filter_map(|hop| quote(&hop)).max())
 }
 
 /// The integer part, saturating.

@@ -342,10 +342,17 @@ proptest! {
         searcher.refresh(&pools, &[moved]);
         let limits = SearchLimits { worth_least: Wei(whole(floor)), ..SearchLimits::NONE };
         let mut ours = Vec::new();
-        searcher.search(&pools, &[moved], &limits, &mut |found| {
+        // Named twice, so that more than the best few are reported.
+        searcher.search(&pools, &[moved, moved], &limits, &mut |found| {
             assert_exact(&pools, found);
             ours.push((tokens_of(&pools, found), found.profit));
         });
+        let mut few = Vec::new();
+        searcher.search(&pools, &[moved], &limits, &mut |found| {
+            few.push((tokens_of(&pools, found), found.profit));
+        });
+        prop_assert!(few.len() >= ours.len().min(FOUND_THROUGH_ONE_MAX));
+        prop_assert_eq!(few.first(), ours.first());
         for (tokens, profit) in &ours {
             let best = brute[tokens];
             prop_assert!(*profit <= best && profit + coarsest_unit(tokens) >= best);
@@ -424,7 +431,9 @@ proptest! {
             assert_exact(&pools, found);
             ours = f64::max(ours, worth(&tokens_of(&pools, found), found.profit));
         });
-        prop_assert!(ours >= best * (1.0 - 1e-9), "{ours} {best} {:?}", searcher.counts());
+        // Where units are fine, only one count at the pivot is tried: rounding may take a unit.
+        let is_best = ours + 2.0 >= best * (1.0 - 1e-9);
+        prop_assert!(is_best, "{ours} {best} {:?}", searcher.counts());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use alloy_primitives::Address;
 use crate::amm::Pool;
 use crate::flight::Admitted;
 use crate::ids::Direction;
-use crate::limits::CALLDATA_BYTES_MAX;
+use crate::limits::{CALLDATA_HEADER_BYTES, LEG_BYTES};
 use crate::plan::Leg;
 use crate::units::BlockNumber;
 use crate::world::World;
@@ -65,10 +65,18 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Packs the program into `out` and returns its length; `None` if it has too many legs.
+    /// Its length when it is packed, in bytes.
     #[must_use]
-    pub fn write(&self, out: &mut [u8; CALLDATA_BYTES_MAX]) -> Option<usize> {
-        let mut text = Packer { out, len: 0 };
+    pub const fn packed_bytes(&self) -> usize {
+        CALLDATA_HEADER_BYTES + self.legs.len() * LEG_BYTES
+    }
+
+    /// Packs the program into `out`; `None` if that is not as long as it.
+    pub fn write(&self, out: &mut [u8]) -> Option<()> {
+        if out.len() != self.packed_bytes() {
+            return None;
+        }
+        let mut text = Packer { rest: out };
         text.put(&EXECUTE)?;
         text.put(&[if self.is_flash { FLAG_FLASH } else { 0 }])?;
         text.put(&self.last_block.0.to_be_bytes())?;
@@ -76,10 +84,7 @@ impl<'a> Program<'a> {
         text.put(&self.amount_in.to_be_bytes())?;
         text.put(&self.least_profit.to_be_bytes())?;
         text.put(&self.tip.to_be_bytes())?;
-        for leg in self.legs {
-            self.write_leg(leg, &mut text)?;
-        }
-        Some(text.len)
+        self.legs.iter().try_for_each(|leg| self.write_leg(leg, &mut text))
     }
 
     fn write_leg(&self, leg: &Leg, text: &mut Packer<'_>) -> Option<()> {
@@ -102,15 +107,14 @@ impl<'a> Program<'a> {
 }
 
 struct Packer<'a> {
-    out: &'a mut [u8; CALLDATA_BYTES_MAX],
-    len: usize,
+    rest: &'a mut [u8],
 }
 
 impl Packer<'_> {
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(bytes.len())?;
-        self.out.get_mut(self.len..end)?.copy_from_slice(bytes);
-        self.len = end;
+        let (space, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(bytes.len())?;
+        space.copy_from_slice(bytes);
+        self.rest = rest;
         Some(())
     }
 }

@@ -1,8 +1,14 @@
-//! The envelope of our own transactions: EIP-1559, written right to left.
+//! The envelope of our own transactions: EIP-1559, written once, from the middle to both ends.
 //!
-//! RLP integers are minimal, so a field's width moves everything before it. Written from the end,
-//! the tail (to, value, data, access list) stands still, and the header's length is known when it
-//! is written.
+//! ```text
+//! header │ chain id … gas limit │ to │ value │ data │ access list │ parity │ r │ s
+//!      ◄─────────────────────────────────────────── MIDDLE ──────────────────────►
+//! ```
+//!
+//! RLP integers are minimal, so a field's width moves everything before it; calldata stands where
+//! it was packed, and what comes before is written from there to the front. What is signed and what
+//! is sent differ by the signature, which follows the middle, and by the header, which is written
+//! again when the length is known.
 //!
 //! Temperature: hot.
 
@@ -11,14 +17,22 @@ use alloy_primitives::Address;
 use super::Signature;
 use crate::flight::Fees;
 use crate::limits::OWN_TX_BYTES_MAX;
-use crate::wire::rlp::Tail;
+use crate::wire::rlp::{Tail, Writer};
 
 /// EIP-2718 type of EIP-1559 transactions.
 const TYPE: u8 = 2;
+/// RLP of a list of nothing.
+const EMPTY_LIST: u8 = 0xc0;
+/// Parity, r and s at their longest.
+const SIGNATURE_BYTES_MAX: usize = 1 + 33 + 33;
+/// Where the fields end and the signature begins.
+const MIDDLE: usize = OWN_TX_BYTES_MAX - SIGNATURE_BYTES_MAX;
+/// Where calldata ends.
+const INPUT_END: usize = MIDDLE - 1;
 
-/// An unsigned transaction without value and without access list.
+/// An unsigned transaction's fields but for its calldata; it has no value and no access list.
 #[derive(Clone, Copy, Debug)]
-pub struct Envelope<'a> {
+pub struct Fields {
     /// EIP-155 chain id.
     pub chain_id: u64,
     /// The sender's nonce.
@@ -27,46 +41,66 @@ pub struct Envelope<'a> {
     pub fees: Fees,
     /// The contract that is called.
     pub to: Address,
-    /// Calldata.
-    pub input: &'a [u8],
 }
 
-impl Envelope<'_> {
-    /// The bytes whose hash is signed; `None` if `out` is too short.
-    pub fn write_unsigned<'o>(&self, out: &'o mut [u8; OWN_TX_BYTES_MAX]) -> Option<&'o [u8]> {
-        let mut tail = Tail::new(out);
-        self.write_fields(&mut tail);
-        finish(tail)
+/// Room for one transaction at a time.
+#[derive(Debug)]
+pub struct Envelope {
+    bytes: [u8; OWN_TX_BYTES_MAX],
+    /// Where the fields begin, behind the header.
+    fields_start: usize,
+}
+
+impl Envelope {
+    /// With nothing in it.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: [0; OWN_TX_BYTES_MAX], fields_start: MIDDLE }
     }
 
-    /// The signed transaction; `None` if `out` is too short.
-    pub fn write_signed<'o>(
-        &self,
-        signature: &Signature,
-        out: &'o mut [u8; OWN_TX_BYTES_MAX],
-    ) -> Option<&'o [u8]> {
-        let mut tail = Tail::new(out);
-        tail.word(&signature.s);
-        tail.word(&signature.r);
-        tail.u64(u64::from(signature.is_odd));
-        self.write_fields(&mut tail);
-        finish(tail)
+    /// The place of `length` bytes of calldata, to be packed there; `None` if it is too short.
+    #[must_use]
+    pub fn input(&mut self, length: usize) -> Option<&mut [u8]> {
+        self.bytes.get_mut(INPUT_END.checked_sub(length)?..INPUT_END)
     }
 
-    fn write_fields(&self, tail: &mut Tail<'_>) {
-        let access_list = tail.written();
-        tail.list_since(access_list);
-        tail.string(self.input);
+    /// Writes the fields before the `input_length` bytes of calldata that stand already. Returns
+    /// the bytes whose hash is signed; `None` if there is no room.
+    pub fn unsigned(&mut self, fields: &Fields, input_length: usize) -> Option<&[u8]> {
+        self.bytes[INPUT_END] = EMPTY_LIST;
+        let mut tail = Tail::after(&mut self.bytes[..MIDDLE], 1 + input_length);
+        tail.string_since(1);
         tail.u64(0);
-        tail.string(self.to.as_slice());
-        tail.u64(self.fees.gas_limit.0);
-        tail.u128(self.fees.max_fee.0);
-        tail.u128(self.fees.priority_fee.0);
-        tail.u64(self.nonce);
-        tail.u64(self.chain_id);
+        tail.string(fields.to.as_slice());
+        tail.u64(fields.fees.gas_limit.0);
+        tail.u128(fields.fees.max_fee.0);
+        tail.u128(fields.fees.priority_fee.0);
+        tail.u64(fields.nonce);
+        tail.u64(fields.chain_id);
+        self.fields_start = MIDDLE.checked_sub(tail.written())?;
+        finish(tail)
+    }
+
+    /// Adds the signature of what [`unsigned`](Self::unsigned) wrote. Returns the signed
+    /// transaction; `None` if there is no room.
+    pub fn signed(&mut self, signature: &Signature) -> Option<&[u8]> {
+        let mut writer = Writer::new(&mut self.bytes[MIDDLE..]);
+        writer.u64(u64::from(signature.is_odd));
+        writer.word(&signature.r);
+        writer.word(&signature.s);
+        let end = MIDDLE + writer.finish().ok()?;
+        let fields = end.checked_sub(self.fields_start)?;
+        finish(Tail::after(self.bytes.get_mut(..end)?, fields))
     }
 }
 
+impl Default for Envelope {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The header of everything that stands, and the type before it.
 fn finish(mut tail: Tail<'_>) -> Option<&[u8]> {
     tail.list_since(0);
     tail.raw(&[TYPE]);
@@ -83,6 +117,13 @@ mod tests {
     use super::*;
     use crate::sign::WalletKey;
     use crate::units::{Gas, Wei};
+
+    /// One in which a longer transaction stood before.
+    fn used() -> Envelope {
+        let mut envelope = Envelope::new();
+        envelope.bytes.fill(0xa5);
+        envelope
+    }
 
     /// Numbers of every width, small ones as likely as large ones.
     fn any_width() -> impl Strategy<Value = u64> {
@@ -104,9 +145,10 @@ mod tests {
                 priority_fee: Wei(priority_fee.into()),
                 gas_limit: Gas(gas_limit),
             };
-            let envelope = Envelope { chain_id, nonce, fees, to: to.into(), input: &input };
-            let mut out = [0; OWN_TX_BYTES_MAX];
-            let digest = keccak256(envelope.write_unsigned(&mut out).unwrap());
+            let fields = Fields { chain_id, nonce, fees, to: to.into() };
+            let mut envelope = used();
+            envelope.input(input.len()).unwrap().copy_from_slice(&input);
+            let digest = keccak256(envelope.unsigned(&fields, input.len()).unwrap());
             let theirs = TxEip1559 {
                 chain_id,
                 nonce,
@@ -116,7 +158,7 @@ mod tests {
                 to: TxKind::Call(to.into()),
                 value: U256::ZERO,
                 access_list: Default::default(),
-                input: input.clone().into(),
+                input: input.into(),
             };
             prop_assert_eq!(digest, theirs.signature_hash());
 
@@ -129,7 +171,7 @@ mod tests {
             let signer = signature.recover_address_from_prehash(&digest).unwrap();
             prop_assert_eq!(signer, key.address());
             let theirs = TxEnvelope::from(theirs.into_signed(signature));
-            let raw = envelope.write_signed(&ours, &mut out).unwrap();
+            let raw = envelope.signed(&ours).unwrap();
             prop_assert_eq!(raw, theirs.encoded_2718());
             prop_assert_eq!(keccak256(raw), *theirs.tx_hash());
         }
@@ -144,9 +186,9 @@ mod tests {
             let fees =
                 Fees { max_fee: Wei(1), priority_fee: Wei(1), gas_limit: Gas(1) };
             let to = Address::ZERO;
-            let envelope = Envelope { chain_id: 1, nonce: 0, fees, to, input: &[] };
-            let mut out = [0; OWN_TX_BYTES_MAX];
-            let raw = envelope.write_signed(&Signature { r, s, is_odd }, &mut out).unwrap();
+            let mut envelope = used();
+            envelope.unsigned(&Fields { chain_id: 1, nonce: 0, fees, to }, 0).unwrap();
+            let raw = envelope.signed(&Signature { r, s, is_odd }).unwrap();
             let theirs = TxEip1559 {
                 chain_id: 1,
                 gas_limit: 1,
@@ -164,9 +206,11 @@ mod tests {
     #[test]
     fn calldata_that_does_not_fit_is_refused() {
         let fees = Fees { max_fee: Wei(1), priority_fee: Wei(1), gas_limit: Gas(1) };
-        let input = [0; OWN_TX_BYTES_MAX];
-        let envelope = Envelope { chain_id: 1, nonce: 0, fees, to: Address::ZERO, input: &input };
-        let mut out = [0; OWN_TX_BYTES_MAX];
-        assert!(envelope.write_unsigned(&mut out).is_none());
+        let fields = Fields { chain_id: 1, nonce: 0, fees, to: Address::ZERO };
+        let mut envelope = Envelope::new();
+        assert!(envelope.input(OWN_TX_BYTES_MAX).is_none());
+        for length in [INPUT_END, OWN_TX_BYTES_MAX, usize::MAX - 1] {
+            assert!(envelope.unsigned(&fields, length).is_none());
+        }
     }
 }

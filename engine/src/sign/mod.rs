@@ -4,8 +4,8 @@
 //! plan ─► calldata (packed program) ─► envelope (EIP-1559) ─► keccak ─► signature ─► raw bytes
 //! ```
 //!
-//! Everything is written into one buffer that each [`Signer`] owns. Keys are wiped on drop and are
-//! in no `Debug` output.
+//! Everything is written once, in its place in the one buffer that a [`Signer`] owns. Keys are
+//! wiped on drop and are in no `Debug` output.
 //!
 //! Temperature: hot.
 
@@ -21,11 +21,10 @@ use alloy_primitives::{Address, B256, keccak256};
 use k256::ecdsa::SigningKey;
 
 use self::calldata::Program;
-use self::eip1559::Envelope;
+use self::eip1559::{Envelope, Fields};
 use self::presign::Presignature;
 use crate::flight::{Admitted, Fees};
 use crate::ids::WalletId;
-use crate::limits::{CALLDATA_BYTES_MAX, OWN_TX_BYTES_MAX};
 use crate::world::World;
 
 /// The key of a wallet.
@@ -87,8 +86,7 @@ pub struct Signature {
 pub struct Signer {
     keys: Vec<WalletKey>,
     executor: Address,
-    calldata: [u8; CALLDATA_BYTES_MAX],
-    envelope: [u8; OWN_TX_BYTES_MAX],
+    envelope: Envelope,
 }
 
 impl Signer {
@@ -96,7 +94,7 @@ impl Signer {
     #[must_use]
     #[cold]
     pub const fn new(keys: Vec<WalletKey>, executor: Address) -> Self {
-        Self { keys, executor, calldata: [0; CALLDATA_BYTES_MAX], envelope: [0; OWN_TX_BYTES_MAX] }
+        Self { keys, executor, envelope: Envelope::new() }
     }
 
     /// The executor that is called.
@@ -113,16 +111,13 @@ impl Signer {
         world: &World,
         half: Option<Presignature>,
     ) -> Option<(&[u8], B256)> {
-        let len = Program::of(admitted, world).write(&mut self.calldata)?;
         let key = self.keys.get(admitted.wallet.index())?;
-        let envelope = Envelope {
-            chain_id: world.chain.id,
-            nonce: admitted.nonce,
-            fees: admitted.fees,
-            to: self.executor,
-            input: self.calldata.get(..len)?,
-        };
-        seal(&envelope, (key, half), &mut self.envelope)
+        let program = Program::of(admitted, world);
+        let length = program.packed_bytes();
+        program.write(self.envelope.input(length)?)?;
+        let Admitted { nonce, fees, .. } = *admitted;
+        let fields = Fields { chain_id: world.chain.id, nonce, fees, to: self.executor };
+        seal(&mut self.envelope, (&fields, length), (key, half))
     }
 
     /// Writes and signs a transfer of nothing from a wallet to itself: what takes the place of a
@@ -135,20 +130,20 @@ impl Signer {
         chain_id: u64,
     ) -> Option<(&[u8], B256)> {
         let key = self.keys.get(wallet.index())?;
-        let envelope = Envelope { chain_id, nonce, fees, to: key.address, input: &[] };
-        seal(&envelope, (key, None), &mut self.envelope)
+        let fields = Fields { chain_id, nonce, fees, to: key.address };
+        seal(&mut self.envelope, (&fields, 0), (key, None))
     }
 }
 
-fn seal<'o>(
-    envelope: &Envelope<'_>,
+fn seal<'e>(
+    envelope: &'e mut Envelope,
+    (fields, input_length): (&Fields, usize),
     (key, half): (&WalletKey, Option<Presignature>),
-    out: &'o mut [u8; OWN_TX_BYTES_MAX],
-) -> Option<(&'o [u8], B256)> {
-    let digest = keccak256(envelope.write_unsigned(out)?);
+) -> Option<(&'e [u8], B256)> {
+    let digest = keccak256(envelope.unsigned(fields, input_length)?);
     let finished = half.and_then(|half| half.finish(key, &digest));
     let signature = finished.or_else(|| key.sign(&digest))?;
-    let raw = envelope.write_signed(&signature, out)?;
+    let raw = envelope.signed(&signature)?;
     let hash = keccak256(raw);
     Some((raw, hash))
 }

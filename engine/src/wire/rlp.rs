@@ -177,6 +177,12 @@ impl<'a> Writer<'a> {
         self.string(minimal(&value.to_be_bytes::<32>()));
     }
 
+    /// An integer given as its 32 bytes (half of a signature, for one).
+    #[inline]
+    pub fn word(&mut self, big_endian: &[u8; 32]) {
+        self.string(minimal(big_endian));
+    }
+
     /// Begins a list: everything until [`end_list`](Self::end_list) is in it.
     #[inline]
     pub fn begin_list(&mut self) -> ListStart {
@@ -308,10 +314,18 @@ impl<'a> Tail<'a> {
         self.string(minimal(&value.to_be_bytes::<32>()));
     }
 
-    /// An integer given as its 32 bytes (half of a signature, for one).
+    /// The header of a string of everything that stands since [`written`](Self::written) was
+    /// `mark`.
     #[inline]
-    pub fn word(&mut self, big_endian: &[u8; 32]) {
-        self.string(minimal(big_endian));
+    pub fn string_since(&mut self, mark: usize) {
+        let Some(payload) = self.written().checked_sub(mark) else {
+            self.is_full = true;
+            return;
+        };
+        let is_itself = payload == 1 && self.out.get(self.start).is_some_and(|byte| *byte < STRING);
+        if !is_itself {
+            self.header(STRING, payload);
+        }
     }
 
     /// The header of a list of everything that was written since [`written`](Self::written) was
@@ -386,7 +400,8 @@ mod tests {
             Node::Integer(value) => match (u64::try_from(*value), u128::try_from(*value)) {
                 (Ok(value), _) => out.u64(value),
                 (_, Ok(value)) => out.u128(value),
-                _ => out.u256(value),
+                _ if value.bit(0) => out.u256(value),
+                _ => out.word(&value.to_be_bytes()),
             },
             Node::List(list) => {
                 let start = out.begin_list();
@@ -398,12 +413,16 @@ mod tests {
 
     fn backwards(node: &Node, out: &mut Tail<'_>) {
         match node {
-            Node::String(string) => out.string(string),
+            Node::String(string) if string.len() % 2 == 0 => out.string(string),
+            Node::String(string) => {
+                let mark = out.written();
+                out.raw(string);
+                out.string_since(mark);
+            }
             Node::Integer(value) => match (u64::try_from(*value), u128::try_from(*value)) {
                 (Ok(value), _) => out.u64(value),
                 (_, Ok(value)) => out.u128(value),
-                _ if value.bit(0) => out.u256(value),
-                _ => out.word(&value.to_be_bytes()),
+                _ => out.u256(value),
             },
             Node::List(list) => {
                 let mark = out.written();

@@ -14,7 +14,6 @@ use gannet_engine::amm::ConstantProduct;
 use gannet_engine::amm::constant_product::RESERVE_MAX;
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::{Direction, FactoryId, PoolId, TokenId};
-use gannet_engine::limits::CALLDATA_BYTES_MAX;
 use gannet_engine::plan::Leg;
 use gannet_engine::sign::calldata::Program;
 use gannet_engine::units::BlockNumber;
@@ -562,7 +561,6 @@ impl Market {
 
     /// The calldata of a trade, as the engine writes it.
     pub(crate) fn calldata(&self, trade: &Trade) -> Vec<u8> {
-        let mut out = [0; CALLDATA_BYTES_MAX];
         let program = Program {
             is_flash: trade.is_flash,
             last_block: BlockNumber(trade.last_block),
@@ -573,8 +571,9 @@ impl Market {
             legs: &self.legs(trade),
             world: &self.world,
         };
-        let len = program.write(&mut out).expect("a trade has few legs");
-        out[..len].to_vec()
+        let mut input = vec![0; program.packed_bytes()];
+        program.write(&mut input).expect("it is as long as it says");
+        input
     }
 
     /// Runs a trade as the operator.

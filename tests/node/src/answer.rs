@@ -33,10 +33,18 @@ sol! {
 }
 
 /// A JSON-RPC error object.
-pub(crate) type Refusal = Value;
+pub type Refusal = Value;
 
 fn refusal(code: i64, words: &str) -> Refusal {
     json!({ "code": code, "message": words })
+}
+
+/// The answer to a question that changes nothing, from the newest block; or the error object.
+///
+/// # Errors
+/// When the question is none that a node answers.
+pub fn answer_of(chain: &Chain, method: &str, params: &Value) -> Result<Value, Refusal> {
+    View { chain, behind: 0 }.answer(method, params)
 }
 
 /// The chain as one question sees it.
@@ -286,7 +294,8 @@ impl Contracts for Held<'_> {
 }
 
 /// Whether a log fits a filter's address and topics.
-pub(crate) fn is_wanted(filter: &Value, log: &crate::model::Log) -> bool {
+#[must_use]
+pub fn is_wanted(filter: &Value, log: &crate::model::Log) -> bool {
     let fits = |wanted: &Value, held: Value| match wanted {
         Value::Null => true,
         Value::Array(any) => any.is_empty() || any.contains(&held),

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use crate::model::{Block, Log, Tx};
 
 /// A quantity.
-pub(crate) fn hex(number: impl Into<u128>) -> String {
+#[must_use]
+pub fn hex(number: impl Into<u128>) -> String {
     format!("{:#x}", number.into())
 }
 
 /// A block's header, as `newHeads` brings it.
-pub(crate) fn head(block: &Block) -> Value {
+#[must_use]
+pub fn head(block: &Block) -> Value {
     let header = &block.header;
     json!({
         "number": hex(header.number), "hash": block.hash, "parentHash": header.parent_hash,
@@ -27,7 +29,8 @@ pub(crate) fn head(block: &Block) -> Value {
 }
 
 /// A block, as `eth_getBlockBy…` answers it.
-pub(crate) fn block(block: &Block, is_full: bool) -> Value {
+#[must_use]
+pub fn block(block: &Block, is_full: bool) -> Value {
     let mut value = head(block);
     let transactions = block.mined.iter().enumerate().map(|(place, mined)| {
         if is_full { tx(&mined.tx, Some((block, place))) } else { json!(mined.tx.hash) }
@@ -39,7 +42,8 @@ pub(crate) fn block(block: &Block, is_full: bool) -> Value {
 }
 
 /// A log of a block.
-pub(crate) fn log(block: &Block, log: &Log, removed: bool) -> Value {
+#[must_use]
+pub fn log(block: &Block, log: &Log, removed: bool) -> Value {
     json!({
         "address": log.event.address, "topics": log.event.topics, "data": log.event.data,
         "blockNumber": hex(block.header.number), "blockHash": block.hash,
@@ -49,7 +53,8 @@ pub(crate) fn log(block: &Block, log: &Log, removed: bool) -> Value {
 }
 
 /// A transaction, pending or in its place in a block.
-pub(crate) fn tx(tx: &Tx, place: Option<(&Block, usize)>) -> Value {
+#[must_use]
+pub fn tx(tx: &Tx, place: Option<(&Block, usize)>) -> Value {
     let body = &tx.body;
     let parity = hex(u8::from(tx.signature.v()));
     let price = place.map_or(body.max_fee_per_gas, |(block, _)| price(block, tx));
@@ -74,7 +79,8 @@ fn price(block: &Block, tx: &Tx) -> u128 {
 }
 
 /// The receipt of a block's transaction number `place`.
-pub(crate) fn receipt(block: &Block, place: usize) -> Value {
+#[must_use]
+pub fn receipt(block: &Block, place: usize) -> Value {
     let mined = &block.mined[place];
     let logs = block.logs.iter().filter(|log| log.tx_index == place as u64);
     json!({

@@ -62,13 +62,21 @@ impl Subject {
         Some(Duration::from_millis(ticks.iter().sum::<u64>() * TICK_MS))
     }
 
+    /// Tells it to end, and does not wait.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn tell_to_end(&self) -> Result<(), String> {
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        told.map(drop).map_err(|error| error.to_string())
+    }
+
     /// Tells it to end.
     ///
     /// # Errors
     /// When it does not, or not in order.
     pub fn end(&mut self) -> Result<(), String> {
-        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        told.map_err(|error| error.to_string())?;
+        self.tell_to_end()?;
         let mut ended = None;
         wait("the bot ends", || {
             ended = self.0.try_wait().ok().flatten();

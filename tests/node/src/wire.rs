@@ -140,8 +140,9 @@ pub(crate) fn message(payload: &[u8], fragment: Option<usize>) -> Vec<u8> {
     bytes
 }
 
-/// One frame.
-pub(crate) fn frame(is_last: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
+/// One frame of a server, which does not mask.
+#[must_use]
+pub fn frame(is_last: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![opcode | if is_last { 0x80 } else { 0 }];
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(short @ 0..=125), _) => bytes.push(short),

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use alloy::primitives::{Address, U256};
 use alloy::sol_types::{SolCall as _, SolValue as _};
-use gannet_engine::limits::{CALLDATA_BYTES_MAX, HOPS_MAX};
+use gannet_engine::limits::HOPS_MAX;
 use gannet_engine::search::{Found, SearchLimits, Searcher, native_value};
 use gannet_engine::sign::calldata::Program;
 use gannet_engine::world::World;
@@ -347,7 +347,6 @@ impl<'w> Desk<'w> {
     /// Takes a cycle with a flash loan, for no less than what the finder said; what it paid, or the
     /// error that it reverted with.
     fn execute(&mut self, world: &World, found: &Found) -> Result<Result<u128, String>, Because> {
-        let mut out = [0; CALLDATA_BYTES_MAX];
         let program = Program {
             is_flash: true,
             last_block: world.next_block(),
@@ -358,9 +357,10 @@ impl<'w> Desk<'w> {
             legs: found.legs(),
             world,
         };
-        let len = program.write(&mut out).expect("a cycle has few legs");
+        let mut input = vec![0; program.packed_bytes()];
+        program.write(&mut input).expect("it is as long as it says");
         let before = balance(&mut self.fork, self.base, self.executor)?;
-        let receipt = self.fork.send(*OPERATOR, self.executor, out[..len].to_vec())?;
+        let receipt = self.fork.send(*OPERATOR, self.executor, input)?;
         let after = balance(&mut self.fork, self.base, self.executor)?;
         Ok(receipt.answer.map(|_| (after - before).to()))
     }

@@ -107,11 +107,33 @@ impl Market {
     /// # Errors
     /// When there are fewer than two tokens, no pair, or more pairs than 32 factories can have.
     pub fn new(count: usize, names: &[String]) -> Result<Self, String> {
-        let tokens: Vec<Token> = names.iter().map(|name| token(name)).collect();
         let mut couples = Vec::new();
-        for second in 1..tokens.len() {
+        for second in 1..names.len() {
             couples.extend((0..second).map(|first| [first, second]));
         }
+        Self::over(count, names, &couples)
+    }
+
+    /// So many tokens besides the wrapped native one, each in `rounds` pairs with that one and with
+    /// no other.
+    ///
+    /// # Errors
+    /// As [`Market::new`].
+    pub fn star(tokens: usize, rounds: usize) -> Result<Self, String> {
+        let others = (0..tokens).map(|place| format!("TOKEN{place}"));
+        let names: Vec<String> = std::iter::once("WETH".to_owned()).chain(others).collect();
+        let couples: Vec<_> = (1..names.len()).map(|token| [0, token]).collect();
+        Self::over(couples.len() * rounds, &names, &couples)
+    }
+
+    /// The same, with so many wallets of the bot.
+    #[must_use]
+    pub fn with_wallets(self, count: usize) -> Self {
+        Self { wallets: (0..count).filter_map(wallet).collect(), ..self }
+    }
+
+    fn over(count: usize, names: &[String], couples: &[[usize; 2]]) -> Result<Self, String> {
+        let tokens: Vec<Token> = names.iter().map(|name| token(name)).collect();
         if couples.is_empty() || count == 0 || count.div_ceil(couples.len()) > 32 {
             let (most, tokens) = (couples.len() * 32, tokens.len());
             return Err(format!(
