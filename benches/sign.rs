@@ -42,6 +42,19 @@ fn time<I>(count: usize, mut prepare: impl FnMut() -> I, mut work: impl FnMut(I)
     times
 }
 
+/// A nonce that signs twice gives the key away: so many are made, and none is like another.
+fn no_nonce_twice(count: usize, key: &WalletKey) -> Result<(), String> {
+    let mut maker = Maker::new(std::slice::from_ref(key));
+    let finished = (0..count).filter_map(|_| maker.make(&[1; 32], 0).finish(key, &DIGEST));
+    let mut seen: Vec<[u8; 32]> = finished.map(|signature| signature.r).collect();
+    seen.sort_unstable();
+    if seen.len() < count || !seen.is_sorted_by(|left, right| left < right) {
+        return Err(format!("of {count} presignatures two have one nonce, or one signs nothing"));
+    }
+    println!("of {count} presignatures no two have one nonce");
+    Ok(())
+}
+
 fn measure(options: &Options) -> Result<(), String> {
     let count = options.pick(2, 500, 5_000);
     let theirs = PrivateKeySigner::from_slice(&SECRET).expect("a key");
@@ -89,6 +102,7 @@ fn measure(options: &Options) -> Result<(), String> {
         println!("{}", times.line(name));
         section.insert(*name, times.to_json(&["p50_ns"]));
     }
+    no_nonce_twice(options.pick(1_000, 20_000, 1_000_000), &key)?;
     options.put("sign", json!(section))
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn reserve(core: Option<usize>) -> Reserved {
     let listed = cores.iter().map(|core| core.id).filter(|core| *core != hot);
     listed.filter(|core| *core < CpuSet::MAX_CPU).for_each(|core| others.set(core));
     if others.count() == 0 {
-        tracing::warn!(core, "the hot thread shares its core with all others: there is no other");
+        tracing::warn!(core, "the hot thread shares its core with all others: no other is known");
     } else if let Err(error) = sched_setaffinity(None, &others) {
         tracing::warn!(%error, "other threads cannot be kept off the hot thread's core");
     }
@@ -58,11 +58,16 @@ mod tests {
     fn the_hot_thread_has_its_core_and_the_threads_started_before_have_the_others() {
         let all = mine();
         let core = *all.last().unwrap();
+        let (cold, hot) = spawn(move || {
+            let reserved = reserve(Some(core));
+            let cold = spawn(mine).join().unwrap();
+            reserved.take();
+            (cold, mine())
+        })
+        .join()
+        .unwrap();
         let others: Vec<usize> = all.iter().copied().filter(|other| *other != core).collect();
-        let reserved = reserve(Some(core));
-        let cold = spawn(mine).join().unwrap();
-        reserved.take();
-        assert_eq!(mine(), [core]);
+        assert_eq!(hot, [core]);
         assert_eq!(cold, if others.is_empty() { all } else { others });
     }
 

@@ -6,6 +6,8 @@
 //! under a flood nothing else would keep connections alive and ask again. Each connection has a
 //! millisecond before the others get their turn; what it leaves is taken in the next. While pending
 //! swaps wait that could be looked at, each turn ends with a tick, for every input looks at a few.
+//! A loop that spins and has nothing to do goes through the motions, so that the path stays in its
+//! caches; it rests four times as long as that took.
 //!
 //! Temperature: hot.
 
@@ -47,6 +49,11 @@ const READS_PER_TURN: usize = 64;
 /// Time that one connection may take before the others get their turn. Many pending transactions
 /// fit into it, and a head that waits for three of them is not late.
 const TURN_NS: u64 = 1_000_000;
+/// Time without work after which the spinning loop goes through the motions: so short that caches
+/// which are shared with others still hold most of the path.
+const REHEARSE_EVERY_NS: u64 = 40_000;
+/// It rests for so many times as long as that took, so that what comes rarely meets it.
+const REHEARSE_REST: u64 = 4;
 /// Turns of the spinning loop between two looks at timers and signals.
 const SPINS_PER_LOOK: u32 = 256;
 
@@ -74,6 +81,8 @@ pub(crate) struct Hot<S, P> {
     clock: Monotonic,
     links: Links,
     seq: u64,
+    /// When the spinning loop next goes through the motions, if nothing comes until then.
+    rehearse_at: Nanos,
     is_reloading: bool,
     /// The world was up to date once: from then on messages are to allocate nothing.
     is_warm: bool,
@@ -141,6 +150,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             grower,
             clock,
             seq: 0,
+            rehearse_at: Nanos(0),
             is_reloading: false,
             is_warm: false,
             query: [0; QUERY_BYTES_MAX],
@@ -216,10 +226,26 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         let start = self.clock.now();
         for _ in 0..SPINS_PER_LOOK {
             self.turn(false);
-            if self.clock.now().since(start) > TURN_NS {
+            let now = self.clock.now();
+            if now > self.rehearse_at {
+                self.rehearse(now);
+            }
+            if now.since(start) > TURN_NS {
                 break;
             }
         }
+    }
+
+    /// Nothing comes: keeps the path in the caches.
+    fn rehearse(&mut self, start: Nanos) {
+        let watch = Watch::begin(self.is_warm);
+        if self.engine.rehearse() {
+            self.port.rehearse();
+        }
+        drop(watch);
+        let now = self.clock.now();
+        let rest = now.since(start).saturating_mul(REHEARSE_REST).max(REHEARSE_EVERY_NS);
+        self.rehearse_at = Nanos(now.0.saturating_add(rest));
     }
 
     /// Whether there is work left that no descriptor announces.
@@ -266,6 +292,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                     if let Some(ear) = self.links.ear(line) {
                         ear.heard_at = now;
                     }
+                    self.rehearse_at = Nanos(now.0.saturating_add(REHEARSE_EVERY_NS));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -3,7 +3,10 @@
 //!
 //! Temperature: hot.
 
-use gannet_engine::flight::Flight;
+use std::hint::black_box;
+
+use alloy_primitives::B256;
+use gannet_engine::flight::{Attempt, Flight};
 use gannet_engine::growth::Growth;
 use gannet_engine::limits::OWN_TX_BYTES_MAX;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
@@ -39,6 +42,9 @@ pub(crate) trait Port {
 
     /// The world has taken new pools in.
     fn grow(&mut self, growth: &Growth);
+
+    /// Keeps what sending takes in the caches; nothing is sent.
+    fn rehearse(&mut self);
 
     /// What signatures are made of.
     fn presigner(&mut self) -> &mut Presigner;
@@ -78,6 +84,13 @@ impl Port for LivePort {
 
     fn grow(&mut self, growth: &Growth) {
         self.state.grow(growth);
+    }
+
+    fn rehearse(&mut self) {
+        let raw = [0x5a; 300];
+        let attempt = Attempt { ticket: 0, number: 0 };
+        let tx = SignedTx { raw: &raw, hash: B256::ZERO, attempt };
+        black_box(write_request(&tx, &mut self.request));
     }
 
     fn presigner(&mut self) -> &mut Presigner {
@@ -190,6 +203,8 @@ impl Port for Ledger {
     /// It keeps no record by which pools would have to be found again.
     fn grow(&mut self, _growth: &Growth) {}
 
+    fn rehearse(&mut self) {}
+
     fn presigner(&mut self) -> &mut Presigner {
         &mut self.presigner
     }
@@ -217,9 +232,6 @@ impl Outbox for &mut Ledger {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::B256;
-    use gannet_engine::flight::Attempt;
-
     use super::*;
 
     #[test]

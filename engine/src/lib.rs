@@ -67,6 +67,7 @@ pub mod finality;
 pub mod note;
 pub mod outbox;
 pub mod query;
+mod rehearsal;
 
 pub mod growth;
 pub mod pipeline;

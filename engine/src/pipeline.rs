@@ -29,6 +29,7 @@ use crate::note::{Alert, Note, Notes};
 use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
 use crate::plan::Plans;
 use crate::query::Queries;
+use crate::rehearsal::Rehearsal;
 use crate::risk::{Reject, Risk};
 use crate::senders::Senders;
 use crate::settle;
@@ -71,6 +72,7 @@ pub struct Engine<S> {
     pub(crate) filled_at: Nanos,
     plans: Plans,
     pub(crate) scratch: Scratch,
+    pub(crate) rehearsal: Rehearsal,
     pub(crate) silent_after_ns: u64,
     /// Reorgs after which the accounts were asked for again.
     pub(crate) reorgs_seen: u64,
@@ -85,6 +87,8 @@ impl<S: StrategySet> Engine<S> {
     /// The whole path, from bytes that came in to bytes that go out.
     pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
         let at = input.at;
+        let swaps = self.waiting.arrivals();
+        let frame = if let Happening::Frame { bytes, .. } = &input.what { *bytes } else { &[] };
         let mut stamps = Stamps { received: at, decoded: at, ..Stamps::default() };
         let mut is_last = true;
         let change = match input.what {
@@ -118,6 +122,9 @@ impl<S: StrategySet> Engine<S> {
         }
         if self.has_due {
             self.cancel_due(&stamps, outbox);
+        }
+        if self.waiting.arrivals() > swaps {
+            self.rehearsal.keep(frame);
         }
     }
 
@@ -194,14 +201,8 @@ impl<S: StrategySet> Engine<S> {
 
     /// Whether the plan still pays if the pending swaps that may stand before it land first.
     fn check_place(&mut self, admitted: &Admitted) -> Result<(), Reject> {
-        let mut ahead = self.waiting.ahead_of(admitted).peekable();
-        if ahead.peek().is_none() {
-            // Its amounts are what this very state gives.
-            let is_enough = admitted.plan.profit >= admitted.least_profit;
-            return if is_enough { Ok(()) } else { Err(Reject::Outbid) };
-        }
         let mark = self.world.mark();
-        for target in ahead {
+        for target in self.waiting.ahead_of(admitted) {
             // One that would not land on this state does not stand before anybody.
             let _unfit = self.world.apply_target(target);
         }
@@ -310,6 +311,7 @@ impl<S: StrategySet> Engine<S> {
             filled_at: Nanos(0),
             plans: Plans::default(),
             scratch: Scratch::default(),
+            rehearsal: Rehearsal::default(),
             silent_after_ns,
             reorgs_seen: 0,
             has_due: false,

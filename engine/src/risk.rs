@@ -255,7 +255,8 @@ impl Risk {
         Ok(())
     }
 
-    fn price(&self, plan: &Plan, world: &World) -> Result<Admitted, Reject> {
+    /// What a plan would cost and must bring.
+    pub(crate) fn price(&self, plan: &Plan, world: &World) -> Result<Admitted, Reject> {
         if plan.legs().iter().any(|leg| !world.pools.get(leg.pool).is_tradable()) {
             return Err(Reject::Quarantined);
         }

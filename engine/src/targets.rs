@@ -93,7 +93,7 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
+    pub(crate) fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
         let route = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
         Some(Target { follow: follow_of(tx), sender: tx.from, nonce: tx.nonce, route })
     }
@@ -139,7 +139,7 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    const fn can_trade(&self) -> bool {
+    pub(crate) const fn can_trade(&self) -> bool {
         self.world.freshness().is_fresh() && self.world.open_block().is_none()
     }
 
@@ -172,6 +172,9 @@ impl<S: StrategySet> Engine<S> {
 
     fn apply_predecessors(&mut self, target: &Target) -> Result<(), Unfit> {
         let next = self.senders.next_nonce(&target.sender).unwrap_or(target.nonce);
+        if target.nonce.saturating_sub(next) > PREDECESSORS_MAX as u64 {
+            return Err(Unfit::TooLong);
+        }
         for nonce in next..target.nonce {
             let Some(before) = self.waiting.of_sender(&target.sender, nonce) else { continue };
             match self.world.apply_next_target(before) {

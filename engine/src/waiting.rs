@@ -157,8 +157,14 @@ impl Waiting {
             self.entries[place] = entry;
             self.briefs[place] = brief;
         }
+        debug_assert_eq!(self.entries.len(), self.briefs.len(), "one each");
         self.least = None;
         self.counts[look as usize] += 1;
+    }
+
+    /// How many swaps came, since the start.
+    pub(crate) const fn arrivals(&self) -> u64 {
+        self.arrivals
     }
 
     /// Where the most valuable swap is that can be looked at now: checked, and if the world
@@ -168,8 +174,8 @@ impl Waiting {
             return None;
         }
         let is_next = |look| look == Look::New || can_trade && look == Look::Due;
-        let [new, _, _, due, _] = self.counts;
-        let count = if can_trade { new + due } else { new };
+        let due = if can_trade { self.counts[Look::Due as usize] } else { 0 };
+        let count = self.counts[Look::New as usize] + due;
         if count == 1 && self.entries.get(self.newest).is_some_and(|newest| is_next(newest.look)) {
             return Some(self.newest);
         }

@@ -50,18 +50,16 @@ use crate::world::pools::PoolTable;
 
 /// Cycles that one search reports.
 pub const FOUND_MAX: usize = PLANS_MAX;
-/// Those that are reported when a single pool has moved: they all lead through it, so one of them
-/// is taken, and the next ones are there in case that it is refused.
-const FOUND_THROUGH_ONE_MAX: usize = 4;
-/// Cycles of the highest estimated worth that are kept for each that is reported, for rounding may
-/// leave nothing of some.
-const CANDIDATES_PER_FOUND: usize = 2;
-const CANDIDATES_MAX: usize = CANDIDATES_PER_FOUND * FOUND_MAX;
+/// Cycles of the highest estimated worth that are kept for that. More than are reported, for
+/// rounding may leave nothing of some.
+const CANDIDATES_MAX: usize = 2 * FOUND_MAX;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
 /// of eight f64 operations, so that none is missed.
 const PRICE_LEAST: f64 = 1.0 - 1e-12;
+/// A quote of at least this share of what a curve gives is on that curve.
+const CURVE_HOLDS: f64 = 0.999;
 /// A little more, for rounding.
 const MORE: f64 = 1.0 + 1e-9;
 /// What a base token without a pool with the native one counts for, when cycles are ranked.
@@ -372,8 +370,8 @@ impl Searcher {
     }
 
     /// Reports the cycles through at least one `touched` pool that pay, the most valuable first,
-    /// [`FOUND_MAX`] at most (fewer if a single pool was touched), and one per token cycle and
-    /// direction. A list of [`TOUCHED_MAX`] pools stands for all of them.
+    /// [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
+    /// [`TOUCHED_MAX`] pools stands for all of them.
     pub fn search(
         &mut self,
         pools: &PoolTable,
@@ -384,8 +382,7 @@ impl Searcher {
         let touched = all_if_full(pools, touched);
         let tables = &mut self.tables;
         tables.start_round(touched);
-        let most = if touched.len() == 1 { FOUND_THROUGH_ONE_MAX } else { FOUND_MAX };
-        self.shortlist.clear(float(limits.worth_least.0), most * CANDIDATES_PER_FOUND);
+        self.shortlist.clear(float(limits.worth_least.0));
         let native_prices: [f64; BASE_TOKENS_MAX] =
             core::array::from_fn(|rank| tables.native_price(rank));
         for pool in touched {
@@ -399,23 +396,16 @@ impl Searcher {
                 Screen::new(pools, tables, bounds, &mut self.shortlist).pair(pair);
             }
         }
-        self.report(pools, limits, most, found);
+        self.report(pools, limits, found);
     }
 
     /// Sizes the candidates until enough of them are worth what is asked, and reports those.
-    fn report(
-        &mut self,
-        pools: &PoolTable,
-        limits: &SearchLimits,
-        most: usize,
-        found: &mut impl FnMut(&Found),
-    ) {
+    fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
         let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
         let mut worths = [f64::NEG_INFINITY; FOUND_MAX];
-        let (mut count, mut tried, mut best) = (0, 0, 0.0);
+        let (mut count, mut tried) = (0, 0);
         for candidate in self.shortlist.as_slice() {
-            // What is estimated to be worth more than the best may be it.
-            if count == FOUND_MAX || count >= most && candidate.worth <= best {
+            if count == FOUND_MAX {
                 break;
             }
             tried += 1;
@@ -424,7 +414,6 @@ impl Searcher {
             let worth = float(cycle.profit) * native_price;
             if worth >= float(limits.worth_least.0) {
                 (sized[count], worths[count]) = (Some(cycle), worth);
-                best = f64::max(best, worth);
                 count += 1;
             }
         }
@@ -468,14 +457,18 @@ pub fn native_value(
         })
     };
     let quote = |hop: &Hop<'_>| hop.pool.quote_out(amount, hop.direction);
-    // A quote costs as much as the curves of a dozen pools.
+    // A quote costs as much as the curves of a dozen pools. A curve may end before the amount does:
+    // then the quote is below it, and all are asked.
     let curves = ways().map(|hop| {
         let out = hop.pool.mobius(hop.direction).map_or(0.0, |curve| curve.out(float(amount)));
         (out, hop)
     });
     let likely = curves.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    // One that refuses has curves that end before.
-    likely.and_then(|(_, hop)| quote(&hop)).or_else(|| ways().filter_map(|hop| quote(&hop)).max())
+    let quoted = likely.and_then(|(out, hop)| Some((out, quote(&hop)?)));
+    match quoted {
+        Some((out, quoted)) if float(quoted) >= out * CURVE_HOLDS - 1.0 => Some(quoted),
+        Some(_) | None => ways().filter_map(|hop| quote(&hop)).max(),
+    }
 }
 
 /// The integer part, saturating.

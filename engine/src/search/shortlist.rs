@@ -40,8 +40,6 @@ const OPEN_MAX: usize = 512;
 pub(super) struct Shortlist {
     candidates: [Candidate; CANDIDATES_MAX],
     count: usize,
-    /// How many are kept, at most.
-    room: usize,
     /// What is worth less is not looked at, in native.
     floor: f64,
     open: Vec<Open>,
@@ -52,19 +50,11 @@ impl Shortlist {
     pub(super) fn new() -> Self {
         let counts = SearchCounts::default();
         let candidates = [Candidate::NONE; CANDIDATES_MAX];
-        Self {
-            candidates,
-            count: 0,
-            room: 0,
-            floor: 0.0,
-            open: Vec::with_capacity(OPEN_MAX),
-            counts,
-        }
+        Self { candidates, count: 0, floor: 0.0, open: Vec::with_capacity(OPEN_MAX), counts }
     }
 
-    /// Begins anew, for candidates that are worth at least `floor`, and `room` of them at most.
-    pub(super) fn clear(&mut self, floor: f64, room: usize) {
-        (self.count, self.floor, self.room) = (0, floor, room.min(CANDIDATES_MAX));
+    pub(super) const fn clear(&mut self, floor: f64) {
+        (self.count, self.floor) = (0, floor);
     }
 
     /// Puts a cycle aside; not if there is no room.
@@ -94,20 +84,21 @@ impl Shortlist {
 
     /// What a cycle must be worth to get on the list, in native.
     #[inline]
-    pub(super) fn worth_least(&self) -> f64 {
-        match self.as_slice().last() {
-            Some(last) if self.count == self.room => f64::max(self.floor, last.worth),
-            Some(_) | None => self.floor,
+    pub(super) const fn worth_least(&self) -> f64 {
+        if self.count == CANDIDATES_MAX {
+            f64::max(self.floor, self.candidates[CANDIDATES_MAX - 1].worth)
+        } else {
+            self.floor
         }
     }
 
     pub(super) fn remember(&mut self, candidate: &Candidate) {
         let held = &self.candidates[..self.count];
         let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == self.room || candidate.worth < self.floor {
+        if rank == CANDIDATES_MAX || candidate.worth < self.floor {
             return;
         }
-        self.count = (self.count + 1).min(self.room);
+        self.count = (self.count + 1).min(CANDIDATES_MAX);
         self.candidates[rank..self.count].rotate_right(1);
         self.candidates[rank] = *candidate;
     }

@@ -72,6 +72,7 @@ impl<'a> Program<'a> {
     }
 
     /// Packs the program into `out`; `None` if that is not as long as it.
+    #[must_use]
     pub fn write(&self, out: &mut [u8]) -> Option<()> {
         if out.len() != self.packed_bytes() {
             return None;
@@ -84,7 +85,9 @@ impl<'a> Program<'a> {
         text.put(&self.amount_in.to_be_bytes())?;
         text.put(&self.least_profit.to_be_bytes())?;
         text.put(&self.tip.to_be_bytes())?;
-        self.legs.iter().try_for_each(|leg| self.write_leg(leg, &mut text))
+        self.legs.iter().try_for_each(|leg| self.write_leg(leg, &mut text))?;
+        // What stood there before is in no part of it.
+        text.rest.is_empty().then_some(())
     }
 
     fn write_leg(&self, leg: &Leg, text: &mut Packer<'_>) -> Option<()> {

@@ -22,7 +22,7 @@ use k256::ecdsa::SigningKey;
 
 use self::calldata::Program;
 use self::eip1559::{Envelope, Fields};
-use self::presign::Presignature;
+use self::presign::{Presignature, SLOT_BYTES};
 use crate::flight::{Admitted, Fees};
 use crate::ids::WalletId;
 use crate::world::World;
@@ -111,13 +111,31 @@ impl Signer {
         world: &World,
         half: Option<Presignature>,
     ) -> Option<(&[u8], B256)> {
+        let (fields, length) = self.write(admitted, world)?;
         let key = self.keys.get(admitted.wallet.index())?;
+        seal(&mut self.envelope, (&fields, length), (key, half))
+    }
+
+    /// Packs the program of an admitted plan in its place; its length, and the other fields.
+    fn write(&mut self, admitted: &Admitted, world: &World) -> Option<(Fields, usize)> {
         let program = Program::of(admitted, world);
         let length = program.packed_bytes();
         program.write(self.envelope.input(length)?)?;
         let Admitted { nonce, fees, .. } = *admitted;
-        let fields = Fields { chain_id: world.chain.id, nonce, fees, to: self.executor };
-        seal(&mut self.envelope, (&fields, length), (key, half))
+        Some((Fields { chain_id: world.chain.id, nonce, fees, to: self.executor }, length))
+    }
+
+    /// The same with another key, which guards nothing: what is written is not to be sent.
+    pub(crate) fn rehearse(
+        &mut self,
+        admitted: &Admitted,
+        world: &World,
+        key: &WalletKey,
+        half: &mut [u8; SLOT_BYTES],
+    ) -> Option<B256> {
+        let (fields, length) = self.write(admitted, world)?;
+        let half = Presignature::take(half);
+        seal(&mut self.envelope, (&fields, length), (key, half)).map(|(_, hash)| hash)
     }
 
     /// Writes and signs a transfer of nothing from a wallet to itself: what takes the place of a

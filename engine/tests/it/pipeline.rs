@@ -8,6 +8,7 @@ use gannet_engine::flight::{Attempt, Outcome};
 use gannet_engine::gas::Shape;
 use gannet_engine::ids::{NodeId, PoolId, WalletId};
 use gannet_engine::input::{Command, Happening, Source};
+use gannet_engine::pipeline::Engine;
 use gannet_engine::query::Query;
 use gannet_engine::risk::Reject;
 use gannet_engine::units::{BlockNumber, Bps, Gas, Wei};
@@ -190,7 +191,7 @@ mod sending {
     fn the_same_inputs_give_the_same_bytes() {
         let storm = |seed: u64| {
             let mut stage = Setup { wallets: 3, ..Setup::default() }.live();
-            storm(&mut stage, seed, 60);
+            storm(&mut stage, seed, 60, |_| ());
             stage.outbox.sent
         };
         for seed in 1..=4 {
@@ -201,17 +202,56 @@ mod sending {
     }
 
     #[test]
+    fn a_rehearsal_signs_changes_nothing_and_sends_nothing() {
+        for seed in 1..=4 {
+            let setup = || Setup { wallets: 3, ..Setup::default() }.live();
+            let (mut plain, mut rehearsed, mut count) = (setup(), setup(), 0);
+            storm(&mut plain, seed, 60, |_| ());
+            storm(&mut rehearsed, seed, 60, |stage| {
+                let before = told(stage);
+                count += usize::from(stage.engine.rehearse());
+                assert_eq!(told(stage), before);
+            });
+            assert!(count > 5, "it came to a signature {count} times");
+            assert_eq!(rehearsed.outbox.sent, plain.outbox.sent);
+            assert_eq!(told(&rehearsed), told(&plain));
+        }
+    }
+
+    #[test]
+    fn a_swap_far_ahead_of_its_senders_nonce_keeps_no_rehearsal_busy() {
+        let mut stage = live();
+        let swap = Swap { nonce: 1 << 40, ..Swap::default() };
+        stage.announce(&swap);
+        stage.answer_for(&swap, 0);
+        assert!(!stage.engine.rehearse(), "what would have to land before it is not counted up");
+    }
+
+    /// Everything that decisions rest on, and what is counted.
+    fn told<const DRY: bool>(stage: &Stage<DRY>) -> String {
+        let Engine { world, tally, queries, books, flights, .. } = &stage.engine;
+        let pools: Vec<_> = world.pools.ids().iter().map(|id| world.pools.get(*id)).collect();
+        let (queries, flights) = (queries.as_slice(), flights.iter().collect::<Vec<_>>());
+        format!("{pools:?} {:?} {tally:?} {queries:?} {books:?} {flights:?}", world.freshness())
+    }
+
+    #[test]
     fn nothing_in_flight_shares_a_pool_or_a_wallet_whatever_happens() {
         for seed in 1..=10 {
             let mut stage = Setup { wallets: 3, ..Setup::default() }.live();
-            storm(&mut stage, seed, 60);
+            storm(&mut stage, seed, 60, |_| ());
             let mut stage = Setup { wallets: 3, ..Setup::default() }.dry();
-            storm(&mut stage, seed, 60);
+            storm(&mut stage, seed, 60, |_| ());
         }
     }
 
     /// Blocks, gaps, swaps and answers in an order that `seed` chooses.
-    fn storm<const DRY: bool>(stage: &mut Stage<DRY>, seed: u64, rounds: u64) {
+    fn storm<const DRY: bool>(
+        stage: &mut Stage<DRY>,
+        seed: u64,
+        rounds: u64,
+        mut between: impl FnMut(&mut Stage<DRY>),
+    ) {
         let mut dice = seed;
         let mut roll = move |sides: u64| {
             dice = dice
@@ -243,6 +283,7 @@ mod sending {
                 }
             }
             assert_disjoint(stage);
+            between(stage);
         }
     }
 

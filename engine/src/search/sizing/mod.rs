@@ -197,6 +197,8 @@ impl<'h, 'w> Trials<'h, 'w> {
     fn try_near(&mut self) {
         if self.count >= FINE_COUNT {
             self.attempt(self.count);
+        }
+        if self.best.is_some() {
             return;
         }
         let first = self.count.saturating_sub(NEAR).max(1);
