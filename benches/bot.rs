@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gannet_scripted_node::subject::Subject;
+use gannet_scripted_node::subject::{Subject, folder};
 use serde_json::Value;
 
 use super::rig::{PAUSE, Rig};
@@ -49,24 +49,10 @@ pub(crate) fn this_as(role: &str) -> Result<Command, String> {
     Ok(command)
 }
 
-/// An empty folder in `target/`, where this program was built.
-fn folder(name: &str) -> Result<PathBuf, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let target = program.ancestors().nth(3).ok_or("this program is in no target folder")?;
-    let folder = target.join("bench").join(name);
-    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
-    // The state of a run before would be taken up.
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(told)?;
-    }
-    std::fs::create_dir_all(&folder).map_err(told)?;
-    Ok(folder)
-}
-
 impl Bot {
     /// Starts one that is kept on a core, and spins or sleeps.
     pub(crate) fn start(rig: &Rig, name: &str, spin: bool) -> Result<Self, String> {
-        let folder = folder(name)?;
+        let folder = folder(&format!("bench/{name}"))?;
         let chain = &rig.chain;
         let config = chain.market.config(&[&rig.url], chain.id);
         let state = folder.join("state");

@@ -292,7 +292,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                     if let Some(ear) = self.links.ear(line) {
                         ear.heard_at = now;
                     }
-                    self.rehearse_at = Nanos(now.0.saturating_add(REHEARSE_EVERY_NS));
+                    self.rehearse_at = self.rehearse_at.max(now.plus(REHEARSE_EVERY_NS));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

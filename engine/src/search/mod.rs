@@ -58,8 +58,6 @@ const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
 /// of eight f64 operations, so that none is missed.
 const PRICE_LEAST: f64 = 1.0 - 1e-12;
-/// A quote of at least this share of what a curve gives is on that curve.
-const CURVE_HOLDS: f64 = 0.999;
 /// A little more, for rounding.
 const MORE: f64 = 1.0 + 1e-9;
 /// What a base token without a pool with the native one counts for, when cycles are ranked.
@@ -433,8 +431,8 @@ fn all_if_full<'a>(pools: &'a PoolTable, touched: &'a [PoolId]) -> &'a [PoolId] 
     if touched.len() < TOUCHED_MAX { touched } else { pools.ids() }
 }
 
-/// What `amount` of `token` gives in `native`, exactly, through the single pool of the two whose
-/// curve gives most for it; `None` if none can.
+/// What `amount` of `token` gives in `native` through the single best pool of the two, exactly;
+/// `None` if there is none that can.
 #[must_use]
 pub fn native_value(
     pools: &PoolTable,
@@ -445,30 +443,13 @@ pub fn native_value(
     if token == native {
         return Some(amount);
     }
-    let ways = || {
-        pools.pools_of_pair(token, native).iter().filter_map(|pool| {
-            let entry = pools.get(*pool);
-            let direction = if entry.tokens[0] == token {
-                Direction::ZeroForOne
-            } else {
-                Direction::OneForZero
-            };
-            entry.is_tradable().then_some(Hop { pool: pools.view(*pool), direction })
-        })
-    };
-    let quote = |hop: &Hop<'_>| hop.pool.quote_out(amount, hop.direction);
-    // A quote costs as much as the curves of a dozen pools. A curve may end before the amount does:
-    // then the quote is below it, and all are asked.
-    let curves = ways().map(|hop| {
-        let out = hop.pool.mobius(hop.direction).map_or(0.0, |curve| curve.out(float(amount)));
-        (out, hop)
+    let quotes = pools.pools_of_pair(token, native).iter().filter_map(|pool| {
+        let entry = pools.get(*pool);
+        let direction =
+            if entry.tokens[0] == token { Direction::ZeroForOne } else { Direction::OneForZero };
+        entry.is_tradable().then(|| pools.view(*pool).quote_out(amount, direction))?
     });
-    let likely = curves.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    let quoted = likely.and_then(|(out, hop)| Some((out, quote(&hop)?)));
-    match quoted {
-        Some((out, quoted)) if float(quoted) >= out * CURVE_HOLDS - 1.0 => Some(quoted),
-        Some(_) | None => ways().filter_map(|hop| quote(&hop)).max(),
-    }
+    quotes.max()
 }
 
 /// The integer part, saturating.

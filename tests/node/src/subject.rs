@@ -3,7 +3,7 @@
 //!
 //! Temperature: cold.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -131,13 +131,16 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// An empty folder in `target/` for what a trial leaves behind.
+/// An empty folder for what a trial leaves behind, in the `target/` in which this program stands.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn folder(name: &str) -> Result<std::path::PathBuf, String> {
-    let here = std::env::current_dir().map_err(|error| error.to_string())?;
-    let folder = here.join("target").join(name);
+pub fn folder(name: &str) -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let is_target = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
+    let target = program.ancestors().find(is_target);
+    let target = target.ok_or("this program is in no target folder")?;
+    let folder = target.join(name);
     let told = |error: std::io::Error| format!("{}: {error}", folder.display());
     // The state of a run before would be taken up.
     if folder.exists() {

@@ -11,8 +11,8 @@
 //!    at the pivot the least input that reaches it follows backwards by [`PoolView::least_in`], the
 //!    output forwards by [`PoolView::quote_out`]. Every input is dominated by the one found so for
 //!    its own count, so the true optimum is among these;
-//! 3. try the counts next to the seed's exactly, where a unit of them matters. Where a second token
-//!    is coarse enough to matter, screen a wider range in floats first and try the most promising.
+//! 3. try the counts next to the seed's exactly. Where a second token is coarse enough to matter,
+//!    screen a wider range in floats first and try the most promising.
 //!
 //! What is lost against the true integer optimum is at most the rounding of the tokens other than
 //! the pivot: the worth of one smallest unit of each, the first token's once going in and once
@@ -57,10 +57,6 @@ pub struct Sizing {
 const EASED_SHIFTS: [u32; 6] = [46, 42, 38, 34, 30, 26];
 /// Counts on either side of the seed that are tried exactly.
 const NEAR: u128 = 2;
-/// From so many units at the pivot on, the seed's own count is the only one that is tried: a gain
-/// that is largest near it changes over a few units by less than a unit, so that what others may
-/// give more is rounding.
-const FINE_COUNT: u128 = 1 << 40;
 /// Counts on either side of the seed that are screened in floats if a second token is coarse.
 const FAR: u32 = 48;
 /// Of those, how many are tried exactly.
@@ -195,12 +191,6 @@ impl<'h, 'w> Trials<'h, 'w> {
     }
 
     fn try_near(&mut self) {
-        if self.count >= FINE_COUNT {
-            self.attempt(self.count);
-        }
-        if self.best.is_some() {
-            return;
-        }
         let first = self.count.saturating_sub(NEAR).max(1);
         for count in first..=self.count.saturating_add(NEAR) {
             self.attempt(count);
