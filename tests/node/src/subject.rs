@@ -137,9 +137,10 @@ impl std::fmt::Display for Verdict {
 /// When it cannot be made.
 pub fn folder(name: &str) -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let is_target = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
-    let target = program.ancestors().find(is_target);
-    let target = target.ok_or("this program is in no target folder")?;
+    // `target/<profile>/program`, or one folder deeper for tests and benchmarks.
+    let of_tests = |folder: &Path| folder.ends_with("deps");
+    let profile = program.ancestors().skip(1).find(|folder| !of_tests(folder));
+    let target = profile.and_then(Path::parent).ok_or("this program is in no target folder")?;
     let folder = target.join(name);
     let told = |error: std::io::Error| format!("{}: {error}", folder.display());
     // The state of a run before would be taken up.
