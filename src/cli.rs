@@ -13,9 +13,11 @@ use serde::Serialize;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
+use crate::backtest::{self, Job, Swept};
 use crate::clock::utc_now;
 use crate::commands::{check, deploy, kill};
 use crate::config::{Config, Place, Problems};
+use crate::import;
 use crate::run::{self, CutShort};
 
 /// Something that only the network or the machine could show.
@@ -53,6 +55,10 @@ enum Command {
     Check(Common),
     /// Deploy the executor, with the configured wallets as operators, and print its address
     Deploy(Common),
+    /// Make a recording of a data set that others have written
+    Import(ImportArgs),
+    /// Fly the strategies over a recording, and say what became of their plans and what others made
+    Backtest(BacktestArgs),
     /// Engage the kill switch: no bot of the configured chain sends anything new
     Kill(Common),
     /// Release the kill switch: the bots of the configured chain trade again
@@ -70,6 +76,50 @@ struct Common {
     /// Print one JSON object on stdout, or write it to FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     json: Option<Option<PathBuf>>,
+}
+
+#[derive(Debug, Args)]
+struct BacktestArgs {
+    /// The recording's folder
+    recording: PathBuf,
+    #[command(flatten)]
+    common: Common,
+    /// The first block
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    from: u64,
+    /// The last block
+    #[arg(long, value_name = "BLOCK", default_value_t = u64::MAX, hide_default_value = true)]
+    to: u64,
+    /// Try each of these values; given several times, every combination
+    #[arg(long, value_name = "KEY=A,B,C")]
+    sweep: Vec<String>,
+    /// Write the report to FILE, one HTML page that holds everything it shows
+    #[arg(long, value_name = "FILE.html", conflicts_with = "sweep")]
+    report: Option<PathBuf>,
+    /// Write every plan to FILE, as Parquet or as CSV
+    #[arg(long, value_name = "FILE.parquet|FILE.csv", conflicts_with = "sweep")]
+    plans: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// What wrote it
+    #[arg(value_enum)]
+    kind: ImportKind,
+    /// A file of it, or its folder
+    path: PathBuf,
+    /// Where the recording is made; nothing may be there yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print one JSON object on stdout, or write it to FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    json: Option<Option<PathBuf>>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ImportKind {
+    /// Files N.json.gz of one block each, with or without the state that it touches
+    Witness,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -114,6 +164,8 @@ pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
         Command::Run(args) => run_command::<S>(&args),
         Command::Check(common) => check_command::<S>(&common),
         Command::Deploy(common) => deploy_command::<S>(&common),
+        Command::Import(args) => import_command(&args),
+        Command::Backtest(args) => backtest_command::<S>(&args),
         Command::Kill(common) => switch_command(&common, kill::kill),
         Command::Resume(common) => switch_command(&common, kill::resume),
     };
@@ -228,6 +280,42 @@ fn deploy_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
     let config = read_config::<S>(common)?;
     let deployed = deploy::deploy(&config)?;
     print(&deployed, common.json.as_ref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn import_command(args: &ImportArgs) -> Result<ExitCode> {
+    let imported = match args.kind {
+        ImportKind::Witness => import::witness::import(&args.path, &args.out)?,
+    };
+    print(&imported, args.json.as_ref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn backtest_command<S: StrategySet>(args: &BacktestArgs) -> Result<ExitCode> {
+    let BacktestArgs { recording, common, from, to, sweep, report, plans } = args;
+    let config = read_text(common)?;
+    // Wrong before the work begins, and not after it.
+    Config::<S>::parse(&config, &common.set)?;
+    let points = backtest::grid(sweep).map_err(|error| Unreadable(format!("{error:#}")))?;
+    let mut done = Vec::new();
+    for point in points {
+        let set = [&common.set[..], &point[..]].concat();
+        let job = Job { recording, from: *from, to: *to, config: &config, set };
+        done.push((point, backtest::run::<S>(&job)?));
+    }
+    if sweep.is_empty() {
+        for (_, backtest) in &done {
+            if let Some(path) = report {
+                backtest.write_report(path)?;
+            }
+            if let Some(path) = plans {
+                backtest.write_plans(path)?;
+            }
+            print(backtest, common.json.as_ref())?;
+        }
+    } else {
+        print(&Swept::of(done), common.json.as_ref())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,0 +1,227 @@
+//! `gannet backtest`: the same engine and strategies over recorded blocks, and what others made of
+//! them.
+//!
+//! ```text
+//! recording ─► runs of blocks ─┬─► forensics   what others took, and whether we would have seen it
+//!                              └─► fly         what our strategies plan, and what becomes of it
+//! ```
+//!
+//! The same recording and configuration give the same digest.
+//!
+//! Temperature: cold.
+
+mod arbitrages;
+mod cockpit;
+mod desk;
+mod fly;
+mod forensics;
+mod hunt;
+mod liquidations;
+mod outcome;
+mod page;
+mod plans;
+mod swaps;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use alloy_primitives::{Address, B256, Keccak256, address};
+use anyhow::{Context as _, Result, bail};
+use gannet_engine::chain::ChainSpec;
+use gannet_engine::strategy::StrategySet;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use self::fly::{Course, Flown, fly};
+use self::forensics::{Forensics, look};
+pub(crate) use self::outcome::{Backtest, Swept};
+use self::plans::Planned;
+use crate::config::Config;
+use crate::progress::Progress;
+use crate::recording::{RecordedBlock, Recording};
+use crate::venue::Setting;
+
+/// Blocks of a run that are flown over at once: their universe is looked at together.
+const RUN_BLOCKS_MAX: usize = 64;
+/// Blocks that are in memory at once.
+const BATCH_BLOCKS: usize = 128;
+
+/// Mainnet's chain id, and the tokens that profit is kept in there: WETH, USDC, USDT, DAI, WBTC.
+const MAINNET: u64 = 1;
+const MAINNET_BASES: [Address; 5] = [
+    address!("c02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"),
+    address!("a0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"),
+    address!("dac17f958d2ee523a2206206994597c13d831ec7"),
+    address!("6b175474e89094c44da98b954eedeac495271d0f"),
+    address!("2260fac5e5542a773aa44fbcfedf7c8bc193c599"),
+];
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Job<'a> {
+    pub(crate) recording: &'a Path,
+    /// Heights, both included.
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    /// The configuration's text, and overrides of it.
+    pub(crate) config: &'a str,
+    pub(crate) set: Vec<String>,
+}
+
+/// Runs a backtest.
+///
+/// # Errors
+/// When the recording cannot be read, the configuration is wrong, or it is of another chain.
+pub(crate) fn run<S: StrategySet>(job: &Job<'_>) -> Result<Backtest> {
+    let recording = Recording::open(job.recording)?;
+    let ground = Ground::of::<S>(job, &recording)?;
+    let total = recording.manifest.segments.iter().map(|segment| {
+        let (first, last) = (segment.first_block.max(job.from), segment.last_block.min(job.to));
+        if last < first { 0 } else { last - first + 1 }
+    });
+    let total = usize::try_from(total.sum::<u64>()).unwrap_or(usize::MAX);
+    if total == 0 {
+        bail!("there is no block from {} to {} in the recording", job.from, job.to);
+    }
+    let mut progress = Progress::new(Some("backtest, blocks"), total);
+    let mut backtest = Backtest::new(job, &recording.manifest, &ground.assumptions);
+    let mut batch: Vec<Vec<RecordedBlock>> = Vec::new();
+    let mut held = 0;
+    let mut work = |batch: &mut Vec<Vec<RecordedBlock>>, backtest: &mut Backtest| -> Result<()> {
+        let done: Vec<Result<Done>> =
+            batch.par_iter().map(|blocks| ground.work::<S>(job, blocks, &recording)).collect();
+        for (done, blocks) in done.into_iter().zip(batch.drain(..)) {
+            progress.advance(blocks.len());
+            backtest.add(&blocks, done?);
+        }
+        Ok(())
+    };
+    recording.each((job.from, job.to), |block| {
+        let follows = batch.last().and_then(|blocks| blocks.last()).is_some_and(|last| {
+            last.number() + 1 == block.number() && last.state.is_some() == block.state.is_some()
+        });
+        match batch.last_mut().filter(|blocks| follows && blocks.len() < RUN_BLOCKS_MAX) {
+            Some(blocks) => blocks.push(block),
+            None if held >= BATCH_BLOCKS => {
+                work(&mut batch, &mut backtest)?;
+                held = 0;
+                batch.push(vec![block]);
+            }
+            None => batch.push(vec![block]),
+        }
+        held += 1;
+        Ok(())
+    })?;
+    work(&mut batch, &mut backtest)?;
+    backtest.finish();
+    Ok(backtest)
+}
+
+/// What came of a run of blocks.
+struct Done {
+    forensics: Vec<Forensics>,
+    flown: Flown,
+}
+
+/// The chain that a recording is of, and what is taken for granted of it.
+struct Ground {
+    chain: ChainSpec,
+    bases: Vec<Address>,
+    assumptions: Vec<String>,
+}
+
+impl Ground {
+    fn of<S: StrategySet>(job: &Job<'_>, recording: &Recording) -> Result<Self> {
+        let config = Config::<S>::parse(job.config, &job.set)?;
+        let chain_id = recording.manifest.chain_id;
+        let mut assumptions = vec![
+            "A plan lands at the top of the next block, or right behind what it follows."
+                .to_owned(),
+            format!(
+                "Transactions of ours run in the EVM under the newest rules ({:?}), whatever the \
+                 block's are, with a flash loan and without a tip.",
+                crate::evm::NEWEST
+            ),
+            "Plans pay the gas of the gas table; an arbitrage's gross profit is before gas."
+                .to_owned(),
+            "Strategies fly only where the state is recorded; of other blocks the logs are read."
+                .to_owned(),
+        ];
+        assumptions.extend(recording.manifest.remarks.iter().cloned());
+        let (chain, bases) = if config.chain.id == chain_id {
+            (config.chain, config.base_tokens)
+        } else if chain_id == MAINNET {
+            assumptions.push(
+                "The configuration is of another chain: mainnet's WETH, USDC, USDT, DAI and WBTC \
+                 are the base tokens."
+                    .to_owned(),
+            );
+            (ChainSpec::ethereum(MAINNET, MAINNET_BASES[0]), MAINNET_BASES.to_vec())
+        } else {
+            let id = config.chain.id;
+            bail!(
+                "the recording is of chain {chain_id}, the configuration of {id}: name one of that \
+                 chain with --config"
+            );
+        };
+        Ok(Self { chain, bases, assumptions })
+    }
+
+    fn work<S: StrategySet>(
+        &self,
+        job: &Job<'_>,
+        blocks: &[RecordedBlock],
+        recording: &Recording,
+    ) -> Result<Done> {
+        let codes = &recording.codes;
+        let forensics: Vec<Forensics> =
+            blocks.iter().map(|block| look(block, codes, self.chain)).collect();
+        let mut flown = Flown::default();
+        if blocks.iter().all(|block| block.state.is_some()) {
+            let config = Config::<S>::parse(job.config, &job.set)?;
+            let anchor = gannet_engine::world::Tip::default();
+            let setting = Setting { chain: self.chain, anchor, bases: &self.bases };
+            let first = blocks.first().map_or(0, RecordedBlock::number);
+            flown = fly(config, blocks, &Course { setting, codes })
+                .with_context(|| format!("flying over the blocks from {first} on"))?;
+        }
+        Ok(Done { forensics, flown })
+    }
+}
+
+/// A digest of plans and their ends.
+fn digest(plans: &[Planned]) -> B256 {
+    let mut hasher = Keccak256::new();
+    plans.iter().for_each(|plan| hasher.update(plan.line()));
+    hasher.finalize()
+}
+
+/// Every combination of the values of `--sweep key=a,b,c`, as overrides.
+///
+/// # Errors
+/// When one is no such list.
+pub(crate) fn grid(sweeps: &[String]) -> Result<Vec<Vec<String>>> {
+    let mut points = vec![Vec::new()];
+    for sweep in sweeps {
+        let (key, values) = sweep
+            .split_once('=')
+            .with_context(|| format!("--sweep {sweep}: found no `=`; wanted key=a,b,c"))?;
+        let values: Vec<&str> = values.split(',').map(str::trim).collect();
+        let grown = points.iter().flat_map(|point: &Vec<String>| {
+            let with = move |value: &&str| {
+                let mut point = point.clone();
+                point.push(format!("{key}={value}"));
+                point
+            };
+            values.iter().map(with)
+        });
+        points = grown.collect();
+    }
+    Ok(points)
+}
+
+/// Counts by reason, the most frequent first.
+fn by_count(reasons: &BTreeMap<String, usize>) -> Vec<(&str, usize)> {
+    let mut reasons: Vec<_> = reasons.iter().map(|(why, count)| (why.as_str(), *count)).collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    reasons
+}

@@ -1,0 +1,276 @@
+//! What a backtest shows: for people as a table, for machines as one JSON object.
+//!
+//! Temperature: cold.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use alloy_primitives::B256;
+use serde::Serialize;
+
+use super::forensics::Taken;
+use super::liquidations::Liquidation;
+use super::plans::{End, Planned};
+use super::{Done, Job, by_count, digest};
+use crate::config::in_ether;
+use crate::recording::{Manifest, RecordedBlock};
+
+/// Plans by their end.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Counts {
+    pub(crate) won: u64,
+    pub(crate) contested: u64,
+    pub(crate) vanished: u64,
+    pub(crate) reverted: u64,
+    pub(crate) unknown: u64,
+}
+
+impl Counts {
+    const fn of(&mut self, end: End) -> &mut u64 {
+        match end {
+            End::Won => &mut self.won,
+            End::Contested => &mut self.contested,
+            End::Vanished => &mut self.vanished,
+            End::Reverted => &mut self.reverted,
+            End::Unknown => &mut self.unknown,
+        }
+    }
+}
+
+/// What others made.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Recalled {
+    pub(crate) arbitrages: Vec<Taken>,
+    pub(crate) liquidations: Vec<Liquidation>,
+    /// Logs that look like a liquidation and are none.
+    pub(crate) malformed: usize,
+}
+
+/// What a backtest shows.
+#[derive(Debug, Serialize)]
+pub(crate) struct Backtest {
+    pub(crate) recording: PathBuf,
+    pub(crate) chain_id: u64,
+    /// Of plans and their ends: the same inputs give the same.
+    pub(crate) digest: B256,
+    pub(crate) blocks: u64,
+    pub(crate) first_block: u64,
+    pub(crate) last_block: u64,
+    /// Blocks whose state is recorded: over these strategies flew.
+    pub(crate) blocks_flown: u64,
+    pub(crate) plans: Counts,
+    /// What the plans that won paid after gas, in wei.
+    #[serde(serialize_with = "signed")]
+    pub(crate) profit_wei: i128,
+    pub(crate) planned: Vec<Planned>,
+    /// Plans that risk turned down, by reason.
+    pub(crate) rejected: BTreeMap<&'static str, u64>,
+    /// Contracts that look like pools and are not traded with, by reason.
+    pub(crate) left_out: BTreeMap<String, usize>,
+    pub(crate) forensics: Recalled,
+    /// Blocks that the EVM does not run as they are recorded, and why.
+    pub(crate) differing: BTreeMap<u64, String>,
+    pub(crate) parameters: Vec<String>,
+    pub(crate) assumptions: Vec<String>,
+    /// Times of the blocks, for reports.
+    #[serde(skip)]
+    pub(crate) timestamps: BTreeMap<u64, u64>,
+}
+
+impl Backtest {
+    pub(super) fn new(job: &Job<'_>, manifest: &Manifest, assumptions: &[String]) -> Self {
+        Self {
+            recording: job.recording.to_owned(),
+            chain_id: manifest.chain_id,
+            digest: B256::ZERO,
+            blocks: 0,
+            first_block: u64::MAX,
+            last_block: 0,
+            blocks_flown: 0,
+            plans: Counts::default(),
+            profit_wei: 0,
+            planned: Vec::new(),
+            rejected: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            forensics: Recalled::default(),
+            differing: BTreeMap::new(),
+            parameters: job.set.clone(),
+            assumptions: assumptions.to_vec(),
+            timestamps: BTreeMap::new(),
+        }
+    }
+
+    /// Adds what came of a run of blocks.
+    pub(super) fn add(&mut self, blocks: &[RecordedBlock], done: Done) {
+        let Done { forensics, mut flown } = done;
+        for (block, found) in blocks.iter().zip(forensics) {
+            let number = block.number();
+            self.blocks += 1;
+            self.first_block = self.first_block.min(number);
+            self.last_block = self.last_block.max(number);
+            self.blocks_flown += u64::from(block.state.is_some() && flown.pools > 0);
+            self.timestamps.insert(number, block.header.timestamp.unwrap_or_default().0);
+            if let Some(why) = found.differing {
+                self.differing.insert(number, why);
+            }
+            self.forensics.malformed += found.malformed;
+            self.forensics.liquidations.extend(found.liquidations);
+            let mut taken = found.arbitrages;
+            for plan in flown.plans.iter_mut().filter(|plan| plan.block == number) {
+                plan.contest(&taken);
+            }
+            for taken in &mut taken {
+                taken.actionable = flown.plans.iter().any(|plan| plan.is_of(taken));
+            }
+            self.forensics.arbitrages.extend(taken);
+        }
+        for (reason, count) in flown.left_out {
+            *self.left_out.entry(reason).or_default() += count;
+        }
+        for (reason, count) in flown.rejected {
+            *self.rejected.entry(reason).or_default() += count;
+        }
+        self.planned.append(&mut flown.plans);
+    }
+
+    /// Sums up.
+    pub(super) fn finish(&mut self) {
+        self.digest = digest(&self.planned);
+        for plan in &self.planned {
+            *self.plans.of(plan.end) += 1;
+            self.profit_wei = self.profit_wei.saturating_add(plan.net_profit().unwrap_or(0));
+        }
+    }
+}
+
+impl Planned {
+    /// What it brought after gas, in wei, at the price that it was planned at; none if it did not
+    /// win.
+    pub(crate) fn net_profit(&self) -> Option<i128> {
+        if self.end != End::Won {
+            return None;
+        }
+        let gross = self.net_wei.checked_add(self.gas_wei)?;
+        let share = alloy_primitives::U256::from(gross)
+            .checked_mul(alloy_primitives::U256::from(self.gained?))?
+            .checked_div(alloy_primitives::U256::from(self.profit))?;
+        i128::try_from(u128::try_from(share).ok()?).ok()?.checked_sub_unsigned(self.gas_wei)
+    }
+}
+
+fn signed<S: serde::Serializer>(value: &i128, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&value.to_string())
+}
+
+/// How many reasons a table shows.
+const REASONS_SHOWN: usize = 5;
+
+impl fmt::Display for Backtest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { blocks, first_block, last_block, blocks_flown, .. } = self;
+        let Counts { won, contested, vanished, reverted, unknown } = self.plans;
+        writeln!(out, "recording     {}", self.recording.display())?;
+        writeln!(out, "blocks        {blocks} from {first_block} to {last_block}")?;
+        writeln!(out, "flown over    {blocks_flown}, the others have no state")?;
+        writeln!(
+            out,
+            "plans         {}: {won} won, {contested} contested, {vanished} vanished, {reverted} \
+             reverted, {unknown} unknown",
+            self.planned.len()
+        )?;
+        writeln!(out, "profit        {} ETH after gas", in_ether(self.profit_wei))?;
+        let rejected: Vec<_> =
+            self.rejected.iter().map(|(why, count)| format!("{count} {why}")).collect();
+        if !rejected.is_empty() {
+            writeln!(out, "turned down   {}", rejected.join(", "))?;
+        }
+        let taken = &self.forensics.arbitrages;
+        let seen = taken.iter().filter(|taken| taken.seen == Some(true)).count();
+        let known = taken.iter().filter(|taken| taken.seen.is_some()).count();
+        let executed = taken.iter().filter(|taken| taken.executed).count();
+        let actionable = taken.iter().filter(|taken| taken.actionable).count();
+        writeln!(
+            out,
+            "arbitrages    {} by others: {seen} seen of {known} whose state is known, {executed} \
+             executed, {actionable} planned by us",
+            taken.len()
+        )?;
+        for taken in taken {
+            line(taken, out)?;
+        }
+        writeln!(out, "liquidations  {} by others", self.forensics.liquidations.len())?;
+        for (why, count) in by_count(&self.left_out).into_iter().take(REASONS_SHOWN) {
+            writeln!(out, "left out      {count} contracts: {why}")?;
+        }
+        for (block, why) in &self.differing {
+            writeln!(out, "differing     block {block}: {why}")?;
+        }
+        for assumption in &self.assumptions {
+            writeln!(out, "assumed       {assumption}")?;
+        }
+        write!(out, "digest        {}", self.digest)
+    }
+}
+
+fn line(taken: &Taken, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Taken { block, tx_index, gross_profit, our_profit, .. } = taken;
+    let gross = gross_profit.unwrap_or(0);
+    write!(out, "              {block} tx {tx_index}: {gross} of {}", taken.profit_token)?;
+    match (our_profit, taken.executed) {
+        (Some(ours), true) => write!(out, ", ours {ours} in the EVM")?,
+        (Some(ours), false) => write!(out, ", ours {ours} by quote")?,
+        (None, _) => {}
+    }
+    match &taken.why_not {
+        Some(why) => writeln!(out, " ({why})"),
+        None => writeln!(out),
+    }
+}
+
+/// The points of a sweep.
+#[derive(Debug, Serialize)]
+pub(crate) struct Swept {
+    pub(crate) points: Vec<Point>,
+}
+
+/// One combination of parameters.
+#[derive(Debug, Serialize)]
+pub(crate) struct Point {
+    pub(crate) set: Vec<String>,
+    pub(crate) plans: Counts,
+    #[serde(serialize_with = "signed")]
+    pub(crate) profit_wei: i128,
+    pub(crate) digest: B256,
+}
+
+impl Swept {
+    pub(crate) fn of(points: Vec<(Vec<String>, Backtest)>) -> Self {
+        let point = |(set, done): (Vec<String>, Backtest)| Point {
+            set,
+            plans: done.plans,
+            profit_wei: done.profit_wei,
+            digest: done.digest,
+        };
+        Self { points: points.into_iter().map(point).collect() }
+    }
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{:>14} {:>6} {:>10} {:>9}  parameters",
+            "profit, ETH", "won", "contested", "others"
+        )?;
+        let mut points: Vec<_> = self.points.iter().collect();
+        points.sort_by_key(|point| std::cmp::Reverse(point.profit_wei));
+        for Point { set, plans, profit_wei, .. } in points {
+            let Counts { won, contested, vanished, reverted, unknown } = plans;
+            let others = vanished + reverted + unknown;
+            let profit = in_ether(*profit_wei);
+            write!(out, "\n{profit:>14} {won:>6} {contested:>10} {others:>9}  {}", set.join(" "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! Plans of a backtest, and what became of each.
+//!
+//! Temperature: cold.
+
+use alloy_primitives::{Address, B256};
+use gannet_engine::flight::{Flight, Outcome, Settlement};
+use gannet_engine::plan::Plan;
+use gannet_engine::world::World;
+use serde::Serialize;
+
+use super::desk::Paid;
+use super::forensics::Taken;
+
+/// What became of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum End {
+    /// It pays where it would have landed.
+    Won,
+    /// Somebody else took it in the block where it would have landed.
+    Contested,
+    /// It does not pay there any more, or what it follows did not come.
+    Vanished,
+    /// The quote holds, but the executor reverts in the EVM.
+    Reverted,
+    /// The recording does not say.
+    Unknown,
+}
+
+/// One leg of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct PlannedLeg {
+    pub(crate) pool: Address,
+    pub(crate) zero_for_one: bool,
+    #[serde(serialize_with = "text")]
+    pub(crate) amount_in: u128,
+    #[serde(serialize_with = "text")]
+    pub(crate) amount_out: u128,
+}
+
+/// Who took what a plan was after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Rival {
+    pub(crate) tx_hash: B256,
+    pub(crate) tx_index: u32,
+    pub(crate) profit_token: Address,
+    /// What it made, before gas.
+    #[serde(serialize_with = "maybe_text")]
+    pub(crate) profit: Option<u128>,
+    /// What its gas cost, in wei, where that is recorded.
+    #[serde(serialize_with = "maybe_text")]
+    pub(crate) gas_paid: Option<u128>,
+}
+
+/// A plan that passed risk, and its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Planned {
+    /// The block that it was planned on.
+    pub(crate) planned_at: u64,
+    /// The first block that it could land in.
+    pub(crate) block: u64,
+    pub(crate) strategy: &'static str,
+    pub(crate) legs: Vec<PlannedLeg>,
+    pub(crate) profit_token: Address,
+    /// What it promised, in the profit token's smallest unit.
+    #[serde(serialize_with = "text")]
+    pub(crate) profit: u128,
+    /// The same in wei, after gas and tip.
+    #[serde(serialize_with = "text")]
+    pub(crate) net_wei: u128,
+    /// The transaction that it follows.
+    pub(crate) follows: Option<B256>,
+    pub(crate) end: End,
+    pub(crate) why: String,
+    /// What it paid where it would have landed, in the profit token's smallest unit.
+    #[serde(serialize_with = "maybe_text")]
+    pub(crate) gained: Option<u128>,
+    /// Whether that was paid by the executor in the EVM.
+    pub(crate) executed: bool,
+    pub(crate) gas_used: u64,
+    /// What a unit of gas costs it, in wei.
+    #[serde(skip)]
+    gas_price: u128,
+    /// What the gas would have cost, in wei.
+    #[serde(serialize_with = "text")]
+    pub(crate) gas_wei: u128,
+    pub(crate) rival: Option<Rival>,
+}
+
+impl Planned {
+    /// A plan whose end is not known yet.
+    pub(super) fn new(flight: &Flight, world: &World, names: &[&'static str]) -> Self {
+        let plan = &flight.admitted.plan;
+        Self {
+            planned_at: flight.first_block.0.saturating_sub(1),
+            block: flight.first_block.0,
+            strategy: names.get(plan.strategy.index()).copied().unwrap_or("?"),
+            legs: legs_of(plan, world),
+            profit_token: world.tokens.get(plan.profit_token).address,
+            profit: plan.profit,
+            net_wei: flight.admitted.net_wei.0,
+            follows: plan.follows().map(|follow| follow.hash),
+            end: End::Unknown,
+            why: "the recording ends before it could land".to_owned(),
+            gained: None,
+            executed: false,
+            gas_used: 0,
+            gas_price: flight.admitted.gas_price.0,
+            gas_wei: 0,
+            rival: None,
+        }
+    }
+
+    /// Its end by the pools' arithmetic.
+    pub(super) fn settle(&mut self, end: &Settlement) {
+        let (end, why) = match end.outcome {
+            Outcome::Won => {
+                self.gained = u128::try_from(end.gained).ok();
+                self.gas_used = end.gas_used.0;
+                self.gas_wei = end.gas_paid().0;
+                (End::Won, "it pays where it would have landed")
+            }
+            Outcome::Contested => (End::Contested, "others moved its pools, and it pays no more"),
+            Outcome::TargetMissing => (End::Vanished, "what it follows did not come"),
+            Outcome::Vanished => (End::Vanished, "it does not pay where it would have landed"),
+            Outcome::Landed
+            | Outcome::Reverted
+            | Outcome::Cancelled
+            | Outcome::Replaced
+            | Outcome::Dropped
+            | Outcome::Refused
+            | Outcome::Unsent => (End::Unknown, end.outcome.name()),
+        };
+        self.end = end;
+        why.clone_into(&mut self.why);
+    }
+
+    /// Its end by the executor in the EVM.
+    pub(super) fn execute(&mut self, paid: Result<Result<Paid, String>, String>) {
+        match paid {
+            Ok(Ok(paid)) => {
+                self.gained = Some(paid.profit);
+                self.gas_wei = self.gas_price.saturating_mul(u128::from(paid.gas_used));
+                self.gas_used = paid.gas_used;
+                self.executed = true;
+            }
+            Ok(Err(error)) => {
+                self.end = End::Reverted;
+                self.why = format!("the executor reverts: {error}");
+                self.gained = None;
+                self.executed = true;
+            }
+            Err(unknown) => self.why = format!("{}; not executed: {unknown}", self.why),
+        }
+    }
+
+    /// Names who took it, if it is known.
+    pub(super) fn contest(&mut self, taken: &[Taken]) {
+        if self.end != End::Contested {
+            return;
+        }
+        let is_shared = |taken: &&Taken| {
+            taken.pools.iter().any(|pool| self.legs.iter().any(|leg| leg.pool == *pool))
+        };
+        self.rival = taken.iter().find(is_shared).map(|taken| Rival {
+            tx_hash: taken.tx_hash,
+            tx_index: taken.tx_index,
+            profit_token: taken.profit_token,
+            profit: taken.gross_profit,
+            gas_paid: taken.gas_paid,
+        });
+    }
+
+    /// Whether it is a plan of what somebody took.
+    pub(super) fn is_of(&self, taken: &Taken) -> bool {
+        let through = |pool: &Address| self.legs.iter().any(|leg| leg.pool == *pool);
+        self.block == taken.block
+            && taken.pools.iter().all(through)
+            && self.legs.iter().all(|leg| taken.pools.contains(&leg.pool))
+    }
+
+    /// For the digest: everything but what depends on a signature.
+    pub(super) fn line(&self) -> String {
+        let Self { planned_at, block, strategy, legs, profit, end, gained, follows, .. } = self;
+        format!(
+            "{planned_at} {block} {strategy} {legs:?} {profit} {end:?} {gained:?} {follows:?}\n"
+        )
+    }
+}
+
+fn legs_of(plan: &Plan, world: &World) -> Vec<PlannedLeg> {
+    let leg = |leg: &gannet_engine::plan::Leg| PlannedLeg {
+        pool: world.pools.get(leg.pool).address,
+        zero_for_one: leg.direction.index_in() == 0,
+        amount_in: leg.amount_in,
+        amount_out: leg.amount_out,
+    };
+    plan.legs().iter().map(leg).collect()
+}
+
+/// Amounts in JSON are decimal strings of the smallest unit.
+fn text<S: serde::Serializer>(value: &u128, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&value.to_string())
+}
+
+pub(super) fn maybe_text<S: serde::Serializer>(
+    value: &Option<u128>,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    value.map(|value| value.to_string()).serialize(out)
+}

@@ -1,0 +1,95 @@
+//! Recordings: blocks, transactions, logs and state on disk, for backtests and for any engine that
+//! reads Parquet.
+//!
+//! ```text
+//! manifest.json                 chain, origin, segments, parts
+//! blocks/12047794-12300570.parquet
+//! transactions/…  logs/…        one file a table and part, under cryo's names and types
+//! accounts/…  storage/…  codes/…  block_hashes/…      state, where it is known
+//! ```
+//!
+//! A *segment* is a run of blocks without a gap; a *part* is what one file of each table holds. A
+//! recording is made under another name and takes its own when it is whole.
+//!
+//! Temperature: cold.
+
+pub(crate) mod column;
+mod read;
+pub(crate) mod rows;
+mod write;
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::read::Recording;
+use self::rows::{BlockRow, LogRow, TransactionRow};
+pub(crate) use self::write::{Size, Writer, write_table};
+
+/// The layout that this build writes.
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+
+/// What a recording is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Manifest {
+    /// Its layout.
+    pub(crate) format: u32,
+    /// What wrote it.
+    pub(crate) version: String,
+    /// EIP-155 chain id.
+    pub(crate) chain_id: u64,
+    /// Where it is from.
+    pub(crate) origin: String,
+    /// Runs of blocks without a gap, in order.
+    pub(crate) segments: Vec<Segment>,
+    /// The names of its files, without their ending, in order.
+    pub(crate) parts: Vec<String>,
+    /// What whoever relies on it should know.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A run of blocks without a gap.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub(crate) struct Segment {
+    pub(crate) first_block: u64,
+    pub(crate) last_block: u64,
+    /// Whether the state before each block is known, as far as the block touches it.
+    pub(crate) has_state: bool,
+}
+
+/// A block with all that is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordedBlock {
+    pub(crate) header: BlockRow,
+    /// In order.
+    pub(crate) transactions: Vec<TransactionRow>,
+    /// In order.
+    pub(crate) logs: Vec<LogRow>,
+    pub(crate) state: Option<State>,
+}
+
+impl RecordedBlock {
+    /// Height.
+    pub(crate) const fn number(&self) -> u64 {
+        self.header.block_number.0
+    }
+}
+
+/// The state before a block, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) accounts: BTreeMap<Address, Account>,
+    /// Hashes of earlier blocks, by height.
+    pub(crate) block_hashes: BTreeMap<u64, B256>,
+}
+
+/// An account before a block.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Account {
+    pub(crate) balance: U256,
+    pub(crate) nonce: u64,
+    pub(crate) code_hash: Option<B256>,
+    pub(crate) storage: BTreeMap<U256, U256>,
+}
