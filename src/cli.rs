@@ -51,6 +51,8 @@ enum LogFormat {
 enum Command {
     /// Fly: watch the chain and the mempool, and trade (or, in dry-run, score) what pays
     Run(RunArgs),
+    /// Fly in dry-run, and record every input for backtests
+    Record(RecordArgs),
     /// Look at everything that a run needs, say what is unfit, and what to do about it
     Check(Common),
     /// Deploy the executor, with the configured wallets as operators, and print its address
@@ -76,6 +78,15 @@ struct Common {
     /// Print one JSON object on stdout, or write it to FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     json: Option<Option<PathBuf>>,
+}
+
+#[derive(Debug, Args)]
+struct RecordArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Where the recording is made; nothing may be there yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +173,7 @@ pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
     }
     let done = match cli.command.unwrap_or_else(|| Command::Run(RunArgs::default())) {
         Command::Run(args) => run_command::<S>(&args),
+        Command::Record(args) => record_command::<S>(args),
         Command::Check(common) => check_command::<S>(&common),
         Command::Deploy(common) => deploy_command::<S>(&common),
         Command::Import(args) => import_command(&args),
@@ -266,6 +278,13 @@ fn run_command<S: StrategySet + Send + 'static>(args: &RunArgs) -> Result<ExitCo
     let summary = run::run(config)?;
     print(&summary, args.common.json.as_ref())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn record_command<S: StrategySet + Send + 'static>(args: RecordArgs) -> Result<ExitCode> {
+    let RecordArgs { mut common, out } = args;
+    let out = out.to_str().ok_or_else(|| Unreadable("--out: a path that is no text".to_owned()))?;
+    common.set.push(format!("record.out={}", toml::Value::from(out)));
+    run_command::<S>(&RunArgs { common, mode: Some(ModeArg::DryRun), ..RunArgs::default() })
 }
 
 fn check_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {

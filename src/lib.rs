@@ -42,6 +42,7 @@ mod locks;
 mod nodes;
 mod presigner;
 mod progress;
+mod recorder;
 mod recording;
 mod report;
 mod run;

@@ -33,6 +33,8 @@ use crate::feed::keeper::Keeper;
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
 use crate::presigner::Presigner;
+use crate::recorder::{Recorder, Start as Begun, Tape};
+use crate::recording::Size;
 use crate::runtime::{Crew, Ending, Hot, Signals};
 use crate::scribe::{Names, Scribe};
 use crate::snapshot::{self, series::Series};
@@ -129,13 +131,22 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let Start { config, world, roster, market, shelf, wallets, owner, .. } = start;
 
     let rosters = Rosters::new(roster);
+    let silent_after_ns = silent_after_ns(&config.nodes);
+    let (tape, recorder) = match &config.record {
+        Some(out) => {
+            let setting = (silent_after_ns, switch.is_on());
+            let start = Begun::of(&config, (&world, &rosters.now()), &wallets, setting);
+            let (tape, recorder) = Recorder::begin(out, &start).context("beginning to record")?;
+            (Some(tape), Some(recorder))
+        }
+        None => (None, None),
+    };
     let names = Names::new(rosters.clone(), S::NAMES, &config.wallets);
     let mut risk = risk_of(&config, wallets);
     risk.is_halted = switch.is_on();
     let signer = Signer::new(keys, config.executor);
     let (setting, audit) = (Setting::of(&config), audit::Setting::of(&config));
     let growth = growth::Setting::of(&config, &world, market);
-    let silent_after_ns = silent_after_ns(&config.nodes);
     let mut engine = Engine::new(world, config.strategies, risk, signer, silent_after_ns)
         .map_err(|(name, why)| anyhow::anyhow!("strategy {name} cannot start: {why}"))?;
 
@@ -163,10 +174,13 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
         .map(|wanted| Series::start(wanted, &engine.world, rosters.clone()))
         .transpose()?;
     core.take();
-    let crew = Crew { keepers, scribe, series, switch, admission, auditor, grower };
+    let crew = Crew { keepers, scribe, series, switch, admission, auditor, grower, tape };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
+    if let Some(recorder) = recorder {
+        tell_recording(hot.tape.take(), recorder);
+    }
     hot.port.keep(&mut hot.engine);
     // Held until nothing more is sent, and the state is what the next run is to find.
     drop(locks);
@@ -183,6 +197,21 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
             let latency = hot.port.latency();
             let summary = Summary::of(&hot.engine, &before, S::NAMES, config.mode, latency);
             Ok(Summary { upkeep: upkeep_of(&mut hot, &node_names), ..summary })
+        }
+    }
+}
+
+/// Ends the recording. A run that ends well does not end badly for what could not be kept of it.
+fn tell_recording(tape: Option<Tape>, recorder: Recorder) {
+    let lost = tape.map_or(0, |tape| tape.lost());
+    match recorder.end() {
+        Ok(Size { blocks, bytes }) => {
+            let bytes: u64 = bytes.values().sum();
+            tracing::info!(blocks, bytes, lost, "recorded");
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(error, "the recording is not whole");
         }
     }
 }

@@ -37,6 +37,7 @@ use crate::clock::Monotonic;
 use crate::feed::connect::Opened;
 use crate::feed::keeper::{Delivery, Keeper, Request};
 use crate::links::{Line, Links, Lost};
+use crate::recorder::Tape;
 use crate::scribe::Scribe;
 use crate::snapshot::series::Series;
 use crate::submit::Port;
@@ -78,6 +79,8 @@ pub(crate) struct Hot<S, P> {
     admission: Admission,
     pub(crate) auditor: Auditor,
     pub(crate) grower: Grower,
+    /// Keeps every input, if there is a recorder.
+    pub(crate) tape: Option<Tape>,
     clock: Monotonic,
     links: Links,
     seq: u64,
@@ -101,6 +104,8 @@ pub(crate) struct Crew {
     pub(crate) admission: Admission,
     pub(crate) auditor: Auditor,
     pub(crate) grower: Grower,
+    /// If there is a recorder.
+    pub(crate) tape: Option<Tape>,
 }
 
 /// SIGINT, SIGTERM and SIGHUP.
@@ -136,7 +141,7 @@ impl Signals {
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
     pub(crate) fn new(engine: Engine<S>, port: P, crew: Crew, clock: Monotonic) -> Self {
-        let Crew { keepers, scribe, series, switch, admission, auditor, grower } = crew;
+        let Crew { keepers, scribe, series, switch, admission, auditor, grower, tape } = crew;
         Self {
             engine,
             port,
@@ -148,6 +153,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             admission,
             auditor,
             grower,
+            tape,
             clock,
             seq: 0,
             rehearse_at: Nanos(0),
@@ -336,6 +342,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             self.seq += 1;
             let input = Input { at, seq: self.seq, what };
             let watch = Watch::begin(self.is_warm);
+            if let Some(tape) = &mut self.tape {
+                tape.take(&input);
+            }
             let mut outbox = self.port.outbox(exits);
             self.engine.on_input(input, &self.clock, &mut outbox);
             drop(outbox);
@@ -349,6 +358,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         let what = what(self);
         self.seq += 1;
         let input = Input { at: at.unwrap_or_else(|| self.clock.now()), seq: self.seq, what };
+        if let Some(tape) = &mut self.tape {
+            tape.take(&input);
+        }
         let mut outbox = self.port.outbox(self.links.exits());
         self.engine.on_input(input, &self.clock, &mut outbox);
         drop(outbox);
@@ -476,6 +488,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             self.seq += 1;
             let what = Happening::Frame { node, source, bytes: &bytes, has_more: false };
             let input = Input { at: now, seq: self.seq, what };
+            if let Some(tape) = &mut self.tape {
+                tape.take(&input);
+            }
             let mut outbox = self.port.outbox(self.links.exits());
             self.engine.on_input(input, &self.clock, &mut outbox);
             drop(outbox);

@@ -23,7 +23,7 @@ use crate::nodes::NodeCounts;
 use crate::presigner::PresignCounts;
 
 /// An amount in JSON: a decimal string of the smallest unit.
-fn decimal<T: ToString, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn decimal<T: ToString, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_str(&value.to_string())
 }
 

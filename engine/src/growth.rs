@@ -25,7 +25,7 @@ use crate::limits::{FILL_POOLS_MAX, GROWTH_POOLS_MAX};
 use crate::pipeline::Engine;
 use crate::search::Tables;
 use crate::strategy::StrategySet;
-use crate::units::Nanos;
+use crate::units::{Nanos, Wei};
 use crate::world::pools::{PairIndex, PoolEntry, Refused};
 use crate::world::{Standing, World};
 
@@ -44,6 +44,8 @@ pub struct Growth {
     pub pools: Vec<(PoolEntry, Vec<Tick>)>,
     /// All pairs there are then.
     pub pairs: PairIndex,
+    /// The base fee that the tables take for granted: cycles that cannot pay its gas are left out.
+    pub base_fee: Wei,
     /// Tables of all pools there are then, for each searcher of the strategies that are on.
     pub tables: Vec<Option<Box<Tables>>>,
     /// What came of it.

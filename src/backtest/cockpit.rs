@@ -42,7 +42,7 @@ impl Outbox for Fills {
 
 /// A clock that stands: stamps mean nothing here.
 #[derive(Debug)]
-struct Still;
+pub(super) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> Nanos {

@@ -11,6 +11,7 @@
 //! Temperature: cold.
 
 mod arbitrages;
+mod arrivals;
 mod cockpit;
 mod desk;
 mod fly;
@@ -31,6 +32,7 @@ use gannet_engine::chain::ChainSpec;
 use gannet_engine::strategy::StrategySet;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
+use self::arrivals::rerun;
 use self::fly::{Course, Flown, fly};
 use self::forensics::{Forensics, look};
 pub(crate) use self::outcome::{Backtest, Swept};
@@ -84,6 +86,11 @@ pub(crate) fn run<S: StrategySet>(job: &Job<'_>) -> Result<Backtest> {
     }
     let mut progress = Progress::new(Some("backtest, blocks"), total);
     let mut backtest = Backtest::new(job, &recording.manifest, &ground.assumptions);
+    if recording.manifest.has_arrivals {
+        let config = Config::<S>::parse(job.config, &job.set)?;
+        let done = rerun(config, &recording, |_at, _plans| {})?;
+        backtest.add_rerun(done);
+    }
     let mut batch: Vec<Vec<RecordedBlock>> = Vec::new();
     let mut held = 0;
     let mut work = |batch: &mut Vec<Vec<RecordedBlock>>, backtest: &mut Backtest| -> Result<()> {
@@ -133,19 +140,7 @@ impl Ground {
     fn of<S: StrategySet>(job: &Job<'_>, recording: &Recording) -> Result<Self> {
         let config = Config::<S>::parse(job.config, &job.set)?;
         let chain_id = recording.manifest.chain_id;
-        let mut assumptions = vec![
-            "A plan lands at the top of the next block, or right behind what it follows."
-                .to_owned(),
-            format!(
-                "Transactions of ours run in the EVM under the newest rules ({:?}), whatever the \
-                 block's are, with a flash loan and without a tip.",
-                crate::evm::NEWEST
-            ),
-            "Plans pay the gas of the gas table; an arbitrage's gross profit is before gas."
-                .to_owned(),
-            "Strategies fly only where the state is recorded; of other blocks the logs are read."
-                .to_owned(),
-        ];
+        let mut assumptions = assumptions(recording.manifest.has_arrivals);
         assumptions.extend(recording.manifest.remarks.iter().cloned());
         let (chain, bases) = if config.chain.id == chain_id {
             (config.chain, config.base_tokens)
@@ -186,6 +181,34 @@ impl Ground {
         }
         Ok(Done { forensics, flown })
     }
+}
+
+/// What figures rest on, by whether a run's own inputs are recorded.
+fn assumptions(has_arrivals: bool) -> Vec<String> {
+    let newest = format!(
+        "Transactions of ours run in the EVM under the newest rules ({:?}), whatever the block's \
+         are, with a flash loan and without a tip.",
+        crate::evm::NEWEST
+    );
+    let own: &[&str] = if has_arrivals {
+        &[
+            "The run's own inputs are given to the engine again, in their order.",
+            "Plans are settled by the pools' exact arithmetic, and pay the gas of the gas table.",
+            "A plan that would have been made after its block was heard of counts as lost in the \
+             sensitivity to latency, though it might land one block later.",
+        ]
+    } else {
+        &[
+            &newest,
+            "The order in which things were heard of is made up: a block's logs come with it.",
+            "Strategies fly only where the state is recorded; of other blocks the logs are read.",
+        ]
+    };
+    let both = [
+        "A plan lands at the top of the next block, or right behind what it follows.",
+        "An arbitrage's gross profit is before gas.",
+    ];
+    both.iter().chain(own).map(|sentence| (*sentence).to_owned()).collect()
 }
 
 /// A digest of plans and their ends.

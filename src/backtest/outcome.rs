@@ -9,12 +9,16 @@ use std::path::PathBuf;
 use alloy_primitives::B256;
 use serde::Serialize;
 
+use super::arrivals::Rerun;
+use super::fly::Flown;
 use super::forensics::Taken;
 use super::liquidations::Liquidation;
 use super::plans::{End, Planned};
 use super::{Done, Job, by_count, digest};
 use crate::config::in_ether;
 use crate::recording::{Manifest, RecordedBlock};
+use crate::report::LatencyPoint;
+use crate::summary::decimal;
 
 /// Plans by their end.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -37,6 +41,10 @@ impl Counts {
         }
     }
 }
+
+/// How much slower a bot is supposed to be, in milliseconds.
+const SLOWER_MS: [u32; 5] = [0, 1, 5, 20, 100];
+const MS_NS: u64 = 1_000_000;
 
 /// What others made.
 #[derive(Debug, Default, Serialize)]
@@ -61,9 +69,13 @@ pub(crate) struct Backtest {
     pub(crate) blocks_flown: u64,
     pub(crate) plans: Counts,
     /// What the plans that won paid after gas, in wei.
-    #[serde(serialize_with = "signed")]
+    #[serde(serialize_with = "decimal")]
     pub(crate) profit_wei: i128,
     pub(crate) planned: Vec<Planned>,
+    /// What a slower bot would have made, where it is recorded when things were heard of.
+    pub(crate) latency: Vec<LatencyPoint>,
+    /// A run's own inputs, where they are recorded.
+    pub(crate) inputs: Option<u64>,
     /// Plans that risk turned down, by reason.
     pub(crate) rejected: BTreeMap<&'static str, u64>,
     /// Contracts that look like pools and are not traded with, by reason.
@@ -91,6 +103,8 @@ impl Backtest {
             plans: Counts::default(),
             profit_wei: 0,
             planned: Vec::new(),
+            latency: Vec::new(),
+            inputs: None,
             rejected: BTreeMap::new(),
             left_out: BTreeMap::new(),
             forensics: Recalled::default(),
@@ -103,7 +117,7 @@ impl Backtest {
 
     /// Adds what came of a run of blocks.
     pub(super) fn add(&mut self, blocks: &[RecordedBlock], done: Done) {
-        let Done { forensics, mut flown } = done;
+        let Done { forensics, flown } = done;
         for (block, found) in blocks.iter().zip(forensics) {
             let number = block.number();
             self.blocks += 1;
@@ -116,15 +130,34 @@ impl Backtest {
             }
             self.forensics.malformed += found.malformed;
             self.forensics.liquidations.extend(found.liquidations);
-            let mut taken = found.arbitrages;
-            for plan in flown.plans.iter_mut().filter(|plan| plan.block == number) {
-                plan.contest(&taken);
-            }
-            for taken in &mut taken {
-                taken.actionable = flown.plans.iter().any(|plan| plan.is_of(taken));
-            }
-            self.forensics.arbitrages.extend(taken);
+            self.forensics.arbitrages.extend(found.arbitrages);
         }
+        self.add_flown(flown);
+    }
+
+    /// Adds what came of a run's own inputs.
+    pub(super) fn add_rerun(&mut self, done: Rerun) {
+        let Rerun { flown, inputs, lost, slack } = done;
+        self.inputs = Some(inputs);
+        if lost > 0 {
+            self.assumptions.push(format!(
+                "The recorder lost {lost} inputs: from there on plans may be others than in the run."
+            ));
+        }
+        let point = |slower_ms: u32| {
+            let in_time = slack.iter().filter(|(slack, _)| *slack >= u64::from(slower_ms) * MS_NS);
+            let (mut won, mut profit_wei) = (0, 0_i128);
+            for (_, profit) in in_time {
+                won += 1;
+                profit_wei = profit_wei.saturating_add(*profit);
+            }
+            LatencyPoint { slower_ms, profit_wei, won }
+        };
+        self.latency = SLOWER_MS.map(point).to_vec();
+        self.add_flown(flown);
+    }
+
+    fn add_flown(&mut self, mut flown: Flown) {
         for (reason, count) in flown.left_out {
             *self.left_out.entry(reason).or_default() += count;
         }
@@ -136,6 +169,17 @@ impl Backtest {
 
     /// Sums up.
     pub(super) fn finish(&mut self) {
+        let taken = &mut self.forensics.arbitrages;
+        let mut by_block: BTreeMap<u64, Vec<Taken>> = BTreeMap::new();
+        for taken in taken.iter() {
+            by_block.entry(taken.block).or_default().push(taken.clone());
+        }
+        for plan in &mut self.planned {
+            plan.contest(by_block.get(&plan.block).map(Vec::as_slice).unwrap_or_default());
+        }
+        for taken in taken {
+            taken.actionable = self.planned.iter().any(|plan| plan.is_of(taken));
+        }
         self.digest = digest(&self.planned);
         for plan in &self.planned {
             *self.plans.of(plan.end) += 1;
@@ -159,10 +203,6 @@ impl Planned {
     }
 }
 
-fn signed<S: serde::Serializer>(value: &i128, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_str(&value.to_string())
-}
-
 /// How many reasons a table shows.
 const REASONS_SHOWN: usize = 5;
 
@@ -172,7 +212,10 @@ impl fmt::Display for Backtest {
         let Counts { won, contested, vanished, reverted, unknown } = self.plans;
         writeln!(out, "recording     {}", self.recording.display())?;
         writeln!(out, "blocks        {blocks} from {first_block} to {last_block}")?;
-        writeln!(out, "flown over    {blocks_flown}, the others have no state")?;
+        match self.inputs {
+            Some(inputs) => writeln!(out, "inputs        {inputs} of the run itself")?,
+            None => writeln!(out, "flown over    {blocks_flown}, the others have no state")?,
+        }
         writeln!(
             out,
             "plans         {}: {won} won, {contested} contested, {vanished} vanished, {reverted} \
@@ -180,6 +223,10 @@ impl fmt::Display for Backtest {
             self.planned.len()
         )?;
         writeln!(out, "profit        {} ETH after gas", in_ether(self.profit_wei))?;
+        for LatencyPoint { slower_ms, profit_wei, won } in &self.latency {
+            let profit = in_ether(*profit_wei);
+            writeln!(out, "{slower_ms:>4} ms slower {profit} ETH, {won} won")?;
+        }
         let rejected: Vec<_> =
             self.rejected.iter().map(|(why, count)| format!("{count} {why}")).collect();
         if !rejected.is_empty() {
@@ -239,7 +286,7 @@ pub(crate) struct Swept {
 pub(crate) struct Point {
     pub(crate) set: Vec<String>,
     pub(crate) plans: Counts,
-    #[serde(serialize_with = "signed")]
+    #[serde(serialize_with = "decimal")]
     pub(crate) profit_wei: i128,
     pub(crate) digest: B256,
 }

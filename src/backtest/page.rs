@@ -40,7 +40,7 @@ impl Backtest {
             parameters: self.parameters.iter().map(parameter).collect(),
             assumptions: self.assumptions.clone(),
             plans: self.planned.iter().map(|plan| self.line(plan)).collect(),
-            latency: Vec::new(),
+            latency: self.latency.clone(),
             arbitrages: self.forensics.arbitrages.iter().map(arbitrage).collect(),
             liquidations: self.forensics.liquidations.iter().map(liquidation).collect(),
         }

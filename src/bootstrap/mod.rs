@@ -34,6 +34,7 @@ use gannet_engine::input::{self, Reloaded};
 use gannet_engine::units::BlockNumber;
 use gannet_engine::world::pools::PoolEntry;
 use gannet_engine::world::{Factory, Tip, World};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use self::growth::Grower;
@@ -247,6 +248,28 @@ fn finish<S>(
     let factories = world.factories.clone();
     let roster = Roster { pools, held, decimals, factories, pair_counts, told, chosen_at };
     Ok(Loaded { world, roster, market: Market { prices, least } })
+}
+
+/// A universe as a run began with it: what building its world again takes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Universe {
+    pools: Vec<Read>,
+    told: Vec<(Address, Option<u8>)>,
+}
+
+impl Universe {
+    /// That of a world which was only just loaded.
+    pub(crate) fn of(world: &World, roster: &Roster) -> Self {
+        Self { pools: universe::kept(world, roster), told: roster.told.clone() }
+    }
+}
+
+/// Builds the world of a universe again.
+///
+/// # Errors
+/// When it does not fit the configuration.
+pub(crate) fn rebuild<S>(config: &Config<S>, anchor: Tip, universe: &Universe) -> Result<World> {
+    universe::build(config, anchor, &mut universe.pools.clone(), &universe.told)
 }
 
 fn addresses(factories: &[NamedFactory]) -> Vec<Address> {

@@ -190,6 +190,8 @@ pub struct Config<S> {
     pub guard: GuardLimits,
     /// The strategies that are on.
     pub strategies: S,
+    /// Where its inputs are recorded, if anywhere.
+    pub record: Option<PathBuf>,
     /// How the process runs.
     pub runtime: Runtime,
 }
@@ -273,7 +275,7 @@ fn read_file(text: &str, overrides: &[String], problems: &mut Problems) -> Optio
 }
 
 /// What stands at the top of the file.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "mode",
     "chain",
     "node",
@@ -286,6 +288,7 @@ const SECTIONS: [&str; 13] = [
     "audit",
     "risk",
     "strategy",
+    "record",
     "runtime",
 ];
 
@@ -310,6 +313,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         );
     }
     let strategies = sections::strategies(&mut file, problems);
+    let record = sections::record(&mut file, problems);
     let runtime = sections::runtime(&mut file, chain, problems);
     for (key, _) in file {
         let message = problems::unknown(&key, &SECTIONS);
@@ -341,6 +345,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         limits,
         guard,
         strategies,
+        record,
         runtime: runtime?,
     })
 }

@@ -123,6 +123,13 @@ pub(super) struct Risk {
     pub(super) allow_public_mempool: Option<bool>,
 }
 
+/// `[record]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Record {
+    pub(super) out: Option<String>,
+}
+
 /// `[runtime]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

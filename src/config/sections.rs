@@ -330,6 +330,19 @@ pub(super) fn audit(file: &mut Table, problems: &mut Problems) -> AuditPlan {
     AuditPlan { every_blocks, pools }
 }
 
+/// Where a run's inputs are recorded.
+pub(super) fn record(file: &mut Table, problems: &mut Problems) -> Option<PathBuf> {
+    let table = problems.table(file, "record");
+    let raw: raw::Record = problems.section(&table, "record");
+    let out = PathBuf::from(raw.out?);
+    if out.exists() {
+        let message =
+            format!("found {}, which is there already; wanted a new folder", out.display());
+        problems.add("record.out", message);
+    }
+    Some(out)
+}
+
 pub(super) fn runtime(
     file: &mut Table,
     chain: Option<ChainSpec>,

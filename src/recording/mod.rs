@@ -19,8 +19,11 @@ pub(crate) mod rows;
 mod write;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use alloy_primitives::{Address, B256, U256};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::read::Recording;
@@ -48,6 +51,69 @@ pub(crate) struct Manifest {
     pub(crate) parts: Vec<String>,
     /// What whoever relies on it should know.
     pub(crate) remarks: Vec<String>,
+    /// The tape of a run that is going on, or was killed: what is in no part yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tape: Option<String>,
+    /// Whether it holds a run's inputs.
+    #[serde(default)]
+    pub(crate) has_arrivals: bool,
+}
+
+impl Manifest {
+    /// That of a run which begins.
+    pub(crate) fn of_a_run(chain_id: u64) -> Self {
+        let remark = "logs are those that move pools, as the bot asks nodes for no others";
+        Self { has_arrivals: true, remarks: vec![remark.to_owned()], ..Self::new(chain_id, "run") }
+    }
+
+    fn new(chain_id: u64, origin: &str) -> Self {
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            chain_id,
+            origin: origin.to_owned(),
+            segments: Vec::new(),
+            parts: Vec::new(),
+            remarks: Vec::new(),
+            tape: None,
+            has_arrivals: false,
+        }
+    }
+
+    /// Adds blocks, which follow those that are there.
+    pub(crate) fn extend(&mut self, blocks: &[RecordedBlock]) {
+        for block in blocks {
+            let (number, has_state) = (block.number(), block.state.is_some());
+            match self.segments.last_mut() {
+                Some(last) if last.last_block + 1 == number && last.has_state == has_state => {
+                    last.last_block = number;
+                }
+                Some(_) | None => {
+                    let segment = Segment { first_block: number, last_block: number, has_state };
+                    self.segments.push(segment);
+                }
+            }
+        }
+    }
+
+    /// The name of a part with these blocks; one without any stands behind the last.
+    pub(crate) fn name_part(&self, blocks: &[RecordedBlock]) -> String {
+        let next = self.segments.last().map_or(0, |segment| segment.last_block + 1);
+        let first = blocks.first().map_or(next, RecordedBlock::number);
+        let last = blocks.last().map_or(next, RecordedBlock::number);
+        format!("{first:010}-{last:010}")
+    }
+
+    /// Writes it into a recording's folder, or leaves the one that is there as it is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        let (path, new) = (folder.join(MANIFEST), folder.join("manifest.new"));
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(&new, text).with_context(|| format!("writing {}", new.display()))?;
+        fs::rename(&new, &path).with_context(|| format!("writing {}", path.display()))
+    }
 }
 
 /// A run of blocks without a gap.

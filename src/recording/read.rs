@@ -11,10 +11,11 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::rows::{
-    AccountRow, BlockHashRow, BlockRow, CodeRow, LogColumns, LogRow, Row, StorageRow,
+    AccountRow, ArrivalRow, BlockHashRow, BlockRow, CodeRow, LogColumns, LogRow, Row, StorageRow,
     TransactionRow,
 };
 use super::{Account, FORMAT, MANIFEST, Manifest, RecordedBlock};
+use crate::recorder::entries;
 
 /// A recording on disk.
 #[derive(Debug)]
@@ -74,6 +75,33 @@ impl Recording {
         Ok(())
     }
 
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Visits each input of a run, in order; those on the tape of one that was killed come last.
+    ///
+    /// # Errors
+    /// When the recording cannot be read, or those of `visit`.
+    pub(crate) fn each_arrival(
+        &self,
+        mut visit: impl FnMut(ArrivalRow) -> Result<()>,
+    ) -> Result<()> {
+        for part in &self.manifest.parts {
+            let path = self.folder.join(ArrivalRow::TABLE).join(format!("{part}.parquet"));
+            if path.exists() {
+                each_batch(&path, |rows: Vec<ArrivalRow>| {
+                    rows.into_iter().try_for_each(&mut visit)
+                })?;
+            }
+        }
+        let Some(tape) = &self.manifest.tape else { return Ok(()) };
+        let path = self.folder.join(tape);
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        entries(&bytes).try_for_each(|entry| visit(entry.to_row()?))
+    }
+
     /// The blocks of a part, in order.
     fn part(&self, part: &str) -> Result<Vec<RecordedBlock>> {
         let mut blocks = BTreeMap::new();
@@ -129,13 +157,22 @@ impl Recording {
 /// # Errors
 /// When it is none, or a row is not what its columns say: with its row and column.
 pub(crate) fn rows<R: Row>(path: &Path) -> Result<Vec<R>> {
+    let mut all = Vec::new();
+    each_batch(path, |rows| {
+        all.extend(rows);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Visits the rows of a Parquet file, some at a time.
+fn each_batch<R: Row>(path: &Path, mut visit: impl FnMut(Vec<R>) -> Result<()>) -> Result<()> {
     let told = || format!("reading {}", path.display());
     let file = File::open(path).with_context(told)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).with_context(told)?;
-    let mut rows = Vec::new();
+    let mut before = 0;
     for batch in reader.build().with_context(told)? {
         let batch = batch.with_context(told)?;
-        let before = rows.len();
         let read = R::from_batch(&batch).map_err(|(column, misfit)| {
             let what = misfit.what;
             match misfit.row {
@@ -146,7 +183,8 @@ pub(crate) fn rows<R: Row>(path: &Path) -> Result<Vec<R>> {
                 None => anyhow!("{}: column {column} {what}", path.display()),
             }
         })?;
-        rows.extend(read);
+        before += read.len();
+        visit(read)?;
     }
-    Ok(rows)
+    Ok(())
 }

@@ -201,6 +201,22 @@ table! {
 }
 
 table! {
+    /// An input of a run, in the order in which the engine saw them.
+    ArrivalRow in "arrivals" {
+        seq: u64,
+        /// By the run's own clock.
+        received_ns: u64,
+        /// frame, truncated, tick, link, order, or gap: inputs that were lost.
+        kind: String,
+        node: Option<u32> = None,
+        source: Option<String> = None,
+        /// Of a frame, whether more was behind it; of a link, whether it came up.
+        flag: Option<bool> = None,
+        bytes: Option<Bytes> = None,
+    }
+}
+
+table! {
     /// A plan of a backtest. Amounts are decimal text, for they have more than 64 bits.
     PlanRow in "plans" {
         block_number: Height,

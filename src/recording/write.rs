@@ -17,7 +17,7 @@ use super::column::Height;
 use super::rows::{
     AccountRow, BlockHashRow, BlockRow, CodeRow, LogColumns, Row, StorageRow, TransactionRow,
 };
-use super::{FORMAT, MANIFEST, Manifest, RecordedBlock, Segment};
+use super::{Manifest, RecordedBlock};
 
 /// Rows of a part, about: what is read at once.
 const PART_ROWS: usize = 1 << 18;
@@ -81,15 +81,7 @@ impl Writer {
                 .with_context(|| format!("removing {}", staging.display()))?;
         }
         fs::create_dir_all(&staging).with_context(|| format!("making {}", staging.display()))?;
-        let manifest = Manifest {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            chain_id,
-            origin: origin.to_owned(),
-            segments: Vec::new(),
-            parts: Vec::new(),
-            remarks: Vec::new(),
-        };
+        let manifest = Manifest::new(chain_id, origin);
         Ok(Self {
             out: out.to_owned(),
             staging,
@@ -106,19 +98,10 @@ impl Writer {
     /// When it is out of order, or cannot be written.
     pub(crate) fn add(&mut self, block: RecordedBlock) -> Result<()> {
         let number = block.number();
-        let has_state = block.state.is_some();
-        match self.manifest.segments.last_mut() {
-            Some(last) if last.last_block >= number => {
-                bail!("block {number} comes after block {}", last.last_block)
-            }
-            Some(last) if last.last_block + 1 == number && last.has_state == has_state => {
-                last.last_block = number;
-            }
-            Some(_) | None => {
-                let segment = Segment { first_block: number, last_block: number, has_state };
-                self.manifest.segments.push(segment);
-            }
+        if let Some(last) = self.manifest.segments.last().filter(|last| last.last_block >= number) {
+            bail!("block {number} comes after block {}", last.last_block);
         }
+        self.manifest.extend(std::slice::from_ref(&block));
         let RecordedBlock { header, transactions, logs, state } = block;
         let chain_id = self.manifest.chain_id;
         let part = &mut self.part;
@@ -166,9 +149,7 @@ impl Writer {
     /// When it cannot be written.
     pub(crate) fn finish(mut self) -> Result<(Manifest, Size)> {
         self.flush()?;
-        let path = self.staging.join(MANIFEST);
-        let text = serde_json::to_string_pretty(&self.manifest)?;
-        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        self.manifest.write(&self.staging)?;
         fs::rename(&self.staging, &self.out)
             .with_context(|| format!("giving the recording its name {}", self.out.display()))?;
         self.is_finished = true;

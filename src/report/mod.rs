@@ -88,11 +88,12 @@ pub(crate) struct PlanLine {
 }
 
 /// What the same run would have earned, had the bot been slower.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct LatencyPoint {
     /// How much slower.
     pub(crate) slower_ms: u32,
     /// What would have been earned, after gas and tips.
+    #[serde(serialize_with = "crate::summary::decimal")]
     pub(crate) profit_wei: i128,
     /// Plans that would have won.
     pub(crate) won: u64,

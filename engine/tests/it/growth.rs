@@ -9,6 +9,7 @@ use gannet_engine::ids::{FactoryId, PoolId, TokenId};
 use gannet_engine::input::{Command, Happening, Loaded, Reloaded};
 use gannet_engine::search::Tables;
 use gannet_engine::search::cycles::Graph;
+use gannet_engine::units::Wei;
 use gannet_engine::world::audit::Drift;
 use gannet_engine::world::pools::{PairIndex, PoolEntry, Refused};
 use gannet_engine::world::{Standing, Tried, Unfit};
@@ -37,6 +38,7 @@ fn growth(pools: &[(Address, [TokenId; 2])], tokens: &[Address]) -> Growth {
         tokens: tokens.iter().map(|token| (*token, 18)).collect(),
         pools: pools.iter().map(entry).collect(),
         pairs: PairIndex::build(&all),
+        base_fee: Wei(0),
         tables: vec![Some(Box::new(Tables::build(&graph)))],
         outcome: None,
     }

@@ -382,6 +382,7 @@ impl Desk {
             tokens: tokens.collect(),
             pools,
             pairs: PairIndex::build(&all),
+            base_fee,
             tables: self.hops.iter().map(table).collect(),
             outcome: None,
         };

@@ -1,0 +1,131 @@
+//! Blocks and logs out of a run's inputs, for whoever asks the recording questions.
+//!
+//! Temperature: cold.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{B256, Bytes, hex};
+use gannet_engine::decode::head::Head;
+use gannet_engine::decode::list::List;
+use gannet_engine::decode::log::Log;
+use gannet_engine::decode::message::{self, Item, Message};
+use gannet_engine::query::Answers;
+use gannet_engine::wire::json::Value;
+
+use super::entry::Entry;
+use super::tape::Kind;
+use crate::recording::RecordedBlock;
+use crate::recording::column::Height;
+use crate::recording::rows::{BlockRow, LogRow};
+
+/// Blocks below the newest that are taken to stay.
+const DEPTH: u64 = 3;
+
+/// What is known of blocks that may still be left.
+#[derive(Debug, Default)]
+pub(super) struct Deriver {
+    /// By height, the header that came last.
+    heads: BTreeMap<u64, Head>,
+    logs: BTreeMap<B256, Vec<LogRow>>,
+}
+
+impl Deriver {
+    /// Looks at an input.
+    pub(super) fn take(&mut self, entry: &Entry<'_>) {
+        if entry.kind != Kind::Frame {
+            return;
+        }
+        // A node, a connection, and whether more is behind it.
+        let Some(frame) = entry.body.get(3..) else { return };
+        match message::parse(frame) {
+            Ok(Message::Notification { item: Item::Head(head), .. }) => {
+                // What came above it is on a branch that was left.
+                self.heads.split_off(&head.number);
+                self.heads.insert(head.number, head);
+            }
+            Ok(Message::Notification { item: Item::Receipts(list), .. }) => {
+                self.list(List::Receipts(list));
+            }
+            Ok(Message::Reply { id, result: Value::Array(list) })
+                if matches!(Answers::from_id(id), Answers::BlockLogs(_)) =>
+            {
+                self.list(List::Logs(list));
+            }
+            Ok(Message::Reply { id, result: Value::Object(span) })
+                if matches!(Answers::from_id(id), Answers::Head(_)) =>
+            {
+                if let Ok(head) = Head::parse(span) {
+                    self.heads.entry(head.number).or_insert(head);
+                }
+            }
+            // What is no list and no head says nothing of a block.
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn list(&mut self, list: List<'_>) {
+        let mut logs: BTreeMap<B256, Vec<LogRow>> = BTreeMap::new();
+        let read = list.each(|log| {
+            logs.entry(log.block_hash).or_default().push(row_of(log));
+            Ok(())
+        });
+        if read.is_ok() {
+            self.logs.extend(logs);
+        }
+    }
+
+    /// The blocks that stay, or all at the end, in order.
+    pub(super) fn blocks(&mut self, is_last: bool) -> Vec<RecordedBlock> {
+        let newest = self.heads.keys().next_back().copied().unwrap_or(0);
+        let mut blocks = Vec::new();
+        while let Some(first) = self.heads.first_entry() {
+            if !is_last && first.key().saturating_add(DEPTH) > newest {
+                break;
+            }
+            let head = first.remove();
+            let logs = self.logs.remove(&head.hash).unwrap_or_default();
+            blocks.push(block_of(&head, logs));
+        }
+        if is_last {
+            self.logs.clear();
+        }
+        blocks
+    }
+}
+
+fn row_of(log: &Log<'_>) -> LogRow {
+    let data = hex::decode(log.data).unwrap_or_default();
+    LogRow {
+        block_number: log.block_number,
+        transaction_index: log.tx_index,
+        log_index: log.log_index,
+        transaction_hash: log.tx_hash,
+        address: log.address,
+        topics: log.topics().to_vec(),
+        data: data.into(),
+    }
+}
+
+fn block_of(head: &Head, logs: Vec<LogRow>) -> RecordedBlock {
+    let header = BlockRow {
+        block_hash: Some(head.hash),
+        author: Some(head.miner),
+        block_number: Height(head.number),
+        gas_used: Some(head.gas_used),
+        extra_data: None,
+        timestamp: Some(Height(head.timestamp)),
+        base_fee_per_gas: head.base_fee.and_then(|fee| u64::try_from(fee).ok()),
+        chain_id: 0,
+        parent_hash: Some(head.parent_hash),
+        gas_limit: Some(head.gas_limit),
+        logs_bloom: Some(Bytes::copy_from_slice(head.bloom.as_slice())),
+        receipts_root: None,
+        difficulty: None,
+        mix_hash: None,
+        excess_blob_gas: None,
+        parent_beacon_block_root: None,
+        // Nodes are asked for the logs that move pools, and for no others.
+        logs_complete: Some(false),
+    };
+    RecordedBlock { header, transactions: Vec::new(), logs, state: None }
+}

@@ -1,0 +1,234 @@
+//! The recorder: a cold thread that keeps every input of a run, in the order in which the engine
+//! saw it.
+//!
+//! ```text
+//! hot thread ─► Tape (ring of bytes) ─► cold thread ─► tape-N.bin      as it comes
+//!                                                  └─► part N          Parquet, and the tape is gone
+//! ```
+//!
+//! A tape is written as it comes, so a process that is killed leaves all but the last moment. When
+//! it is long enough, it becomes a part of the recording, and the next one begins. The manifest
+//! says which tape is open; it is replaced as a whole.
+//!
+//! Temperature: cold.
+
+mod derive;
+mod entry;
+mod orders;
+mod play;
+mod start;
+mod tape;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use rtrb::Consumer;
+
+use self::derive::Deriver;
+pub(crate) use self::entry::{Entry, entries};
+pub(crate) use self::play::{Played, play};
+pub(crate) use self::start::Start;
+pub(crate) use self::tape::Tape;
+use crate::recording::rows::ArrivalRow;
+use crate::recording::{Manifest, Size, write_table};
+
+/// How often the thread looks for inputs.
+const LOOK: Duration = Duration::from_millis(10);
+/// A tape of more bytes becomes a part.
+const TAPE_BYTES_MAX: usize = 1 << 26;
+
+/// The recorder of a run.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<Size>>>,
+}
+
+impl Recorder {
+    /// Begins a recording at `out`, where nothing may be yet.
+    ///
+    /// # Errors
+    /// When it cannot be written there.
+    pub(crate) fn begin(out: &Path, start: &Start) -> Result<(Tape, Self)> {
+        if out.exists() {
+            bail!("{} is there already: name another folder, or remove it", out.display());
+        }
+        fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+        start.write(out)?;
+        let mut desk = Desk {
+            folder: out.to_owned(),
+            manifest: Manifest::of_a_run(start.chain_id()),
+            tape: None,
+            number: 0,
+            unread: Vec::new(),
+            taped: 0,
+            arrivals: Vec::new(),
+            deriver: Deriver::default(),
+            size: Size::default(),
+        };
+        desk.begin_tape()?;
+        let (tape, mut ring) = Tape::new();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let thread = std::thread::Builder::new()
+            .name("gannet-recorder".to_owned())
+            .spawn(move || {
+                // Read before the last look, so that nothing that was pushed before it is left.
+                while !over.load(Ordering::Acquire) {
+                    desk.work(&mut ring)?;
+                    std::thread::sleep(LOOK);
+                }
+                desk.work(&mut ring)?;
+                desk.finish()
+            })
+            .context("starting the recorder's thread")?;
+        Ok((tape, Self { is_over, thread: Some(thread) }))
+    }
+
+    /// Ends the recording; what it takes on disk.
+    ///
+    /// # Errors
+    /// When something of it could not be written.
+    pub(crate) fn end(mut self) -> Result<Size> {
+        self.is_over.store(true, Ordering::Release);
+        let thread = self.thread.take().context("it has ended before")?;
+        thread.join().map_err(|_panic| anyhow!("the recorder's thread had panicked"))?
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the recorder's thread had panicked");
+        }
+    }
+}
+
+/// The thread's end.
+struct Desk {
+    folder: PathBuf,
+    manifest: Manifest,
+    /// The tape that is open.
+    tape: Option<File>,
+    number: u32,
+    /// Bytes that are no whole entry yet.
+    unread: Vec<u8>,
+    /// Bytes on the open tape.
+    taped: usize,
+    /// What is on it.
+    arrivals: Vec<ArrivalRow>,
+    deriver: Deriver,
+    size: Size,
+}
+
+impl Desk {
+    /// Takes what there is.
+    fn work(&mut self, ring: &mut Consumer<u8>) -> Result<()> {
+        let ready = ring.slots();
+        if ready == 0 {
+            return Ok(());
+        }
+        let chunk = ring.read_chunk(ready).context("the ring has lost what it had")?;
+        let (first, second) = chunk.as_slices();
+        let tape = self.tape.as_mut().context("no tape is open")?;
+        for bytes in [first, second] {
+            tape.write_all(bytes).context("writing the tape")?;
+            self.unread.extend_from_slice(bytes);
+        }
+        self.taped += ready;
+        chunk.commit_all();
+        let mut used = 0;
+        for entry in entries(&self.unread) {
+            used = entry.end;
+            self.deriver.take(&entry);
+            self.arrivals.push(entry.to_row()?);
+        }
+        self.unread.drain(..used);
+        if self.taped > TAPE_BYTES_MAX && self.unread.is_empty() { self.rotate() } else { Ok(()) }
+    }
+
+    /// Makes a part of the open tape, and begins the next.
+    fn rotate(&mut self) -> Result<()> {
+        self.make_part(false)?;
+        self.begin_tape()
+    }
+
+    /// Begins a tape. The manifest names it last, so it is never without its tape.
+    fn begin_tape(&mut self) -> Result<()> {
+        let before = self.manifest.tape.take();
+        self.number += 1;
+        let name = format!("tape-{:05}.bin", self.number);
+        let path = self.folder.join(&name);
+        let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+        self.tape = Some(file);
+        self.taped = 0;
+        self.manifest.tape = Some(name);
+        self.manifest.write(&self.folder)?;
+        self.remove(before)
+    }
+
+    fn remove(&self, tape: Option<String>) -> Result<()> {
+        let Some(tape) = tape else { return Ok(()) };
+        let path = self.folder.join(tape);
+        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))
+    }
+
+    /// Writes what the tape holds as tables.
+    fn make_part(&mut self, is_last: bool) -> Result<()> {
+        let derived = self.deriver.blocks(is_last);
+        let arrivals = std::mem::take(&mut self.arrivals);
+        if arrivals.is_empty() && derived.is_empty() {
+            return Ok(());
+        }
+        let name = self.manifest.name_part(&derived);
+        self.size.blocks += derived.len() as u64;
+        let mut table = |bytes: u64, table: &'static str| {
+            *self.size.bytes.entry(table).or_default() += bytes;
+        };
+        table(write_part(&self.folder, &name, arrivals)?, "arrivals");
+        let chain_id = self.manifest.chain_id;
+        let logs = derived.iter().flat_map(|block| {
+            block.logs.iter().map(|log| log.to_columns(chain_id, block.header.block_hash))
+        });
+        table(write_part(&self.folder, &name, logs.collect())?, "logs");
+        self.manifest.extend(&derived);
+        let headers = derived.into_iter().map(|block| block.header).collect();
+        table(write_part(&self.folder, &name, headers)?, "blocks");
+        self.manifest.parts.push(name);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Size> {
+        self.make_part(true)?;
+        let before = self.manifest.tape.take();
+        self.manifest.write(&self.folder)?;
+        self.remove(before)?;
+        Ok(self.size.clone())
+    }
+}
+
+/// Writes a table of a part; its size on disk.
+fn write_part<R: crate::recording::rows::Row>(
+    folder: &Path,
+    name: &str,
+    rows: Vec<R>,
+) -> Result<u64> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let folder = folder.join(R::TABLE);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let path = folder.join(format!("{name}.parquet"));
+    write_table(&path, rows)?;
+    let told = || format!("reading {}", path.display());
+    Ok(fs::metadata(&path).with_context(told)?.len())
+}

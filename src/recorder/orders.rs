@@ -1,0 +1,232 @@
+//! Orders of the shell to the engine, as they are kept in a recording.
+//!
+//! Cycle indexes are not kept: they follow from the pools, and are built anew.
+//!
+//! Temperature: cold.
+
+use alloy_primitives::{Address, B256, U256};
+use anyhow::{Context as _, Result, anyhow};
+use gannet_engine::amm::{
+    Concentrated, ConcentratedState, ConstantProduct, Pool, Solidly, SolidlyState, Tick,
+};
+use gannet_engine::growth::Growth;
+use gannet_engine::ids::{FactoryId, PoolId, TokenId};
+use gannet_engine::input::{Command, Loaded, Reloaded};
+use gannet_engine::search::Tables;
+use gannet_engine::search::cycles::Graph;
+use gannet_engine::units::{BlockNumber, Wei};
+use gannet_engine::world::audit::{Drift, Sample};
+use gannet_engine::world::pools::{PairIndex, PoolEntry};
+use gannet_engine::world::{BlockRef, Standing, Tip, Tried, World};
+use serde::{Deserialize, Serialize};
+
+/// A pool's state.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum State {
+    Pair { reserves: [u128; 2], fee_pips: u32 },
+    Concentrated { price: U256, tick: i32, liquidity: u128, fee_pips: u32, spacing: i32 },
+    Solidly { reserves: [u128; 2], decimals: [u8; 2], fee_pips: u32, is_stable: bool },
+}
+
+impl From<&Pool> for State {
+    fn from(pool: &Pool) -> Self {
+        match pool {
+            Pool::ConstantProduct(pool) => {
+                Self::Pair { reserves: pool.reserves(), fee_pips: pool.fee_pips() }
+            }
+            Pool::Concentrated(pool) => {
+                let ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing } =
+                    pool.state();
+                let (price, spacing) = (sqrt_price, tick_spacing);
+                Self::Concentrated { price, tick, liquidity, fee_pips, spacing }
+            }
+            Pool::Solidly(pool) => {
+                let SolidlyState { reserves, decimals, fee_pips, is_stable } = pool.state();
+                Self::Solidly { reserves, decimals, fee_pips, is_stable }
+            }
+        }
+    }
+}
+
+impl State {
+    fn pool(self) -> Result<Pool> {
+        let pool = match self {
+            Self::Pair { reserves, fee_pips } => {
+                ConstantProduct::new(reserves, fee_pips).map(Pool::from)
+            }
+            Self::Concentrated { price, tick, liquidity, fee_pips, spacing } => {
+                let (sqrt_price, tick_spacing) = (price, spacing);
+                let state =
+                    ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing };
+                Concentrated::new(&state).map(Pool::from)
+            }
+            Self::Solidly { reserves, decimals, fee_pips, is_stable } => {
+                let state = SolidlyState { reserves, decimals, fee_pips, is_stable };
+                Solidly::new(&state).map(Pool::from)
+            }
+        };
+        pool.ok_or_else(|| anyhow!("a pool is in a state that its kind cannot have"))
+    }
+}
+
+/// A block's height, hash, time and the next base fee.
+pub(super) type KeptTip = (u64, B256, u64, u128);
+
+pub(super) const fn kept_tip(tip: &Tip) -> KeptTip {
+    (tip.number.0, tip.hash, tip.timestamp, tip.next_base_fee.0)
+}
+
+pub(super) const fn tip_of((number, hash, timestamp, fee): KeptTip) -> Tip {
+    Tip { number: BlockNumber(number), hash, timestamp, next_base_fee: Wei(fee) }
+}
+
+/// A pool with its ticks.
+type KeptPool = (State, Vec<Tick>);
+
+fn loaded((state, ticks): KeptPool) -> Result<Loaded> {
+    Ok(Loaded { state: state.pool()?, ticks })
+}
+
+/// An order.
+#[derive(Debug, Serialize, Deserialize)]
+enum Order {
+    Drain,
+    Halt(bool),
+    Reload { anchor: KeptTip, pools: Vec<KeptPool>, unread: Vec<u32> },
+    Admit { pools: Vec<(u32, u8)>, transfers: Vec<(u32, u32)> },
+    Drift(Box<KeptDrift>),
+    Grow { follows: [usize; 2], tokens: Vec<(Address, u8)>, pools: Vec<New>, base_fee: u128 },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptDrift {
+    block: (u64, B256),
+    pool: u32,
+    version: u32,
+    state: State,
+    word: i16,
+    ticks: u64,
+    is_quarantined: bool,
+    chain: Option<KeptPool>,
+}
+
+/// A pool that is taken in.
+#[derive(Debug, Serialize, Deserialize)]
+struct New {
+    address: Address,
+    factory: u8,
+    tokens: [u32; 2],
+    state: State,
+    ticks: Vec<Tick>,
+}
+
+/// An order as bytes; none at all if it cannot be written.
+pub(super) fn write(order: &Command) -> Vec<u8> {
+    let order = match order {
+        Command::Drain => Order::Drain,
+        Command::Halt(is_halted) => Order::Halt(*is_halted),
+        Command::Reload(reloaded) => {
+            let Reloaded { anchor, pools, unread } = &**reloaded;
+            let pools = pools.iter().map(|pool| (State::from(&pool.state), pool.ticks.clone()));
+            let unread = unread.iter().map(|pool| pool.0).collect();
+            Order::Reload { anchor: kept_tip(anchor), pools: pools.collect(), unread }
+        }
+        Command::Admit(tried) => {
+            let pools = tried.pools.iter().map(|(pool, standing)| (pool.0, *standing as u8));
+            let transfers = tried.transfers.iter().map(|(token, gas)| (token.0, *gas));
+            Order::Admit { pools: pools.collect(), transfers: transfers.collect() }
+        }
+        Command::Drift(drift) => Order::Drift(Box::new(kept_drift(drift))),
+        Command::Grow(growth) => {
+            let new = |(entry, ticks): &(PoolEntry, Vec<Tick>)| New {
+                address: entry.address,
+                factory: entry.factory.0,
+                tokens: entry.tokens.map(|token| token.0),
+                state: State::from(&entry.chain),
+                ticks: ticks.clone(),
+            };
+            let pools = growth.pools.iter().map(new).collect();
+            let Growth { follows, tokens, base_fee, .. } = &**growth;
+            let tokens = tokens.clone();
+            Order::Grow { follows: *follows, tokens, pools, base_fee: base_fee.0 }
+        }
+    };
+    postcard::to_stdvec(&order).unwrap_or_default()
+}
+
+fn kept_drift(drift: &Drift) -> KeptDrift {
+    let Drift { sample, chain } = drift;
+    KeptDrift {
+        block: (sample.block.number.0, sample.block.hash),
+        pool: sample.pool.0,
+        version: sample.version,
+        state: State::from(&sample.chain),
+        word: sample.word,
+        ticks: sample.ticks,
+        is_quarantined: sample.is_quarantined,
+        chain: chain.as_ref().map(|pool| (State::from(&pool.state), pool.ticks.clone())),
+    }
+}
+
+/// An order out of its bytes. `hops` are the longest cycles that the strategies search for.
+pub(super) fn read(bytes: &[u8], world: &World, hops: &[usize]) -> Result<Command> {
+    let order: Order = postcard::from_bytes(bytes).context("an order cannot be read")?;
+    Ok(match order {
+        Order::Drain => Command::Drain,
+        Order::Halt(is_halted) => Command::Halt(is_halted),
+        Order::Reload { anchor, pools, unread } => {
+            let pools = pools.into_iter().map(loaded).collect::<Result<_>>()?;
+            let unread = unread.into_iter().map(PoolId).collect();
+            Command::Reload(Box::new(Reloaded { anchor: tip_of(anchor), pools, unread }))
+        }
+        Order::Admit { pools, transfers } => {
+            let standing = |(pool, number): (u32, u8)| {
+                let found = Standing::ALL.into_iter().find(|found| *found as u8 == number);
+                found.map(|found| (PoolId(pool), found)).context("a standing that there is not")
+            };
+            let pools = pools.into_iter().map(standing).collect::<Result<_>>()?;
+            let transfers = transfers.into_iter().map(|(token, gas)| (TokenId(token), gas));
+            Command::Admit(Box::new(Tried { pools, transfers: transfers.collect() }))
+        }
+        Order::Drift(kept) => Command::Drift(Box::new(drift(*kept)?)),
+        Order::Grow { follows, tokens, pools, base_fee } => {
+            Command::Grow(Box::new(growth((follows, tokens, pools), Wei(base_fee), world, hops)?))
+        }
+    })
+}
+
+fn drift(kept: KeptDrift) -> Result<Drift> {
+    let (number, hash) = kept.block;
+    let sample = Sample {
+        block: BlockRef { number: BlockNumber(number), hash },
+        pool: PoolId(kept.pool),
+        version: kept.version,
+        chain: kept.state.pool()?,
+        word: kept.word,
+        ticks: kept.ticks,
+        is_quarantined: kept.is_quarantined,
+    };
+    Ok(Drift { sample, chain: kept.chain.map(loaded).transpose()? })
+}
+
+fn growth(
+    (follows, tokens, new): ([usize; 2], Vec<(Address, u8)>, Vec<New>),
+    base_fee: Wei,
+    world: &World,
+    hops: &[usize],
+) -> Result<Growth> {
+    let mut pools = Vec::new();
+    for New { address, factory, tokens, state, ticks } in new {
+        let pair = tokens.map(TokenId);
+        pools.push((PoolEntry::new(address, FactoryId(factory), pair, state.pool()?), ticks));
+    }
+    let held = world.pools.ids().iter().map(|id| world.pools.get(*id).tokens);
+    let all: Vec<_> = held.chain(pools.iter().map(|(entry, _)| entry.tokens)).collect();
+    let table = |hops: &usize| {
+        let graph = Graph::new(all.clone(), &world.bases, world.native, *hops);
+        Some(Box::new(Tables::build(&graph.paying_gas(base_fee))))
+    };
+    let tables = hops.iter().map(table).collect();
+    let pairs = PairIndex::build(&all);
+    Ok(Growth { follows, tokens, pools, pairs, tables, base_fee, outcome: None })
+}
