@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::backtest::{self, Job, Swept};
 use crate::clock::utc_now;
-use crate::commands::{check, deploy, kill};
+use crate::commands::{check, deploy, kill, replay};
 use crate::config::{Config, Place, Problems};
 use crate::import;
 use crate::run::{self, CutShort};
@@ -270,7 +270,16 @@ fn run_command<S: StrategySet + Send + 'static>(args: &RunArgs) -> Result<ExitCo
         let path = path.ok_or_else(|| Unreadable(format!("--{key}: a path that is no text")))?;
         set.push(format!("runtime.{key}={}", toml::Value::from(path)));
     }
-    let config: Config<S> = Config::parse(&read_text(&args.common)?, &set)?;
+    let text = read_text(&args.common)?;
+    let config: Config<S> = Config::parse(&text, &set)?;
+    if config.record.is_some() {
+        config.need_node()?;
+    }
+    if let (true, Some(replay)) = (config.nodes.is_empty(), &config.replay) {
+        let flown = replay::fly::<S>(replay, &text, set)?;
+        print(&flown, args.common.json.as_ref())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(Some(path)) = &args.common.json {
         // Seen now, and not when the run is over.
         std::fs::write(path, "").with_context(|| format!("writing {}", path.display()))?;
@@ -289,6 +298,7 @@ fn record_command<S: StrategySet + Send + 'static>(args: RecordArgs) -> Result<E
 
 fn check_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
     let config = read_config::<S>(common)?;
+    config.need_node()?;
     let report = check::check(&config);
     let is_fit = report.is_fit();
     print(&report, common.json.as_ref())?;
@@ -297,6 +307,7 @@ fn check_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
 
 fn deploy_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
     let config = read_config::<S>(common)?;
+    config.need_node()?;
     let deployed = deploy::deploy(&config)?;
     print(&deployed, common.json.as_ref())?;
     Ok(ExitCode::SUCCESS)

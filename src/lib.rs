@@ -66,7 +66,7 @@ pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
     AuditPlan, Config, Endpoint, KeySource, Mode, NamedFactory, NewPools, Node, Patience, Problem,
-    Problems, Runtime, Snapshots, Wallet,
+    Problems, Replay, Runtime, Snapshots, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;

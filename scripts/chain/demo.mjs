@@ -20,6 +20,7 @@ import { MOMENTS, Signed, TRAP_PATIENCE_MS, drawKills } from './kills.mjs';
 import { countSends, startProxy } from './proxy.mjs';
 import { countLegs, missingLegs } from './legs.mjs';
 import { jsonReport, tableReport } from './report.mjs';
+import { compareBacktest } from './backtest.mjs';
 import { compareSnapshot } from './snapshot.mjs';
 
 const USAGE = `scripts/demo: builds the bot, flies it on a local chain with a market, and checks its books against the chain
@@ -32,6 +33,8 @@ or more trades that landed went through a V3 pool, or none through pools of two 
   --mode live|dry-run    live trades; dry-run has no key and sends nothing (default live)
   --kills N              ends the bot N times with SIGKILL and starts it again, at moments drawn from the seed; the books
                          of all runs together must be those of the chain (default 0, live only)
+  --record DIR           records what the bot hears, and fails unless a backtest of it makes the same plans in the same
+                         order (dry-run only)
   --json                 the last line of stdout is one JSON object; progress goes to stderr
   --seed N               seed of the market (default 1)
   --rate N               trades per second in the market (default 3)
@@ -100,7 +103,8 @@ async function demo() {
   const isWatched = flags.mode === 'dry-run' || flags.kills > 0;
   running.proxy = isWatched ? await startProxy(node.ws, signed && ((raw) => signed.take(raw))) : null;
   const url = running.proxy?.url ?? node.ws;
-  const start = (run) => startBot({ bot, config: flags.config, urls: [url], executor, mode: flags.mode, files: filesOf(run) });
+  const more = flags.record ? [`record.out=${flags.record}`] : [];
+  const start = (run) => startBot({ bot, config: flags.config, urls: [url], executor, mode: flags.mode, files: filesOf(run), more });
   running.bot = start(0);
   say(`the bot flies for ${flags.seconds} s, ${flags.mode}${flags.kills > 0 ? `, and is killed ${flags.kills} times` : ''}`);
   const kills = await flyOn({ start, signed, market });
@@ -116,6 +120,7 @@ async function demo() {
     flags.mode === 'live'
       ? compare({ book, chain, summary, journal: readJournals(), isOnlyRun: kills.length === 0 })
       : checkDryRun(chain, running.proxy.counts);
+  if (flags.record) problems.push(...compareBacktest({ bot, config: flags.config, recording: flags.record, journal: readJournals() }));
   if (signed) problems.push(...signed.compare(chain.transactions));
   const legs = countLegs(chain.trades);
   if (flags.mode === 'live') problems.push(...missingLegs({ landed: chain.landed, legs }));
@@ -241,6 +246,7 @@ function parseFlags() {
     seconds: { type: 'string', default: '60' },
     mode: { type: 'string', default: 'live' },
     kills: { type: 'string', default: '0' },
+    record: { type: 'string' },
     json: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     rate: { type: 'string', default: '3' },
@@ -253,10 +259,12 @@ function parseFlags() {
     if (!['live', 'dry-run'].includes(values.mode)) throw new UsageError(`--mode ${values.mode}: live or dry-run is needed`);
     const kills = number('kills', values.kills, { least: 0, integer: true });
     if (kills > 0 && values.mode !== 'live') throw new UsageError(`--kills ${kills}: --mode live is needed`);
+    if (values.record !== undefined && values.mode !== 'dry-run') throw new UsageError('--record: --mode dry-run is needed');
     return {
       ...values,
       kills,
       out: path.resolve(values.out),
+      record: values.record && path.resolve(values.record),
       seconds: number('seconds', values.seconds, { least: 1 }),
       seed: number('seed', values.seed, { least: 0, integer: true }),
       rate: number('rate', values.rate, { least: 0.001 }),

@@ -34,12 +34,12 @@ pub(super) struct Rerun {
     pub(super) slack: Vec<(u64, i128)>,
 }
 
-/// Flies over a run's inputs. `see` is called after each with the time that it had, and what came
-/// of plans so far.
+/// Flies over a run's inputs. `see` is called after each with the time that it had and what came of
+/// plans so far, and says whether to go on.
 pub(super) fn rerun<S: StrategySet>(
     mut config: Config<S>,
     recording: &Recording,
-    mut see: impl FnMut(u64, &[Planned]),
+    mut see: impl FnMut(u64, &[Planned]) -> bool,
 ) -> Result<Rerun> {
     let start = Start::read(recording.folder())?;
     let world = start.world(&mut config)?;
@@ -66,9 +66,12 @@ pub(super) fn rerun<S: StrategySet>(
     let hops = engine.searched_hops();
     let mut pilot = Pilot { engine, rerun: Rerun::default(), flights: BTreeMap::new(), hops };
     pilot.rerun.flown.pools = pilot.engine.world.pools.len();
+    let mut goes_on = true;
     recording.each_arrival(|row| {
-        pilot.input(&row).with_context(|| format!("input {}", row.seq))?;
-        see(row.received_ns, &pilot.rerun.flown.plans);
+        if goes_on {
+            pilot.input(&row).with_context(|| format!("input {}", row.seq))?;
+            goes_on = see(row.received_ns, &pilot.rerun.flown.plans);
+        }
         Ok(())
     })?;
     Ok(pilot.rerun)

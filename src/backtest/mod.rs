@@ -36,7 +36,7 @@ use self::arrivals::rerun;
 use self::fly::{Course, Flown, fly};
 use self::forensics::{Forensics, look};
 pub(crate) use self::outcome::{Backtest, Swept};
-use self::plans::Planned;
+pub(crate) use self::plans::{End, Planned};
 use crate::config::Config;
 use crate::progress::Progress;
 use crate::recording::{RecordedBlock, Recording};
@@ -74,6 +74,18 @@ pub(crate) struct Job<'a> {
 /// # Errors
 /// When the recording cannot be read, the configuration is wrong, or it is of another chain.
 pub(crate) fn run<S: StrategySet>(job: &Job<'_>) -> Result<Backtest> {
+    run_seen::<S>(job, |_at, _plans| true)
+}
+
+/// The same; of a run's own inputs `see` is called after each with the time that it had and what
+/// came of plans so far, and says whether to go on.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_seen<S: StrategySet>(
+    job: &Job<'_>,
+    see: impl FnMut(u64, &[Planned]) -> bool,
+) -> Result<Backtest> {
     let recording = Recording::open(job.recording)?;
     let ground = Ground::of::<S>(job, &recording)?;
     let total = recording.manifest.segments.iter().map(|segment| {
@@ -88,7 +100,7 @@ pub(crate) fn run<S: StrategySet>(job: &Job<'_>) -> Result<Backtest> {
     let mut backtest = Backtest::new(job, &recording.manifest, &ground.assumptions);
     if recording.manifest.has_arrivals {
         let config = Config::<S>::parse(job.config, &job.set)?;
-        let done = rerun(config, &recording, |_at, _plans| {})?;
+        let done = rerun(config, &recording, see)?;
         backtest.add_rerun(done);
     }
     let mut batch: Vec<Vec<RecordedBlock>> = Vec::new();

@@ -6,3 +6,4 @@ pub(crate) mod check;
 pub(crate) mod deploy;
 mod host;
 pub(crate) mod kill;
+pub(crate) mod replay;

@@ -153,6 +153,15 @@ pub struct Snapshots {
     pub every_blocks: u64,
 }
 
+/// A recording that is flown over where no node is named.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Its folder.
+    pub recording: PathBuf,
+    /// How many times as fast as it was recorded; 0 is as fast as it goes.
+    pub speed: u32,
+}
+
 /// The configuration as it is meant.
 #[derive(Debug)]
 pub struct Config<S> {
@@ -162,8 +171,10 @@ pub struct Config<S> {
     pub chain: ChainSpec,
     /// Blocks after which what was mined counts as final.
     pub finality_blocks: u64,
-    /// The nodes, by handle.
+    /// The nodes, by handle; none if `replay` takes their place.
     pub nodes: Vec<Node>,
+    /// What is flown over where no node is named.
+    pub replay: Option<Replay>,
     /// The executor; zero where a dry-run has none.
     pub executor: Address,
     /// Where the executor's owner's key is; used by `gannet deploy` only.
@@ -213,6 +224,19 @@ impl<S: StrategySet> Config<S> {
 }
 
 impl<S> Config<S> {
+    /// For commands that talk to a node.
+    ///
+    /// # Errors
+    /// When none is named.
+    pub(crate) fn need_node(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        if self.nodes.is_empty() {
+            problems.add("node.url", format!("missing; wanted {}", endpoint::WANTED));
+            return Err(problems);
+        }
+        Ok(())
+    }
+
     /// Where the locks and the kill switch are.
     pub(crate) fn place(&self) -> Place {
         Place { chain_id: self.chain.id, state_dir: self.runtime.state_dir.clone() }
@@ -275,10 +299,11 @@ fn read_file(text: &str, overrides: &[String], problems: &mut Problems) -> Optio
 }
 
 /// What stands at the top of the file.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "mode",
     "chain",
     "node",
+    "replay",
     "executor",
     "wallet",
     "factory",
@@ -296,7 +321,9 @@ const SECTIONS: [&str; 14] = [
 fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Config<S>> {
     let mode = check_mode(file.remove("mode").as_ref(), problems);
     let (chain, finality_blocks) = sections::chain(&mut file, problems);
-    let nodes = sections::nodes(&mut file, chain, problems);
+    let replay = sections::replay(&mut file, problems);
+    let needs_node = replay.is_none() || mode == Mode::Live;
+    let nodes = sections::nodes(&mut file, (chain, needs_node), problems);
     let (executor, owner_key, funding) = sections::executor(&mut file, mode, problems);
     let wallets = sections::wallets(&mut file, mode, problems);
     let factories = venues::factories(&mut file, problems);
@@ -332,6 +359,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         chain: chain?,
         finality_blocks,
         nodes,
+        replay,
         executor: executor?,
         owner_key,
         wallets,

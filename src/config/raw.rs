@@ -123,6 +123,14 @@ pub(super) struct Risk {
     pub(super) allow_public_mempool: Option<bool>,
 }
 
+/// `[replay]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Replay {
+    pub(super) recording: Option<String>,
+    pub(super) speed: Option<u32>,
+}
+
 /// `[record]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

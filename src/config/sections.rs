@@ -23,8 +23,8 @@ use super::amount::spelled;
 use super::problems::{self, Problems};
 use super::secret::KeySource;
 use super::{
-    AuditPlan, Endpoint, Mode, NamedFactory, NewPools, Node, Patience, Runtime, Snapshots, Wallet,
-    endpoint, raw,
+    AuditPlan, Endpoint, Mode, NamedFactory, NewPools, Node, Patience, Replay, Runtime, Snapshots,
+    Wallet, endpoint, raw,
 };
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
@@ -66,12 +66,18 @@ pub(super) fn chain_id(table: &mut Table, problems: &mut Problems) -> Option<u64
 /// The nodes: one table `[node]`, or several `[[node]]`.
 pub(super) fn nodes(
     file: &mut Table,
-    chain: Option<ChainSpec>,
+    (chain, is_needed): (Option<ChainSpec>, bool),
     problems: &mut Problems,
 ) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     if !matches!(file.get("node"), Some(Value::Array(_))) {
-        let table = problems.table(file, "node");
+        let mut table = problems.table(file, "node");
+        if !is_needed && !table.contains_key("url") {
+            // What else is wrong with it is told all the same.
+            table.insert("url".to_owned(), Value::String("ws://127.0.0.1:1".to_owned()));
+            node(&table, "node", chain, problems);
+            return nodes;
+        }
         nodes.extend(node(&table, "node", chain, problems));
         return nodes;
     }
@@ -118,6 +124,14 @@ fn node(
     let name = raw.name.unwrap_or_else(|| endpoint.name());
     let receipts = raw.receipts.unwrap_or(true);
     Some(Node { name, endpoint, connect_timeout_s, silent_after_ms, receipts })
+}
+
+/// What is flown over where no node is named.
+pub(super) fn replay(file: &mut Table, problems: &mut Problems) -> Option<Replay> {
+    let table = problems.table(file, "replay");
+    let raw: raw::Replay = problems.section(&table, "replay");
+    let speed = within(raw.speed, 4, 0..=10_000, "replay.speed", problems);
+    raw.recording.map(|recording| Replay { recording: recording.into(), speed })
 }
 
 pub(super) fn executor(
