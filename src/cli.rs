@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::backtest::{self, Job, Swept};
 use crate::clock::utc_now;
 use crate::commands::{check, deploy, kill, replay};
-use crate::config::{Config, Place, Problems};
+use crate::config::{Config, Mode, Place, Problems};
 use crate::import;
 use crate::run::{self, CutShort};
 
@@ -272,7 +272,7 @@ fn run_command<S: StrategySet + Send + 'static>(args: &RunArgs) -> Result<ExitCo
     }
     let text = read_text(&args.common)?;
     let config: Config<S> = Config::parse(&text, &set)?;
-    if config.record.is_some() {
+    if config.record.is_some() || config.mode == Mode::Live {
         config.need_node()?;
     }
     if let (true, Some(replay)) = (config.nodes.is_empty(), &config.replay) {

@@ -48,6 +48,7 @@ mod report;
 mod run;
 mod runtime;
 mod scribe;
+mod signals;
 mod snapshot;
 mod state;
 mod submit;

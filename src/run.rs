@@ -35,8 +35,9 @@ use crate::nodes::NodeCounts;
 use crate::presigner::Presigner;
 use crate::recorder::{Recorder, Start as Begun, Tape};
 use crate::recording::Size;
-use crate::runtime::{Crew, Ending, Hot, Signals};
+use crate::runtime::{Crew, Ending, Hot};
 use crate::scribe::{Names, Scribe};
+use crate::signals::Signals;
 use crate::snapshot::{self, series::Series};
 use crate::state::{Handles, Owner, State};
 use crate::submit::{Ledger, LivePort, Port};
@@ -132,15 +133,8 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
 
     let rosters = Rosters::new(roster);
     let silent_after_ns = silent_after_ns(&config.nodes);
-    let (tape, recorder) = match &config.record {
-        Some(out) => {
-            let setting = (silent_after_ns, switch.is_on());
-            let start = Begun::of(&config, (&world, &rosters.now()), &wallets, setting);
-            let (tape, recorder) = Recorder::begin(out, &start).context("beginning to record")?;
-            (Some(tape), Some(recorder))
-        }
-        None => (None, None),
-    };
+    let setting = (silent_after_ns, switch.is_on());
+    let (tape, recorder) = record(&config, (&world, &rosters.now()), &wallets, setting)?.unzip();
     let names = Names::new(rosters.clone(), S::NAMES, &config.wallets);
     let mut risk = risk_of(&config, wallets);
     risk.is_halted = switch.is_on();
@@ -178,9 +172,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
-    if let Some(recorder) = recorder {
-        tell_recording(hot.tape.take(), recorder);
-    }
+    end_recording(hot.tape.take(), recorder);
     hot.port.keep(&mut hot.engine);
     // Held until nothing more is sent, and the state is what the next run is to find.
     drop(locks);
@@ -201,18 +193,33 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     }
 }
 
+/// Begins to record, if that is wanted.
+fn record<S>(
+    config: &Config<S>,
+    universe: (&World, &Roster),
+    wallets: &[WalletState],
+    setting: (u64, bool),
+) -> Result<Option<(Tape, Recorder)>> {
+    let begin = |out: &std::path::PathBuf| {
+        let start = Begun::of(config, universe, wallets, setting);
+        Recorder::begin(out, &start).context("beginning to record")
+    };
+    config.record.as_ref().map(begin).transpose()
+}
+
 /// Ends the recording. A run that ends well does not end badly for what could not be kept of it.
-fn tell_recording(tape: Option<Tape>, recorder: Recorder) {
+fn end_recording(tape: Option<Tape>, recorder: Option<Recorder>) {
     let lost = tape.map_or(0, |tape| tape.lost());
-    match recorder.end() {
-        Ok(Size { blocks, bytes }) => {
+    match recorder.map(Recorder::end) {
+        Some(Ok(Size { blocks, bytes })) => {
             let bytes: u64 = bytes.values().sum();
             tracing::info!(blocks, bytes, lost, "recorded");
         }
-        Err(error) => {
+        Some(Err(error)) => {
             let error = format!("{error:#}");
             tracing::error!(error, "the recording is not whole");
         }
+        None => {}
     }
 }
 

@@ -14,7 +14,7 @@
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use gannet_engine::ids::NodeId;
 use gannet_engine::input::{Command, Happening, Input, Source};
 use gannet_engine::limits::TOUCHED_MAX;
@@ -26,7 +26,6 @@ use gannet_engine::units::Nanos;
 use gannet_engine::wire::Message;
 use gannet_engine::wire::websocket::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX};
 use gannet_engine::world::Stale;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admission::Admission;
 use crate::allocation::Watch;
@@ -39,6 +38,7 @@ use crate::feed::keeper::{Delivery, Keeper, Request};
 use crate::links::{Line, Links, Lost};
 use crate::recorder::Tape;
 use crate::scribe::Scribe;
+use crate::signals::Signals;
 use crate::snapshot::series::Series;
 use crate::submit::Port;
 use crate::switch::Switch;
@@ -106,37 +106,6 @@ pub(crate) struct Crew {
     pub(crate) grower: Grower,
     /// If there is a recorder.
     pub(crate) tape: Option<Tape>,
-}
-
-/// SIGINT, SIGTERM and SIGHUP.
-#[derive(Debug)]
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// From now on they no longer end the process, and neither does a write past the limit of a
-    /// file's size, which fails instead; called within the reactor.
-    pub(crate) fn listen() -> Result<Self> {
-        let too_long = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-        // The handler stays when nobody listens any more.
-        drop(signal(too_long).context("listening to SIGXFSZ")?);
-        let interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
-        let terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
-        let hangup = signal(SignalKind::hangup()).context("listening to SIGHUP")?;
-        Ok(Self { interrupt, terminate, hangup })
-    }
-
-    pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            // The terminal was closed.
-            _ = self.hangup.recv() => {}
-        }
-    }
 }
 
 impl<S: StrategySet, P: Port> Hot<S, P> {

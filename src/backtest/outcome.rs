@@ -141,7 +141,7 @@ impl Backtest {
         self.inputs = Some(inputs);
         if lost > 0 {
             self.assumptions.push(format!(
-                "The recorder lost {lost} inputs: from there on plans may be others than in the run."
+                "The recorder lost {lost} inputs: from there on plans may be others."
             ));
         }
         let point = |slower_ms: u32| {

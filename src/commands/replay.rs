@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 
 use crate::backtest::{self, Backtest, End, Job, Planned};
 use crate::config::{Replay, in_ether};
-use crate::runtime::Signals;
+use crate::signals::Signals;
 
 /// Where the report is written: in the folder that the command is given in.
 const REPORT: &str = "gannet-report.html";

@@ -322,8 +322,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
     let mode = check_mode(file.remove("mode").as_ref(), problems);
     let (chain, finality_blocks) = sections::chain(&mut file, problems);
     let replay = sections::replay(&mut file, problems);
-    let needs_node = replay.is_none() || mode == Mode::Live;
-    let nodes = sections::nodes(&mut file, (chain, needs_node), problems);
+    let nodes = sections::nodes(&mut file, (chain, replay.is_none()), problems);
     let (executor, owner_key, funding) = sections::executor(&mut file, mode, problems);
     let wallets = sections::wallets(&mut file, mode, problems);
     let factories = venues::factories(&mut file, problems);

@@ -12,7 +12,7 @@ use gannet_engine::decode::message::{self, Item, Message};
 use gannet_engine::query::Answers;
 use gannet_engine::wire::json::Value;
 
-use super::entry::Entry;
+use super::entry::{Entry, entries};
 use super::tape::Kind;
 use crate::recording::RecordedBlock;
 use crate::recording::column::Height;
@@ -20,6 +20,13 @@ use crate::recording::rows::{BlockRow, LogRow};
 
 /// Blocks below the newest that are taken to stay.
 const DEPTH: u64 = 3;
+
+/// The blocks on a tape. What was not sealed yet is left out.
+pub(crate) fn blocks_of(tape: &[u8]) -> Vec<RecordedBlock> {
+    let mut deriver = Deriver::default();
+    entries(tape).for_each(|entry| deriver.take(&entry));
+    deriver.blocks(true)
+}
 
 /// What is known of blocks that may still be left.
 #[derive(Debug, Default)]

@@ -2,8 +2,8 @@
 //! saw it.
 //!
 //! ```text
-//! hot thread ─► Tape (ring of bytes) ─► cold thread ─► tape-N.bin      as it comes
-//!                                                  └─► part N          Parquet, and the tape is gone
+//! hot thread ─► Tape (ring of bytes) ─► cold thread ─► tape-N.bin    as it comes
+//!                                                  └─► part N        Parquet; the tape is gone
 //! ```
 //!
 //! A tape is written as it comes, so a process that is killed leaves all but the last moment. When
@@ -31,7 +31,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use rtrb::Consumer;
 
 use self::derive::Deriver;
-pub(crate) use self::entry::{Entry, entries};
+pub(crate) use self::derive::blocks_of;
+pub(crate) use self::entry::entries;
 pub(crate) use self::play::{Played, play};
 pub(crate) use self::start::Start;
 pub(crate) use self::tape::Tape;

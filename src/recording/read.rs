@@ -15,7 +15,7 @@ use super::rows::{
     TransactionRow,
 };
 use super::{Account, FORMAT, MANIFEST, Manifest, RecordedBlock};
-use crate::recorder::entries;
+use crate::recorder::{blocks_of, entries};
 
 /// A recording on disk.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Recording {
     pub(crate) manifest: Manifest,
     /// Contracts' code, by its hash.
     pub(crate) codes: BTreeMap<B256, Bytes>,
+    /// Blocks that are on no table yet: those of a run that is going on, or was killed.
+    taped: Vec<RecordedBlock>,
 }
 
 impl Recording {
@@ -43,10 +45,18 @@ impl Recording {
             let (found, folder) = (manifest.format, folder.display());
             bail!("{folder} has layout {found}; this build reads {FORMAT}: make it anew");
         }
-        let mut recording = Self { folder: folder.to_owned(), manifest, codes: BTreeMap::new() };
+        let mut recording =
+            Self { folder: folder.to_owned(), manifest, codes: BTreeMap::new(), taped: Vec::new() };
         for part in &recording.manifest.parts {
             let codes = recording.table::<CodeRow>(part)?;
             recording.codes.extend(codes.into_iter().map(|row| (row.code_hash, row.code)));
+        }
+        if let Some(tape) = recording.tape()? {
+            recording.taped = blocks_of(&tape);
+            recording.manifest.extend(&recording.taped);
+            let blocks = recording.taped.len();
+            let remark = format!("the recorder was killed: {blocks} blocks are read off its tape");
+            recording.manifest.remarks.push(remark);
         }
         Ok(recording)
     }
@@ -72,7 +82,17 @@ impl Recording {
                 }
             }
         }
-        Ok(())
+        let taped = self.taped.iter().filter(|block| (from..=to).contains(&block.number()));
+        taped.cloned().try_for_each(visit)
+    }
+
+    /// What is on the tape that is open.
+    fn tape(&self) -> Result<Option<Vec<u8>>> {
+        let read = |tape: &String| {
+            let path = self.folder.join(tape);
+            fs::read(&path).with_context(|| format!("reading {}", path.display()))
+        };
+        self.manifest.tape.as_ref().map(read).transpose()
     }
 
     /// Where it is.
@@ -96,9 +116,7 @@ impl Recording {
                 })?;
             }
         }
-        let Some(tape) = &self.manifest.tape else { return Ok(()) };
-        let path = self.folder.join(tape);
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = self.tape()?.unwrap_or_default();
         entries(&bytes).try_for_each(|entry| visit(entry.to_row()?))
     }
 

@@ -63,12 +63,23 @@ fn a_key_in_the_configuration_is_refused_and_not_repeated() {
 fn live_mode_without_keys_does_not_start() {
     let folder = Folder::new("commands-keyless");
     let executor = format!("executor.address={NOWHERE}");
-    let live = ["run", "--mode", "live", "--set", &executor];
+    let node = "node.url=ws://127.0.0.1:1";
+    let live = ["run", "--mode", "live", "--set", &executor, "--set", node];
     assert_said(&gannet(&folder, &live, &[]), 2, &["GANNET_KEY_1", "is not set"]);
     let said = gannet(&folder, &live, &[("GANNET_KEY_1", "coffee")]);
     assert_said(&said, 2, &["GANNET_KEY_1", "no private key"]);
     assert!(!said.stderr.contains("coffee"), "what it holds is not repeated: {}", said.stderr);
-    assert_said(&gannet(&folder, &["deploy"], &[]), 2, &["GANNET_OWNER_KEY", "is not set"]);
+    let deploy = ["deploy", "--set", node];
+    assert_said(&gannet(&folder, &deploy, &[]), 2, &["GANNET_OWNER_KEY", "is not set"]);
+    let nodeless: [&[&str]; 4] = [
+        &["run", "--mode", "live", "--set", &executor],
+        &["deploy"],
+        &["check"],
+        &["record", "--out", "r"],
+    ];
+    for command in nodeless {
+        assert_said(&gannet(&folder, command, &[]), 2, &["node.url", "missing"]);
+    }
 }
 
 #[test]
