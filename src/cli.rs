@@ -104,6 +104,9 @@ struct BacktestArgs {
     /// Try each of these values; given several times, every combination
     #[arg(long, value_name = "KEY=A,B,C")]
     sweep: Vec<String>,
+    /// Make plans so many milliseconds later than the recorded run did
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency_ms: u32,
     /// Write the report to FILE, one HTML page that holds everything it shows
     #[arg(long, value_name = "FILE.html", conflicts_with = "sweep")]
     report: Option<PathBuf>,
@@ -322,7 +325,7 @@ fn import_command(args: &ImportArgs) -> Result<ExitCode> {
 }
 
 fn backtest_command<S: StrategySet>(args: &BacktestArgs) -> Result<ExitCode> {
-    let BacktestArgs { recording, common, from, to, sweep, report, plans } = args;
+    let BacktestArgs { recording, common, sweep, report, plans, .. } = args;
     let config = read_text(common)?;
     // Wrong before the work begins, and not after it.
     Config::<S>::parse(&config, &common.set)?;
@@ -330,7 +333,8 @@ fn backtest_command<S: StrategySet>(args: &BacktestArgs) -> Result<ExitCode> {
     let mut done = Vec::new();
     for point in points {
         let set = [&common.set[..], &point[..]].concat();
-        let job = Job { recording, from: *from, to: *to, config: &config, set };
+        let (from, to, latency_ms) = (args.from, args.to, args.latency_ms);
+        let job = Job { recording, from, to, config: &config, set, latency_ms };
         done.push((point, backtest::run::<S>(&job)?));
     }
     if sweep.is_empty() {

@@ -16,7 +16,7 @@ use gannet_engine::units::Nanos;
 
 use super::cockpit::{Fills, Still};
 use super::fly::Flown;
-use super::plans::{End, Planned};
+use super::plans::Planned;
 use crate::config::Config;
 use crate::recorder::{Played, Start, play};
 use crate::recording::Recording;
@@ -29,9 +29,6 @@ pub(super) struct Rerun {
     pub(super) inputs: u64,
     /// Inputs that the recorder lost.
     pub(super) lost: u64,
-    /// For each plan that won, how long before its block was first heard of it was made, in
-    /// nanoseconds.
-    pub(super) slack: Vec<(u64, i128)>,
 }
 
 /// Flies over a run's inputs. `see` is called after each with the time that it had and what came of
@@ -139,10 +136,7 @@ impl<S: StrategySet> Pilot<S> {
                 };
                 let plan = &mut self.rerun.flown.plans[place];
                 plan.settle(end);
-                if let (End::Won, Some(profit)) = (plan.end, plan.net_profit()) {
-                    let slack = heard.unwrap_or(at).saturating_sub(made);
-                    self.rerun.slack.push((slack, profit));
-                }
+                plan.slack_ns = Some(heard.unwrap_or(at).saturating_sub(made));
             }
             Note::Rejected { reason, is_new: true, .. } => {
                 *self.rerun.flown.rejected.entry(reason.name()).or_default() += 1;

@@ -67,6 +67,8 @@ pub(crate) struct Job<'a> {
     /// The configuration's text, and overrides of it.
     pub(crate) config: &'a str,
     pub(crate) set: Vec<String>,
+    /// How much later than in the recorded run plans are made, in milliseconds.
+    pub(crate) latency_ms: u32,
 }
 
 /// Runs a backtest.
@@ -101,7 +103,7 @@ pub(crate) fn run_seen<S: StrategySet>(
     if recording.manifest.has_arrivals {
         let config = Config::<S>::parse(job.config, &job.set)?;
         let done = rerun(config, &recording, see)?;
-        backtest.add_rerun(done);
+        backtest.add_rerun(job, done);
     }
     let mut batch: Vec<Vec<RecordedBlock>> = Vec::new();
     let mut held = 0;

@@ -44,7 +44,6 @@ impl Counts {
 
 /// How much slower a bot is supposed to be, in milliseconds.
 const SLOWER_MS: [u32; 5] = [0, 1, 5, 20, 100];
-const MS_NS: u64 = 1_000_000;
 
 /// What others made.
 #[derive(Debug, Default, Serialize)]
@@ -136,22 +135,22 @@ impl Backtest {
     }
 
     /// Adds what came of a run's own inputs.
-    pub(super) fn add_rerun(&mut self, done: Rerun) {
-        let Rerun { flown, inputs, lost, slack } = done;
+    pub(super) fn add_rerun(&mut self, job: &Job<'_>, done: Rerun) {
+        let Rerun { mut flown, inputs, lost } = done;
         self.inputs = Some(inputs);
         if lost > 0 {
             self.assumptions.push(format!(
                 "The recorder lost {lost} inputs: from there on plans may be others."
             ));
         }
+        flown.plans.retain(|plan| (job.from..=job.to).contains(&plan.block));
+        flown.plans.iter_mut().for_each(|plan| plan.delay(job.latency_ms));
         let point = |slower_ms: u32| {
-            let in_time = slack.iter().filter(|(slack, _)| *slack >= u64::from(slower_ms) * MS_NS);
-            let (mut won, mut profit_wei) = (0, 0_i128);
-            for (_, profit) in in_time {
-                won += 1;
-                profit_wei = profit_wei.saturating_add(*profit);
-            }
-            LatencyPoint { slower_ms, profit_wei, won }
+            let mut plans = flown.plans.clone();
+            let later = job.latency_ms.saturating_add(slower_ms);
+            plans.iter_mut().for_each(|plan| plan.delay(later));
+            let profits = || plans.iter().filter_map(Planned::net_profit);
+            LatencyPoint { slower_ms, profit_wei: profits().sum(), won: profits().count() as u64 }
         };
         self.latency = SLOWER_MS.map(point).to_vec();
         self.add_flown(flown);

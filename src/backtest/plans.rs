@@ -11,6 +11,9 @@ use serde::Serialize;
 use super::desk::Paid;
 use super::forensics::Taken;
 
+/// A millisecond.
+const MS_NS: u64 = 1_000_000;
+
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,6 +88,9 @@ pub(crate) struct Planned {
     #[serde(serialize_with = "text")]
     pub(crate) gas_wei: u128,
     pub(crate) rival: Option<Rival>,
+    /// How long before its block was first heard of it was made, in nanoseconds, where that is
+    /// recorded.
+    pub(crate) slack_ns: Option<u64>,
 }
 
 impl Planned {
@@ -108,6 +114,16 @@ impl Planned {
             gas_price: flight.admitted.gas_price.0,
             gas_wei: 0,
             rival: None,
+            slack_ns: None,
+        }
+    }
+
+    /// Makes it later by `ms`; one that is then made after its block was heard of is lost.
+    pub(super) fn delay(&mut self, ms: u32) {
+        let is_late = self.slack_ns.is_some_and(|slack| slack < u64::from(ms) * MS_NS);
+        if is_late && self.end == End::Won {
+            self.end = End::Vanished;
+            self.why = format!("made {ms} ms later, it comes after its block was heard of");
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn fly<S: StrategySet>(
         "no node is named (node.url): flying over a recording, in dry-run"
     );
     let is_over = listen()?;
-    let job = Job { recording, from: 0, to: u64::MAX, config, set };
+    let job = Job { recording, from: 0, to: u64::MAX, config, set, latency_ms: 0 };
     let mut pace = Pace {
         speed: replay.speed,
         began: Instant::now(),
