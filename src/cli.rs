@@ -120,9 +120,10 @@ struct ImportArgs {
     /// What wrote it
     #[arg(value_enum)]
     kind: ImportKind,
-    /// A file of it, or its folder
-    path: PathBuf,
-    /// Where the recording is made; nothing may be there yet
+    /// Its folder or a file of it; several of a mempool
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Where the recording is made; nothing may be there yet, or a recording that gets a mempool
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Print one JSON object on stdout, or write it to FILE
@@ -134,6 +135,10 @@ struct ImportArgs {
 enum ImportKind {
     /// Files N.json.gz of one block each, with or without the state that it touches
     Witness,
+    /// Parquet files that cryo wrote: blocks, transactions, logs
+    Cryo,
+    /// Pending transactions, as Parquet or CSV
+    MempoolDumpster,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -317,8 +322,14 @@ fn deploy_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
 }
 
 fn import_command(args: &ImportArgs) -> Result<ExitCode> {
-    let imported = match args.kind {
-        ImportKind::Witness => import::witness::import(&args.path, &args.out)?,
+    let ImportArgs { paths, out, .. } = args;
+    let imported = match (args.kind, &paths[..]) {
+        (ImportKind::Witness, [path]) => import::witness::import(path, out)?,
+        (ImportKind::Cryo, [path]) => import::cryo::import(path, out)?,
+        (ImportKind::MempoolDumpster, paths) => import::mempool::import(paths, out)?,
+        (ImportKind::Witness | ImportKind::Cryo, paths) => {
+            return Err(Unreadable(format!("found {} paths; wanted one", paths.len())).into());
+        }
     };
     print(&imported, args.json.as_ref())?;
     Ok(ExitCode::SUCCESS)

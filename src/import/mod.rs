@@ -2,8 +2,15 @@
 //!
 //! Temperature: cold.
 
+mod chunks;
+pub(crate) mod cryo;
 mod json;
+pub(crate) mod mempool;
+mod sightings;
 pub(crate) mod witness;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +18,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::recording::{Manifest, Segment, Size};
+use crate::recording::{Manifest, Mempool, Segment, Size};
 
 /// What came of an import.
 #[derive(Debug, Serialize)]
@@ -21,6 +28,8 @@ pub(crate) struct Imported {
     pub(crate) origin: String,
     pub(crate) blocks: u64,
     pub(crate) segments: Vec<Segment>,
+    /// What was pending, where that is known.
+    pub(crate) mempool: Option<Mempool>,
     /// Bytes on disk, by table.
     pub(crate) bytes: BTreeMap<&'static str, u64>,
     pub(crate) remarks: Vec<String>,
@@ -28,9 +37,9 @@ pub(crate) struct Imported {
 
 impl Imported {
     pub(crate) fn new(recording: PathBuf, manifest: Manifest, size: Size) -> Self {
-        let Manifest { chain_id, origin, segments, remarks, .. } = manifest;
+        let Manifest { chain_id, origin, segments, mempool, remarks, .. } = manifest;
         let Size { blocks, bytes } = size;
-        Self { recording, chain_id, origin, blocks, segments, bytes, remarks }
+        Self { recording, chain_id, origin, blocks, segments, mempool, bytes, remarks }
     }
 }
 
@@ -43,13 +52,20 @@ impl fmt::Display for Imported {
         let segments = self.segments.len();
         writeln!(out, "blocks        {} in {segments} segments", self.blocks)?;
         writeln!(out, "with state    {with_state} segments")?;
+        if let Some(Mempool { rows, without_raw, .. }) = self.mempool {
+            writeln!(out, "pending       {rows}, of which {without_raw} without signed bytes")?;
+        }
         for (table, bytes) in &self.bytes {
             writeln!(out, "{table:<13} {:.1} KiB", f64::from(kib_tenths(*bytes)) / 10.0)?;
         }
         for remark in &self.remarks {
             writeln!(out, "note          {remark}")?;
         }
-        write!(out, "next          gannet backtest {path}")
+        if self.blocks > 0 {
+            write!(out, "next          gannet backtest {path}")
+        } else {
+            write!(out, "next          import blocks elsewhere, and the mempool there once more")
+        }
     }
 }
 

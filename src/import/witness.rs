@@ -17,7 +17,7 @@ use super::json::{self, At};
 use crate::progress::Progress;
 use crate::recording::column::Height;
 use crate::recording::rows::{BlockRow, LogRow, TransactionRow};
-use crate::recording::{Account, RecordedBlock, State, Writer};
+use crate::recording::{Account, PENDING_UNKNOWN, RecordedBlock, State, Writer};
 
 /// These files are mainnet's.
 const CHAIN_ID: u64 = 1;
@@ -58,7 +58,7 @@ pub(crate) fn import(path: &Path, out: &Path) -> Result<Imported> {
         let blocks = incomplete.join(", ");
         writer.remark(format!("logs are missing, by the bloom filter of the header: {blocks}"));
     }
-    writer.remark("what was pending, and when, is not known: nothing is planned behind it".into());
+    writer.remark(PENDING_UNKNOWN.into());
     let (manifest, size) = writer.finish()?;
     Ok(Imported::new(out.to_owned(), manifest, size))
 }
@@ -209,7 +209,8 @@ fn logs(root: &At<'_>, block_number: u64) -> Result<Vec<LogRow>> {
     Ok(logs)
 }
 
-fn bloom_of(logs: &[LogRow]) -> Bloom {
+/// The filter that speaks of exactly these logs.
+pub(super) fn bloom_of(logs: &[LogRow]) -> Bloom {
     let mut bloom = Bloom::ZERO;
     for log in logs {
         bloom.accrue(BloomInput::Raw(log.address.as_slice()));

@@ -6,15 +6,20 @@
 //! Temperature: cold.
 #![expect(clippy::wildcard_enum_match_arm, reason = "arrow has many types that are none of ours")]
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use arrow_array::builder::{LargeStringBuilder, ListBuilder};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
-    ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Int32Type, Int64Type, TimestampMillisecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, LargeBinaryArray, LargeStringArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, BooleanArray, Int64Array, LargeBinaryArray, LargeStringArray,
+    TimestampMillisecondArray, UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, TimeUnit};
 
@@ -27,7 +32,7 @@ pub(crate) struct Misfit {
 }
 
 impl Misfit {
-    fn at(row: usize, what: impl Into<String>) -> Self {
+    pub(crate) fn at(row: usize, what: impl Into<String>) -> Self {
         Self { row: Some(row), what: what.into() }
     }
 
@@ -100,7 +105,7 @@ macro_rules! required {
     )+};
 }
 
-required!(u32, u64, Height, bool, B256, Address, U256, Bytes, String);
+required!(u32, u64, Height, Millis, bool, B256, Address, U256, Bytes, String, Text<B256>);
 
 /// A block's height, or its time in seconds: cryo gives them 32 bits, so they are read from any
 /// and written as these.
@@ -157,38 +162,133 @@ impl Whole for u64 {
     }
 
     fn read(column: &dyn Array) -> Result<Vec<Option<Self>>, Misfit> {
-        match column.data_type() {
-            DataType::UInt8 => numbers::<UInt8Type>(column),
-            DataType::UInt16 => numbers::<UInt16Type>(column),
-            DataType::UInt32 => numbers::<UInt32Type>(column),
-            DataType::UInt64 => numbers::<UInt64Type>(column),
-            DataType::Int32 => numbers::<Int32Type>(column),
-            DataType::Int64 => numbers::<Int64Type>(column),
-            // Milliseconds, as data sets of pending transactions have them.
-            DataType::Timestamp(TimeUnit::Millisecond, _) => {
-                numbers::<arrow_array::types::TimestampMillisecondType>(column)
-            }
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => texts(column, |text| {
-                text.parse().map_err(|_no_number| format!("found {text:?}; wanted a number"))
-            }),
-            other => Err(Misfit::whole(format!("is of type {other}; wanted whole numbers"))),
-        }
+        whole(column, "wanted 0 or more")
     }
 }
 
-fn numbers<T: ArrowPrimitiveType>(column: &dyn Array) -> Result<Vec<Option<u64>>, Misfit>
+impl Whole for i64 {
+    fn data_type() -> DataType {
+        DataType::Int64
+    }
+
+    fn write(values: Vec<Option<Self>>) -> ArrayRef {
+        Arc::new(values.into_iter().collect::<Int64Array>())
+    }
+
+    fn read(column: &dyn Array) -> Result<Vec<Option<Self>>, Misfit> {
+        whole(column, "wanted less than 9223372036854775808")
+    }
+}
+
+/// Whole numbers, or their text.
+fn whole<N>(column: &dyn Array, wanted: &str) -> Result<Vec<Option<N>>, Misfit>
 where
-    T::Native: TryInto<u64> + std::fmt::Display,
+    N: FromStr + TryFrom<u8> + TryFrom<u16> + TryFrom<u32> + TryFrom<u64>,
+    N: TryFrom<i32> + TryFrom<i64>,
+{
+    match column.data_type() {
+        DataType::UInt8 => numbers::<UInt8Type, N>(column, wanted),
+        DataType::UInt16 => numbers::<UInt16Type, N>(column, wanted),
+        DataType::UInt32 => numbers::<UInt32Type, N>(column, wanted),
+        DataType::UInt64 => numbers::<UInt64Type, N>(column, wanted),
+        DataType::Int32 => numbers::<Int32Type, N>(column, wanted),
+        DataType::Int64 => numbers::<Int64Type, N>(column, wanted),
+        // As data sets of pending transactions have them.
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            numbers::<TimestampMillisecondType, N>(column, wanted)
+        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => texts(column, |text| {
+            text.parse().map_err(|_no_number| format!("found {text:?}; wanted a number"))
+        }),
+        other => Err(Misfit::whole(format!("is of type {other}; wanted whole numbers"))),
+    }
+}
+
+fn numbers<T, N>(column: &dyn Array, wanted: &str) -> Result<Vec<Option<N>>, Misfit>
+where
+    T: ArrowPrimitiveType,
+    T::Native: TryInto<N> + Display,
 {
     let column = column.as_primitive::<T>();
     let read = |(row, value): (usize, Option<T::Native>)| {
         let whole = |value: T::Native| {
-            let negative = |_negative| Misfit::at(row, format!("found {value}; wanted 0 or more"));
-            value.try_into().map_err(negative)
+            value.try_into().map_err(|_beyond| Misfit::at(row, format!("found {value}; {wanted}")))
         };
         value.map(whole).transpose()
     };
     column.iter().enumerate().map(read).collect()
+}
+
+/// Milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Millis(pub(crate) u64);
+
+impl Whole for Millis {
+    fn data_type() -> DataType {
+        DataType::Timestamp(TimeUnit::Millisecond, None)
+    }
+
+    fn write(values: Vec<Option<Self>>) -> ArrayRef {
+        // 2^63 milliseconds are beyond any clock.
+        let signed = |time: Self| i64::try_from(time.0).unwrap_or(i64::MAX);
+        let values = values.into_iter().map(|value| value.map(signed));
+        Arc::new(values.collect::<TimestampMillisecondArray>())
+    }
+
+    fn read(column: &dyn Array) -> Result<Vec<Option<Self>>, Misfit> {
+        Ok(<u64 as Whole>::read(column)?.into_iter().map(|value| value.map(Self)).collect())
+    }
+}
+
+/// A value that is written as text; an empty one says that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Text<T>(pub(crate) T);
+
+/// Values that are written as text, and from which other columns they are read.
+macro_rules! spelled {
+    ($($type:ty: $wanted:literal, $spell:expr, $other:expr;)+) => {$(
+        impl Whole for Text<$type> {
+            fn data_type() -> DataType {
+                DataType::LargeUtf8
+            }
+
+            fn write(values: Vec<Option<Self>>) -> ArrayRef {
+                let spell = |Self(value): Self| ($spell)(value);
+                let values = values.into_iter().map(|value| value.map(spell));
+                Arc::new(values.collect::<LargeStringArray>())
+            }
+
+            fn read(column: &dyn Array) -> Result<Vec<Option<Self>>, Misfit> {
+                if !matches!(
+                    column.data_type(),
+                    DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+                ) {
+                    let values = $other(column)?.into_iter();
+                    return Ok(values.map(|value| value.map(Self)).collect());
+                }
+                let values = texts(column, |text| match text {
+                    "" => Ok(None),
+                    text => match text.parse() {
+                        Ok(value) => Ok(Some(Self(value))),
+                        Err(_) => Err(format!("found {text:?}; wanted {}", $wanted)),
+                    },
+                });
+                Ok(values?.into_iter().map(Option::flatten).collect())
+            }
+        }
+    )+};
+}
+
+fn words(column: &dyn Array) -> Result<Vec<Option<U256>>, Misfit> {
+    let numbers = <u64 as Whole>::read(column)?.into_iter();
+    Ok(numbers.map(|number| number.map(U256::from)).collect())
+}
+
+spelled! {
+    B256: "32 bytes in hexadecimal digits", |hash| format!("{hash:#x}"), <B256 as Whole>::read;
+    Address: "an address", |address| format!("{address:#x}"), <Address as Whole>::read;
+    U256: "a number", |number: U256| number.to_string(), words;
+    u64: "a number", |number: u64| number.to_string(), <u64 as Whole>::read;
 }
 
 impl Whole for bool {
@@ -222,6 +322,37 @@ impl Whole for String {
 
     fn read(column: &dyn Array) -> Result<Vec<Option<Self>>, Misfit> {
         texts(column, |text| Ok(text.to_owned()))
+    }
+}
+
+/// Several texts.
+impl Whole for Vec<String> {
+    fn data_type() -> DataType {
+        DataType::new_list(DataType::LargeUtf8, true)
+    }
+
+    fn write(values: Vec<Option<Self>>) -> ArrayRef {
+        let mut list = ListBuilder::new(LargeStringBuilder::new());
+        for value in values {
+            list.append_option(value.map(|texts| texts.into_iter().map(Some)));
+        }
+        Arc::new(list.finish())
+    }
+
+    fn read(column: &dyn Array) -> Result<Vec<Option<Self>>, Misfit> {
+        let within = |(row, items): (usize, Option<ArrayRef>)| {
+            let Some(items) = items else { return Ok(None) };
+            let texts = texts(&items, |text| Ok(text.to_owned()));
+            let texts = texts.map_err(|misfit| Misfit::at(row, misfit.what))?;
+            Ok(Some(texts.into_iter().flatten().collect()))
+        };
+        match column.data_type() {
+            DataType::List(_) => column.as_list::<i32>().iter().enumerate().map(within).collect(),
+            DataType::LargeList(_) => {
+                column.as_list::<i64>().iter().enumerate().map(within).collect()
+            }
+            _ => texts(column, |text| Ok(text.split_whitespace().map(str::to_owned).collect())),
+        }
     }
 }
 

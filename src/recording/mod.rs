@@ -6,6 +6,7 @@
 //! blocks/12047794-12300570.parquet
 //! transactions/…  logs/…        one file a table and part, under cryo's names and types
 //! accounts/…  storage/…  codes/…  block_hashes/…      state, where it is known
+//! mempool/000000.parquet        pending transactions by time, where they are known
 //! ```
 //!
 //! A *segment* is a run of blocks without a gap; a *part* is what one file of each table holds. A
@@ -26,7 +27,7 @@ use alloy_primitives::{Address, B256, U256};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::read::Recording;
+pub(crate) use self::read::{Batch, Batches, Recording};
 use self::rows::{BlockRow, LogRow, TransactionRow};
 pub(crate) use self::write::{Size, Writer, write_table};
 
@@ -49,6 +50,9 @@ pub(crate) struct Manifest {
     pub(crate) segments: Vec<Segment>,
     /// The names of its files, without their ending, in order.
     pub(crate) parts: Vec<String>,
+    /// What was pending, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mempool: Option<Mempool>,
     /// What whoever relies on it should know.
     pub(crate) remarks: Vec<String>,
     /// The tape of a run that is going on, or was killed: what is in no part yet.
@@ -74,6 +78,7 @@ impl Manifest {
             origin: origin.to_owned(),
             segments: Vec::new(),
             parts: Vec::new(),
+            mempool: None,
             remarks: Vec::new(),
             tape: None,
             has_arrivals: false,
@@ -115,6 +120,30 @@ impl Manifest {
         fs::rename(&new, &path).with_context(|| format!("writing {}", path.display()))
     }
 }
+
+/// Sightings of pending transactions: they are by time and not by block.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub(crate) struct Mempool {
+    pub(crate) rows: u64,
+    /// Those of them that cannot be replayed, for their signed bytes are not there.
+    pub(crate) without_raw: u64,
+    /// Its files, in order.
+    pub(crate) parts: Vec<MempoolPart>,
+}
+
+/// A file of sightings, in order.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub(crate) struct MempoolPart {
+    /// The file's, without its ending.
+    pub(crate) name: String,
+    /// Milliseconds since 1970.
+    pub(crate) first_ms: u64,
+    pub(crate) last_ms: u64,
+}
+
+/// A remark on data sets of blocks.
+pub(crate) const PENDING_UNKNOWN: &str =
+    "what was pending, and when, is not known: nothing is planned behind it";
 
 /// A run of blocks without a gap.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]

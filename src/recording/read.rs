@@ -8,14 +8,38 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::{B256, Bytes};
 use anyhow::{Context as _, Result, anyhow, bail};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_array::RecordBatch;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::column::{Millis, Misfit};
 use super::rows::{
-    AccountRow, ArrivalRow, BlockHashRow, BlockRow, CodeRow, LogColumns, LogRow, Row, StorageRow,
+    AccountRow, ArrivalRow, BlockHashRow, BlockRow, CodeRow, LogColumns, LogRow, MempoolRow, Row,
+    StorageRow,
     TransactionRow,
 };
 use super::{Account, FORMAT, MANIFEST, Manifest, RecordedBlock};
 use crate::recorder::{blocks_of, entries};
+
+impl Manifest {
+    /// Reads that of a recording.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another layout.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        let text = fs::read(&path).with_context(|| {
+            let path = path.display();
+            format!("reading {path}: a recording is a folder that `gannet import` or `record` made")
+        })?;
+        let manifest: Self = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is no manifest", path.display()))?;
+        if manifest.format != FORMAT {
+            let (found, folder) = (manifest.format, folder.display());
+            bail!("{folder} has layout {found}; this build reads {FORMAT}: make it anew");
+        }
+        Ok(manifest)
+    }
+}
 
 /// A recording on disk.
 #[derive(Debug)]
@@ -34,17 +58,7 @@ impl Recording {
     /// # Errors
     /// When there is none, or it is of another layout.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(MANIFEST);
-        let text = fs::read(&path).with_context(|| {
-            let path = path.display();
-            format!("reading {path}: a recording is a folder that `gannet import` or `record` made")
-        })?;
-        let manifest: Manifest = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is no manifest", path.display()))?;
-        if manifest.format != FORMAT {
-            let (found, folder) = (manifest.format, folder.display());
-            bail!("{folder} has layout {found}; this build reads {FORMAT}: make it anew");
-        }
+        let manifest = Manifest::read(folder)?;
         let mut recording =
             Self { folder: folder.to_owned(), manifest, codes: BTreeMap::new(), taped: Vec::new() };
         for part in &recording.manifest.parts {
@@ -120,6 +134,28 @@ impl Recording {
         entries(&bytes).try_for_each(|entry| visit(entry.to_row()?))
     }
 
+    /// Visits each sighting of a pending transaction within a range of times in milliseconds, in
+    /// order.
+    ///
+    /// # Errors
+    /// When the recording cannot be read, or those of `visit`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "backtests plan behind blocks only"))]
+    pub(crate) fn each_pending(
+        &self,
+        (from, to): (Millis, Millis),
+        mut visit: impl FnMut(MempoolRow) -> Result<()>,
+    ) -> Result<()> {
+        for part in self.manifest.mempool.iter().flat_map(|mempool| &mempool.parts) {
+            if part.first_ms <= to.0 && part.last_ms >= from.0 {
+                let rows = self.table::<MempoolRow>(&part.name)?;
+                rows.into_iter()
+                    .filter(|row| (from..=to).contains(&row.timestamp))
+                    .try_for_each(&mut visit)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The blocks of a part, in order.
     fn part(&self, part: &str) -> Result<Vec<RecordedBlock>> {
         let mut blocks = BTreeMap::new();
@@ -185,24 +221,81 @@ pub(crate) fn rows<R: Row>(path: &Path) -> Result<Vec<R>> {
 
 /// Visits the rows of a Parquet file, some at a time.
 fn each_batch<R: Row>(path: &Path, mut visit: impl FnMut(Vec<R>) -> Result<()>) -> Result<()> {
-    let told = || format!("reading {}", path.display());
-    let file = File::open(path).with_context(told)?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).with_context(told)?;
-    let mut before = 0;
-    for batch in reader.build().with_context(told)? {
-        let batch = batch.with_context(told)?;
-        let read = R::from_batch(&batch).map_err(|(column, misfit)| {
-            let what = misfit.what;
-            match misfit.row {
-                Some(row) => {
-                    let row = before + row;
-                    anyhow!("{}: row {row}, column {column}: {what}", path.display())
-                }
-                None => anyhow!("{}: column {column} {what}", path.display()),
-            }
-        })?;
-        before += read.len();
-        visit(read)?;
+    let mut batches = Batches::open(path)?;
+    while let Some(batch) = batches.next()? {
+        visit(batch.rows::<R>()?)?;
     }
     Ok(())
+}
+
+/// A Parquet file that is read piece by piece.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    /// Names of its columns.
+    pub(crate) columns: Vec<String>,
+    /// Rows of the whole file.
+    pub(crate) row_count: usize,
+    next_row: usize,
+}
+
+impl Batches {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it is no Parquet file.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let told = || format!("reading {}", path.display());
+        let file = File::open(path).with_context(told)?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).with_context(told)?;
+        let columns = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let row_count = usize::try_from(reader.metadata().file_metadata().num_rows());
+        let row_count = row_count.with_context(told)?;
+        let reader = reader.build().with_context(told)?;
+        Ok(Self { path: path.to_owned(), reader, columns, row_count, next_row: 0 })
+    }
+
+    /// The next rows; none at the end.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Batch>> {
+        let first_row = self.next_row;
+        let told = || format!("reading {} from row {first_row} on", self.path.display());
+        let Some(columns) = self.reader.next() else { return Ok(None) };
+        let columns = columns.with_context(told)?;
+        self.next_row += columns.num_rows();
+        Ok(Some(Batch { path: self.path.clone(), first_row, columns }))
+    }
+}
+
+/// Some rows of a file.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) path: PathBuf,
+    /// The place of the first, from 0.
+    pub(crate) first_row: usize,
+    pub(crate) columns: RecordBatch,
+}
+
+impl Batch {
+    /// The rows.
+    ///
+    /// # Errors
+    /// When a row is not what its columns say: with its row and column.
+    pub(crate) fn rows<R: Row>(&self) -> Result<Vec<R>> {
+        R::from_batch(&self.columns).map_err(|(column, misfit)| self.wrong(column, &misfit))
+    }
+
+    /// What is wrong, and where.
+    pub(crate) fn wrong(&self, column: &str, misfit: &Misfit) -> anyhow::Error {
+        let (path, what) = (self.path.display(), &misfit.what);
+        match misfit.row {
+            Some(row) => {
+                anyhow!("{path}: row {}, column {column}: {what}", self.first_row + row)
+            }
+            None => anyhow!("{path}: column {column} {what}"),
+        }
+    }
 }

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 
-use super::column::{Cell, Height, Misfit};
+use super::column::{Cell, Height, Millis, Misfit, Text};
 
 /// A row of a table.
 pub(crate) trait Row: Sized {
@@ -27,6 +27,9 @@ pub(crate) trait Row: Sized {
     /// # Errors
     /// The column's name, and what is wrong with it.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, (&'static str, Misfit)>;
+
+    /// The first column in which another row differs.
+    fn differs(&self, other: &Self) -> Option<&'static str>;
 }
 
 fn read<T: Cell>(
@@ -45,11 +48,12 @@ fn read<T: Cell>(
     Ok(values.into_iter())
 }
 
-/// Declares a table. A column that other data sets lack says what stands for it.
+/// Declares a table. A column that other data sets lack says what stands for it, and one whose
+/// name is no Rust name says that too.
 macro_rules! table {
     (
         $(#[$about:meta])* $row:ident in $table:literal {
-            $($(#[$what:meta])* $column:ident: $type:ty $(= $absent:expr)?,)+
+            $($(#[$what:meta])* $column:ident $(as $name:literal)?: $type:ty $(= $absent:expr)?,)+
         }
     ) => {
         $(#[$about])*
@@ -64,7 +68,7 @@ macro_rules! table {
             fn schema() -> SchemaRef {
                 SchemaRef::new(Schema::new(vec![$(
                     Field::new(
-                        stringify!($column),
+                        table!(@name $column $($name)?),
                         <$type as Cell>::data_type(),
                         <$type as Cell>::IS_OPTIONAL,
                     ),
@@ -82,14 +86,23 @@ macro_rules! table {
             fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, (&'static str, Misfit)> {
                 $(let mut $column = read::<$type>(
                     batch,
-                    stringify!($column),
+                    table!(@name $column $($name)?),
                     || table!(@absent $type $(, $absent)?),
                 )?;)+
                 let next = |_row| Some(Self { $($column: $column.next()?,)+ });
                 Ok((0..batch.num_rows()).filter_map(next).collect())
             }
+
+            fn differs(&self, other: &Self) -> Option<&'static str> {
+                $(if self.$column != other.$column {
+                    return Some(table!(@name $column $($name)?));
+                })+
+                None
+            }
         }
     };
+    (@name $column:ident) => { stringify!($column) };
+    (@name $column:ident $name:literal) => { $name };
     (@absent $type:ty) => { None::<$type> };
     (@absent $type:ty, $absent:expr) => { Some::<$type>($absent) };
 }
@@ -213,6 +226,51 @@ table! {
         /// Of a frame, whether more was behind it; of a link, whether it came up.
         flag: Option<bool> = None,
         bytes: Option<Bytes> = None,
+    }
+}
+
+table! {
+    /// A sighting of a pending transaction, under mempool-dumpster's names and in its types. What
+    /// data sets leave out is none.
+    MempoolRow in "mempool" {
+        timestamp: Millis,
+        hash: Text<B256>,
+        chain_id as "chainId": Option<Text<u64>> = None,
+        tx_type as "txType": Option<i64> = None,
+        from: Option<Text<Address>> = None,
+        /// None if it makes a contract.
+        to: Option<Text<Address>> = None,
+        value: Option<Text<U256>> = None,
+        nonce: Option<Text<u64>> = None,
+        gas: Option<Text<u64>> = None,
+        gas_price as "gasPrice": Option<Text<U256>> = None,
+        gas_tip_cap as "gasTipCap": Option<Text<U256>> = None,
+        gas_fee_cap as "gasFeeCap": Option<Text<U256>> = None,
+        data_size as "dataSize": Option<i64> = None,
+        data_four_bytes as "data4Bytes": Option<String> = None,
+        sources: Option<Vec<String>> = None,
+        /// 0 if it was in no block when the data set was made.
+        included_at_block_height as "includedAtBlockHeight": Option<i64> = None,
+        included_block_timestamp as "includedBlockTimestamp": Option<Millis> = None,
+        /// Negative if it was in a block before it was seen.
+        inclusion_delay_ms as "inclusionDelayMs": Option<i64> = None,
+        /// EIP-2718 bytes, without a blob transaction's sidecar.
+        raw_tx as "rawTx": Option<Bytes> = None,
+    }
+}
+
+table! {
+    /// Which chain the rows of a data set are of.
+    ChainRow in "" {
+        chain_id: u64,
+    }
+}
+
+table! {
+    /// What data sets may say with a transaction about its block.
+    HomeRow in "" {
+        block_hash: Option<B256> = None,
+        timestamp: Option<Height> = None,
     }
 }
 

@@ -15,12 +15,15 @@ use serde::Serialize;
 
 use super::column::Height;
 use super::rows::{
-    AccountRow, BlockHashRow, BlockRow, CodeRow, LogColumns, Row, StorageRow, TransactionRow,
+    AccountRow, BlockHashRow, BlockRow, CodeRow, LogColumns, MempoolRow, Row, StorageRow,
+    TransactionRow,
 };
-use super::{Manifest, RecordedBlock};
+use super::{MANIFEST, Manifest, Mempool, MempoolPart, PENDING_UNKNOWN, RecordedBlock};
 
 /// Rows of a part, about: what is read at once.
 const PART_ROWS: usize = 1 << 18;
+/// Rows of a part of the mempool, which are larger.
+const MEMPOOL_PART_ROWS: usize = 1 << 16;
 /// What more than this saves, it costs in time.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -40,7 +43,11 @@ pub(crate) struct Writer {
     staging: PathBuf,
     manifest: Manifest,
     part: Part,
+    /// Of the next part of the mempool.
+    pending: Vec<MempoolRow>,
     size: Size,
+    /// Whether `out` is a recording already, which gets a mempool.
+    is_addition: bool,
     is_finished: bool,
 }
 
@@ -58,7 +65,7 @@ struct Part {
 
 impl Part {
     const fn rows(&self) -> usize {
-        self.transactions.len() + self.logs.len() + self.storage.len()
+        self.blocks.len() + self.transactions.len() + self.logs.len() + self.storage.len()
     }
 }
 
@@ -71,6 +78,41 @@ impl Writer {
         if out.exists() {
             bail!("{} is there already: name another folder, or remove it", out.display());
         }
+        let manifest = Manifest::new(chain_id, origin);
+        Self::stage(out, manifest)
+    }
+
+    /// Adds a mempool to the recording at `out`, which has none yet; until it is finished the
+    /// recording is as it was. Where there is nothing it is a new recording.
+    ///
+    /// # Errors
+    /// When there is something else, it is of another chain, or it has a mempool.
+    pub(crate) fn extend(out: &Path, chain_id: u64, origin: &str) -> Result<Self> {
+        if !out.join(MANIFEST).is_file() {
+            return Self::create(out, chain_id, origin);
+        }
+        let mut manifest = Manifest::read(out)?;
+        let path = out.display();
+        if manifest.chain_id != chain_id {
+            let found = manifest.chain_id;
+            bail!("{path} is a recording of chain {found}; wanted one of chain {chain_id}");
+        }
+        if manifest.mempool.is_some() {
+            bail!(
+                "{path} has a mempool already: name another folder, or make it anew and import all \
+                 of the mempool's files at once"
+            );
+        }
+        manifest.origin = format!("{}, {origin}", manifest.origin);
+        let lengths = manifest.segments.iter().map(|run| run.last_block - run.first_block + 1);
+        let blocks = lengths.sum();
+        let mut writer = Self::stage(out, manifest)?;
+        writer.size.blocks = blocks;
+        writer.is_addition = true;
+        Ok(writer)
+    }
+
+    fn stage(out: &Path, manifest: Manifest) -> Result<Self> {
         let name = out.file_name().context("the recording needs a name")?;
         let mut staged = name.to_owned();
         staged.push(".partial");
@@ -81,13 +123,14 @@ impl Writer {
                 .with_context(|| format!("removing {}", staging.display()))?;
         }
         fs::create_dir_all(&staging).with_context(|| format!("making {}", staging.display()))?;
-        let manifest = Manifest::new(chain_id, origin);
         Ok(Self {
             out: out.to_owned(),
             staging,
             manifest,
             part: Part::default(),
+            pending: Vec::new(),
             size: Size::default(),
+            is_addition: false,
             is_finished: false,
         })
     }
@@ -138,6 +181,35 @@ impl Writer {
         self.part.codes.push(CodeRow { code_hash, code });
     }
 
+    /// Adds a sighting of a pending transaction; they come in order of time.
+    ///
+    /// # Errors
+    /// When it is out of order, or cannot be written.
+    pub(crate) fn add_pending(&mut self, row: MempoolRow) -> Result<()> {
+        let mempool = self.manifest.mempool.get_or_insert_default();
+        let at = row.timestamp.0;
+        let before = self.pending.last().map(|last| last.timestamp.0);
+        let before = before.or_else(|| mempool.parts.last().map(|part| part.last_ms));
+        if let Some(before) = before.filter(|before| *before > at) {
+            bail!("a transaction that was seen at {at} comes after one that was seen at {before}");
+        }
+        mempool.rows += 1;
+        mempool.without_raw += u64::from(row.raw_tx.is_none());
+        self.pending.push(row);
+        if self.pending.len() >= MEMPOOL_PART_ROWS { self.flush_pending() } else { Ok(()) }
+    }
+
+    fn flush_pending(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.pending);
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let (first_ms, last_ms) = (first.timestamp.0, last.timestamp.0);
+        let mempool = self.manifest.mempool.get_or_insert_default();
+        // Not named by time: a part may begin in the millisecond in which another one ends.
+        let name = format!("{:06}", mempool.parts.len());
+        mempool.parts.push(MempoolPart { name: name.clone(), first_ms, last_ms });
+        self.write(&name, rows)
+    }
+
     /// Adds a remark for whoever relies on the recording.
     pub(crate) fn remark(&mut self, remark: String) {
         self.manifest.remarks.push(remark);
@@ -149,11 +221,42 @@ impl Writer {
     /// When it cannot be written.
     pub(crate) fn finish(mut self) -> Result<(Manifest, Size)> {
         self.flush()?;
+        self.flush_pending()?;
+        if let Some(Mempool { rows, without_raw, .. }) = self.manifest.mempool {
+            if rows > without_raw {
+                self.manifest.remarks.retain(|remark| remark != PENDING_UNKNOWN);
+            }
+            if without_raw > 0 {
+                self.manifest.remarks.push(format!(
+                    "{without_raw} of {rows} pending transactions come without signed bytes: they \
+                     cannot be replayed"
+                ));
+            }
+        }
         self.manifest.write(&self.staging)?;
-        fs::rename(&self.staging, &self.out)
-            .with_context(|| format!("giving the recording its name {}", self.out.display()))?;
+        let told = || format!("giving the recording its name {}", self.out.display());
+        if self.is_addition {
+            self.join().with_context(told)?;
+        } else {
+            fs::rename(&self.staging, &self.out).with_context(told)?;
+        }
         self.is_finished = true;
         Ok((self.manifest.clone(), self.size.clone()))
+    }
+
+    /// Moves the mempool into the recording that is there; its manifest comes last, and names it.
+    fn join(&self) -> std::io::Result<()> {
+        let home = self.out.join(MempoolRow::TABLE);
+        if home.exists() {
+            // Of an import that was killed before the manifest named it.
+            fs::remove_dir_all(&home)?;
+        }
+        let made = self.staging.join(MempoolRow::TABLE);
+        if made.exists() {
+            fs::rename(made, home)?;
+        }
+        fs::rename(self.staging.join(MANIFEST), self.out.join(MANIFEST))?;
+        fs::remove_dir(&self.staging)
     }
 
     fn flush(&mut self) -> Result<()> {
