@@ -3,14 +3,14 @@
 //! Temperature: cold.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use alloy::consensus::{SignableTransaction as _, TxEip1559, TxEnvelope, TxLegacy};
 use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, b256, hex};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
 use arrow_array::{
     ArrayRef, BinaryArray, Float64Array, Int64Array, LargeBinaryArray, LargeStringArray,
     RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
@@ -19,7 +19,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::{Imported, cryo, mempool};
 use crate::recording::column::Millis;
-use crate::recording::rows::{MempoolRow, TransactionRow};
+use crate::recording::rows::MempoolRow;
 use crate::recording::{PENDING_UNKNOWN, RecordedBlock, Recording};
 
 const CHAIN: u64 = 31_337;
@@ -416,7 +416,7 @@ fn the_collectors_file_says_everything_by_its_signed_bytes() {
     assert_eq!(row.gas_tip_cap.unwrap().0, U256::from(2));
     assert_eq!((row.tx_type, row.data_size), (Some(2), Some(5)));
     assert_eq!(row.data_four_bytes.as_deref(), Some("0x01020304"));
-    assert_eq!(row.raw_tx.as_deref(), Some(&first.encoded_2718()[..]));
+    assert_eq!(row.raw_tx, Some(first.encoded_2718().into()));
     assert!(imported.to_string().contains("import blocks elsewhere"));
 }
 
