@@ -6,8 +6,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use alloy::consensus::{SignableTransaction as _, TxEip1559, TxEnvelope, TxLegacy};
+use alloy::consensus::{
+    SignableTransaction as _, TxEip1559, TxEip4844, TxEip4844Variant, TxEip4844WithSidecar,
+    TxEnvelope, TxLegacy,
+};
 use alloy::eips::eip2718::Encodable2718 as _;
+use alloy::eips::eip4844::{Blob, BlobTransactionSidecar, Bytes48};
+use alloy::eips::eip7594::BlobTransactionSidecarVariant;
 use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
@@ -560,6 +565,25 @@ fn malformed_sightings_are_refused_with_their_place() {
     let rows = format!("1,{0},1\n1,{0},2\n", hash(1));
     let text = format!("timestamp_ms,hash,nonce\n{rows}");
     refuses_text(&text, "row 1, column nonce: contradicts");
+}
+
+#[test]
+fn blobs_are_taken_off_a_transaction_whose_hash_is_without_them() {
+    let scratch = Scratch::new("mempool-blob");
+    let tx = TxEip4844 { chain_id: CHAIN, gas_limit: 21_000, ..TxEip4844::default() };
+    let commitment = Bytes48::repeat_byte(1);
+    let sidecar =
+        BlobTransactionSidecar::new(vec![Blob::repeat_byte(0)], vec![commitment], vec![commitment]);
+    let sidecar = BlobTransactionSidecarVariant::Eip4844(sidecar);
+    let whole: TxEip4844Variant = TxEip4844WithSidecar::from_tx_and_sidecar(tx, sidecar).into();
+    let signer = PrivateKeySigner::from_bytes(&hash(7)).unwrap();
+    let signature = signer.sign_hash_sync(&whole.signature_hash()).unwrap();
+    let whole = TxEnvelope::from(whole.into_signed(signature));
+    assert!(whole.encoded_2718().len() > 131_072);
+    let path = scratch.text("a.csv", &format!("{COLLECTED}{}", line(1, &whole)));
+    mempool::import(&[path], &scratch.out()).unwrap();
+    let row = &scratch.pending(0, 1)[0];
+    assert_eq!(alloy_primitives::keccak256(row.raw_tx.as_ref().unwrap()), *whole.tx_hash());
 }
 
 #[test]
