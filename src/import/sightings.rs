@@ -142,7 +142,8 @@ impl Csv {
         if !names.contains(&"timestamp_ms") || !names.contains(&"hash") {
             let shown: String = names.join(",").chars().take(100).collect();
             bail!(
-                "{}: found the columns {shown:?}; wanted Parquet, or CSV with timestamp_ms and hash",
+                "{}: found the columns {shown:?}; wanted Parquet, or CSV with timestamp_ms and \
+                 hash",
                 path.display()
             );
         }
