@@ -118,7 +118,8 @@ fn quantity(number: u64) -> String {
     format!("{number:#x}")
 }
 
-fn log_of(log: &LogRow, block_hash: B256) -> Value {
+/// A log as a node sends it.
+pub(super) fn log_of(log: &LogRow, block_hash: B256) -> Value {
     json!({
         "address": log.address,
         "topics": log.topics,

@@ -85,14 +85,7 @@ pub(crate) fn look(
         Some(Err(unknown)) => forensics.differing = Some(unknown.to_string()),
         None => {}
     }
-    let mut known = tokens(&block.logs);
-    if let Some(fork) = &mut fork {
-        for pool in block.logs.iter().filter_map(Swap::of).map(|swap| swap.pool) {
-            if let Some(pair) = tokens_of(fork, pool) {
-                known.insert(pool, pair);
-            }
-        }
-    }
+    let known = known_tokens(block, fork.as_mut());
     let items = arbitrages(&block.logs, &known);
     let mut hunter = Hunter {
         block,
@@ -102,6 +95,22 @@ pub(crate) fn look(
     };
     forensics.arbitrages = items.iter().map(|item| hunter.take(item)).collect();
     forensics
+}
+
+/// The tokens of the pools that swapped: as the pools say themselves, where the state is known.
+pub(super) fn known_tokens(
+    block: &RecordedBlock,
+    fork: Option<&mut Fork<'_>>,
+) -> BTreeMap<Address, [Address; 2]> {
+    let mut known = tokens(&block.logs);
+    if let Some(fork) = fork {
+        for pool in block.logs.iter().filter_map(Swap::of).map(|swap| swap.pool) {
+            if let Some(pair) = tokens_of(fork, pool) {
+                known.insert(pool, pair);
+            }
+        }
+    }
+    known
 }
 
 /// Where the world stands before a block.

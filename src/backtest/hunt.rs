@@ -122,7 +122,7 @@ impl<'a> Chase<'a> {
 }
 
 /// Every cycle that the finder sees in a world.
-fn cycles(world: &World) -> Vec<Found> {
+pub(super) fn cycles(world: &World) -> Vec<Found> {
     let mut searcher = Searcher::new(&world.pools, &world.bases, world.native, HOPS_MAX);
     let mut cycles = vec![];
     let pools = world.pools.ids();
@@ -273,7 +273,7 @@ fn way(item: &Arbitrage, venues: &[Venue]) -> Vec<(Address, [Address; 2], u128)>
 }
 
 /// A token that does not arrive in full, and the proof.
-fn lossy(
+pub(super) fn lossy(
     fork: &mut Fork<'_>,
     way: &[(Address, [Address; 2], u128)],
 ) -> Result<Option<String>, Because> {

@@ -22,6 +22,8 @@ mod outcome;
 mod page;
 mod plans;
 mod swaps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;

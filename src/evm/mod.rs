@@ -13,7 +13,7 @@
 
 mod fork;
 mod replay;
-mod rules;
+pub(crate) mod rules;
 mod scene;
 
 use std::fmt;

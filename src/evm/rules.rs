@@ -36,7 +36,7 @@ const MAINNET: u64 = 1;
 
 /// The rules of a block, and its blob base fee's fraction. Other chains than mainnet are taken to
 /// have the newest.
-pub(super) fn rules(header: &BlockRow) -> (SpecId, u64) {
+pub(crate) fn rules(header: &BlockRow) -> (SpecId, u64) {
     let time = header.timestamp.unwrap_or_default().0;
     if header.chain_id != MAINNET {
         return (NEWEST, BY_TIME[0].2);

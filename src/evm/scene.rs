@@ -31,7 +31,7 @@ pub(crate) struct Scene<'r> {
     state: &'r State,
     codes: &'r BTreeMap<B256, Bytes>,
     /// What the block read and the recording does not list.
-    zeros: RefCell<BTreeSet<Place>>,
+    pub(crate) zeros: RefCell<BTreeSet<Place>>,
 }
 
 impl<'r> Scene<'r> {

@@ -47,9 +47,14 @@ pub(crate) fn import(path: &Path, out: &Path) -> Result<Imported> {
         progress.advance(1);
     }
     drop(progress);
+    wanted.remove(&keccak256([]));
     if !wanted.is_empty() {
         let folders: BTreeSet<&Path> = files.values().filter_map(|file| file.parent()).collect();
-        let absent = add_codes(&folders, wanted, &mut writer)?;
+        for folder in folders {
+            let found = codes(folder, |hash| wanted.remove(hash))?;
+            found.into_iter().for_each(|(hash, code)| writer.add_code(hash, code));
+        }
+        let absent = wanted.len();
         if absent > 0 {
             writer.remark(format!("{absent} contracts' code is not there: calls of them fail"));
         }
@@ -85,7 +90,8 @@ fn files(path: &Path) -> Result<BTreeMap<u64, PathBuf>> {
     Ok(files)
 }
 
-fn files_in(folder: &Path) -> Result<BTreeMap<u64, PathBuf>> {
+/// The files of a folder, by height.
+pub(crate) fn files_in(folder: &Path) -> Result<BTreeMap<u64, PathBuf>> {
     let told = || format!("reading {}", folder.display());
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).with_context(told)? {
@@ -102,37 +108,38 @@ fn number_of(path: &Path) -> Option<u64> {
     name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".json")?.parse().ok()
 }
 
-/// Adds the code of these hashes; how many are not there.
-fn add_codes(
-    folders: &BTreeSet<&Path>,
-    mut wanted: BTreeSet<B256>,
-    writer: &mut Writer,
-) -> Result<usize> {
-    wanted.remove(&keccak256([]));
-    for folder in folders {
-        for path in CODES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()) {
-            let file = json::read(&path)?;
-            for (key, code) in At::root(&file).members()? {
-                let told = || format!("importing {}", path.display());
-                let hash: B256 = key
-                    .parse()
-                    .map_err(|_no_hash| anyhow!("{key:?} is no hash"))
-                    .with_context(told)?;
-                if wanted.remove(&hash) {
-                    let code = code.bytes().with_context(told)?;
-                    if keccak256(&code) != hash {
-                        bail!("{}: the code of {hash} has another hash", path.display());
-                    }
-                    writer.add_code(hash, code);
+/// The code that is kept beside the blocks of a folder, as far as it is wanted, by its hash.
+///
+/// # Errors
+/// When the file is not what it should be, with the place in it.
+pub(crate) fn codes(
+    folder: &Path,
+    mut is_wanted: impl FnMut(&B256) -> bool,
+) -> Result<BTreeMap<B256, Bytes>> {
+    let mut codes = BTreeMap::new();
+    for path in CODES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()) {
+        let file = json::read(&path)?;
+        for (key, code) in At::root(&file).members()? {
+            let told = || format!("importing {}", path.display());
+            let hash: B256 =
+                key.parse().map_err(|_no_hash| anyhow!("{key:?} is no hash")).with_context(told)?;
+            if is_wanted(&hash) {
+                let code = code.bytes().with_context(told)?;
+                if keccak256(&code) != hash {
+                    bail!("{}: the code of {hash} has another hash", path.display());
                 }
+                codes.insert(hash, code);
             }
         }
     }
-    Ok(wanted.len())
+    Ok(codes)
 }
 
 /// Reads a block.
-fn read(file: &Path) -> Result<RecordedBlock> {
+///
+/// # Errors
+/// When the file is not what it should be, with the place in it.
+pub(crate) fn read(file: &Path) -> Result<RecordedBlock> {
     let value = json::read(file)?;
     let root = At::root(&value);
     let mut header = header(&root.get("header"))?;

@@ -3,8 +3,8 @@
 //!
 //! Temperature: cold.
 
-mod pair;
-mod ranged;
+pub(crate) mod pair;
+pub(crate) mod ranged;
 
 use std::fmt;
 

@@ -41,22 +41,22 @@ const TAKER: Address = Address::repeat_byte(0x7a);
 
 /// A V2-shaped pair, as it is at some point of a block.
 #[derive(Clone, Debug)]
-pub(super) struct Pair {
-    address: Address,
-    pub(super) tokens: [Address; 2],
-    pub(super) reserves: [u128; 2],
+pub(crate) struct Pair {
+    pub(crate) address: Address,
+    pub(crate) tokens: [Address; 2],
+    pub(crate) reserves: [u128; 2],
 }
 
 impl Pair {
     /// Looks at a contract.
-    pub(super) fn look(fork: &mut Fork<'_>, address: Address) -> Result<Self, Because> {
+    pub(crate) fn look(fork: &mut Fork<'_>, address: Address) -> Result<Self, Because> {
         let tokens = tokens(fork, address)?;
         let reserves = reserves(fork, address)?;
         Ok(Self { address, tokens, reserves })
     }
 
     /// Its fee in pips.
-    pub(super) fn fee(&self, fork: &Fork<'_>) -> Result<u32, Because> {
+    pub(crate) fn fee(&self, fork: &Fork<'_>) -> Result<u32, Because> {
         Bench::new(self, fork)?.fee()
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn tokens(fork: &mut Fork<'_>, address: Address) -> Result<[Address; 
 }
 
 /// What the contract itself says its reserves are.
-pub(super) fn reserves(fork: &mut Fork<'_>, address: Address) -> Result<[u128; 2], Because> {
+pub(crate) fn reserves(fork: &mut Fork<'_>, address: Address) -> Result<[u128; 2], Because> {
     let Ok(answer) = fork.read(address, &Reserves::getReservesCall {})? else {
         return because("it has no getReserves");
     };

@@ -34,7 +34,7 @@ const WORDS: i32 = 40;
 
 /// A pool of V3's shape, as it is at some point of a block.
 #[derive(Clone, Debug)]
-pub(super) struct Ranged {
+pub(crate) struct Ranged {
     address: Address,
     tokens: [Address; 2],
     state: Concentrated,
@@ -44,7 +44,7 @@ pub(super) struct Ranged {
 
 impl Ranged {
     /// Looks at a contract.
-    pub(super) fn look(fork: &mut Fork<'_>, address: Address) -> Result<Self, Because> {
+    pub(crate) fn look(fork: &mut Fork<'_>, address: Address) -> Result<Self, Because> {
         if fork.code(address)?.is_empty() {
             return because("there is no contract");
         }
@@ -86,7 +86,7 @@ impl Ranged {
     }
 
     /// As a world takes it.
-    pub(super) fn venue(self) -> Venue {
+    pub(crate) fn venue(self) -> Venue {
         let Self { address, tokens, state, ticks, known } = self;
         Venue { address, tokens, state: state.into(), ticks, known }
     }

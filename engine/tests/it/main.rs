@@ -2,11 +2,10 @@
 //!
 //! [`evm`] is a chain in memory with real pairs, the real router and the compiled executor, and an
 //! engine's world that mirrors it. [`differential`] holds the arithmetic and the calldata against
-//! it at random; [`executor`] is what the executor promises, one promise a test; [`mainnet`] holds
-//! everything against real blocks. [`pipeline`], [`pending`] and [`money`] are what the engine
-//! promises on a [`stage`] without contracts: the path, what is followed, and what it does with a
-//! wallet's money when the world does the wrong thing. [`scale`] is the search over a made-up
-//! [`universe`] of mainnet's size.
+//! it at random; [`executor`] is what the executor promises, one promise a test. [`pipeline`],
+//! [`pending`] and [`money`] are what the engine promises on a [`stage`] without contracts: the
+//! path, what is followed, and what it does with a wallet's money when the world does the wrong
+//! thing. [`scale`] is the search over a made-up [`universe`] of mainnet's size.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
@@ -16,11 +15,11 @@
     reason = "tests print what they measured, and take a seed"
 )]
 
+mod codes;
 mod differential;
 mod evm;
 mod executor;
 mod growth;
-mod mainnet;
 mod mixed;
 mod mixed_cycles;
 mod mixed_pools;

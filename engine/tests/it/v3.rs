@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::env;
 
-use alloy::primitives::{Address, I256, U256, hex};
+use alloy::primitives::{Address, I256, U256};
 use alloy::sol_types::SolCall;
 use gannet_engine::amm::concentrated::STEPS_MAX;
 use gannet_engine::amm::tick_math::{SQRT_PRICE_MAX, SQRT_PRICE_MIN, sqrt_price_at};
@@ -23,10 +23,10 @@ use gannet_engine::amm::ticks::TICK_MAX;
 use gannet_engine::amm::{Concentrated, Exact, Pool, Swapped};
 use gannet_engine::ids::{Direction, PoolId};
 
+use crate::codes::code_with;
 use crate::differential::{Random, SEED, Verdict, agree};
 use crate::evm::abi::V3Swapper;
 use crate::evm::{Market, STRANGER};
-use crate::mainnet::witness;
 use crate::mixed_pools::{Range, V3_FEES, V3_FUNDS};
 
 const SWAPS_PER_STATE: u32 = 20;
@@ -70,13 +70,7 @@ const LEAST: [(&str, u32); 22] = [
 pub(crate) fn pancake_code() -> Option<Vec<u8>> {
     /// Of a function that such a pool has and others have not: what sets its lottery's keeper.
     const SELECTOR: &str = "63cc7e7fa2";
-    let folder = witness::folder()?;
-    let mut codes = witness::codes(&folder.join("witness")).values();
-    let code = codes.find(|code| code.contains(SELECTOR));
-    if code.is_none() {
-        println!("skipped: there is no Pancake V3 pool in {}", folder.display());
-    }
-    code.map(|code| hex::decode(code).expect("hexadecimal digits"))
+    code_with(SELECTOR)
 }
 
 #[test]

@@ -4,38 +4,36 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+
+use super::blocks::target;
 
 /// A table and what is said below it.
-pub(crate) struct Table {
+pub(super) struct Table {
     columns: &'static [&'static str],
     rows: Vec<Vec<String>>,
     notes: Vec<String>,
 }
 
 impl Table {
-    pub(crate) const fn new(columns: &'static [&'static str]) -> Self {
+    pub(super) const fn new(columns: &'static [&'static str]) -> Self {
         Self { columns, rows: vec![], notes: vec![] }
     }
 
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
         assert_eq!(N, self.columns.len(), "a row has a cell per column");
         self.rows.push(cells.into());
     }
 
     /// A line below the table.
-    pub(crate) fn note(&mut self, line: impl Into<String>) {
+    pub(super) fn note(&mut self, line: impl Into<String>) {
         self.notes.push(line.into());
     }
 
     /// Prints it, and leaves it in `target/test/mainnet-NAME.txt`.
-    pub(crate) fn show(&self, name: &str) {
+    pub(super) fn show(&self, name: &str) {
         let text = self.text();
         println!("{text}");
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test");
-        fs::create_dir_all(&target).expect("the build's folder is writable");
-        let file = target.join(format!("mainnet-{name}.txt"));
-        fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        leave(name, &text);
     }
 
     fn text(&self) -> String {
@@ -63,4 +61,12 @@ impl Table {
         }
         text
     }
+}
+
+/// Leaves a text in `target/test/mainnet-NAME.txt`.
+pub(super) fn leave(name: &str, text: &str) {
+    let target = target();
+    fs::create_dir_all(&target).expect("the build's folder is writable");
+    let file = target.join(format!("mainnet-{name}.txt"));
+    fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 }

@@ -10,62 +10,29 @@
 //! Temperature: cold.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use alloy::primitives::{Address, B256, Bloom, BloomInput, Bytes, U256};
+use alloy_primitives::{Address, U256};
 use gannet_engine::amm::{Concentrated, ConcentratedState, Ticks};
 use gannet_engine::decode::topics::{BURN, MINT, SWAP, SYNC, V3_BURN, V3_MINT};
-use serde::Deserialize;
 
 use super::ranged::{Said, is_swap};
-use super::witness::read_gzip;
+use crate::backtest::swaps::word;
+use crate::recording::RecordedBlock;
+use crate::recording::rows::LogRow;
 
 /// Fees that pools of V3's shape have, in pips, and the distances of their ticks.
 const FEES: [(u32, i32); 6] =
     [(100, 1), (500, 10), (2_500, 50), (3_000, 60), (10_000, 200), (200, 4)];
 
-/// A log, by the short names of the files.
-#[derive(Debug, Deserialize)]
-struct Log {
-    #[serde(rename = "a")]
-    address: Address,
-    #[serde(rename = "t")]
-    topics: Vec<B256>,
-    #[serde(rename = "d")]
-    data: Bytes,
-}
-
-/// What is read of a file: its logs stand alone, or in its receipts.
-#[derive(Debug, Deserialize)]
-struct Raw {
-    header: Header,
-    #[serde(default)]
-    logs: Vec<Log>,
-    #[serde(default)]
-    receipts: Vec<Receipt>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Header {
-    /// Some sources leave it out.
-    #[serde(rename = "logsBloom")]
-    bloom: Option<Bloom>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Receipt {
-    logs: Vec<Log>,
-}
-
 /// What was seen of a block.
 #[derive(Debug, Default)]
-pub(crate) struct Bare {
-    pub(crate) logs: usize,
+pub(super) struct Bare {
+    pub(super) logs: usize,
     /// Swaps that follow from the log before, by kind.
-    pub(crate) exact: BTreeMap<&'static str, usize>,
+    pub(super) exact: BTreeMap<&'static str, usize>,
     /// Swaps of which nothing can be said, and why.
-    pub(crate) unknown: BTreeMap<&'static str, usize>,
-    pub(crate) wrong: Vec<String>,
+    pub(super) unknown: BTreeMap<&'static str, usize>,
+    pub(super) wrong: Vec<String>,
     pairs: BTreeMap<Address, Reserves>,
     ranged: BTreeMap<Address, Held>,
 }
@@ -85,24 +52,16 @@ struct Held {
 }
 
 impl Bare {
-    /// Reads a block; `None` if its logs are not those of its header.
-    pub(crate) fn read(file: &Path) -> Option<Self> {
-        let Raw { header, mut logs, receipts } = read_gzip(file);
-        logs.extend(receipts.into_iter().flat_map(|receipt| receipt.logs));
-        let mut bloom = Bloom::ZERO;
-        for log in &logs {
-            bloom.accrue(BloomInput::Raw(log.address.as_slice()));
-            log.topics.iter().for_each(|topic| bloom.accrue(BloomInput::Raw(topic.as_slice())));
-        }
-        let mut bare = Self { logs: logs.len(), ..Self::default() };
-        logs.iter().for_each(|log| bare.take(log));
-        header.bloom.is_none_or(|held| held == bloom).then_some(bare)
+    /// Goes through a block; `None` if its logs are not those of its header.
+    pub(super) fn new(block: &RecordedBlock) -> Option<Self> {
+        let mut bare = Self { logs: block.logs.len(), ..Self::default() };
+        block.logs.iter().for_each(|log| bare.take(log));
+        (block.header.logs_complete != Some(false)).then_some(bare)
     }
 
-    fn take(&mut self, log: &Log) {
+    fn take(&mut self, log: &LogRow) {
         let topic = log.topics.first().copied().unwrap_or_default();
-        let word =
-            |place: usize| log.data.get(place * 32..place * 32 + 32).map(U256::from_be_slice);
+        let word = |place: usize| word(log, place);
         let words = |from: usize| Some([word(from)?, word(from + 1)?]);
         if topic == SYNC && log.topics.len() == 1 {
             let pair = self.pairs.entry(log.address).or_default();
@@ -147,8 +106,8 @@ impl Bare {
         }
     }
 
-    fn judge_ranged(&mut self, log: &Log) {
-        let Some(said) = Said::of(&log.data) else { return self.leave("it moved nothing") };
+    fn judge_ranged(&mut self, log: &LogRow) {
+        let Some(said) = Said::of(log) else { return self.leave("it moved nothing") };
         let held = self.ranged.entry(log.address);
         let held = held.or_insert_with(|| Held { after: None, fees: FEES.to_vec() });
         let before = held.after.replace(said);
