@@ -14,8 +14,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use super::column::{Millis, Misfit};
 use super::rows::{
     AccountRow, ArrivalRow, BlockHashRow, BlockRow, CodeRow, LogColumns, LogRow, MempoolRow, Row,
-    StorageRow,
-    TransactionRow,
+    StorageRow, TransactionRow,
 };
 use super::{Account, FORMAT, MANIFEST, Manifest, RecordedBlock};
 use crate::recorder::{blocks_of, entries};

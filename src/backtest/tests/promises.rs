@@ -36,7 +36,7 @@ impl Recorded {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
         let config = fs::read_to_string(config).expect("the configuration is there");
         let (recording, set) = (&*self.0, vec![]);
-        let job = Job { recording, from: 0, to: u64::MAX, config: &config, set };
+        let job = Job { recording, from: 0, to: u64::MAX, config: &config, set, latency_ms: 0 };
         run::<Standard>(&job).expect("the backtest runs")
     }
 }
