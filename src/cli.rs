@@ -25,7 +25,7 @@ const EXIT_FAILED: u8 = 1;
 /// Wrong in a way that needs no network to see.
 const EXIT_USAGE: u8 = 2;
 /// Cut short by a signal.
-const EXIT_CUT: u8 = 130;
+pub(crate) const EXIT_CUT: u8 = 130;
 
 /// A headless MEV bot: arbitrage and backruns, never sandwiches.
 #[derive(Debug, Parser)]
@@ -280,6 +280,7 @@ fn run_command<S: StrategySet + Send + 'static>(args: &RunArgs) -> Result<ExitCo
     }
     let text = read_text(&args.common)?;
     let config: Config<S> = Config::parse(&text, &set)?;
+    config.need_new_recording()?;
     if config.record.is_some() || config.mode == Mode::Live {
         config.need_node()?;
     }

@@ -309,14 +309,16 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                 }
             };
             self.seq += 1;
+            let copy = what.message();
             let input = Input { at, seq: self.seq, what };
             let watch = Watch::begin(self.is_warm);
-            if let Some(tape) = &mut self.tape {
-                tape.take(&input);
-            }
             let mut outbox = self.port.outbox(exits);
             self.engine.on_input(input, &self.clock, &mut outbox);
             drop(outbox);
+            // Behind the answer, which does not wait for it.
+            if let (Some(tape), Some(what)) = (&mut self.tape, copy) {
+                tape.take(&Input { at, seq: self.seq, what });
+            }
             self.after_input();
             drop(watch);
         }

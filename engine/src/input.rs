@@ -116,6 +116,20 @@ pub enum Happening<'a> {
     Command(Command),
 }
 
+impl Happening<'_> {
+    /// The same once more, if it is what came over a connection.
+    #[must_use]
+    pub const fn message(&self) -> Option<Self> {
+        match *self {
+            Self::Frame { node, source, bytes, has_more } => {
+                Some(Self::Frame { node, source, bytes, has_more })
+            }
+            Self::Truncated { node, source } => Some(Self::Truncated { node, source }),
+            Self::Tick | Self::Link { .. } | Self::Command(_) => None,
+        }
+    }
+}
+
 /// Something that happened, when, and in what order.
 #[derive(Debug)]
 pub struct Input<'a> {

@@ -29,6 +29,8 @@ pub(super) struct Rerun {
     pub(super) inputs: u64,
     /// Inputs that the recorder lost.
     pub(super) lost: u64,
+    /// Whether it was told not to go on.
+    pub(super) is_cut: bool,
 }
 
 /// Flies over a run's inputs. `see` is called after each with the time that it had and what came of
@@ -71,6 +73,7 @@ pub(super) fn rerun<S: StrategySet>(
         }
         Ok(())
     })?;
+    pilot.rerun.is_cut = !goes_on;
     Ok(pilot.rerun)
 }
 
@@ -89,7 +92,7 @@ impl<S: StrategySet> Pilot<S> {
         let what = match play(row, &self.engine.world, &self.hops)? {
             Played::Happened(what) => what,
             Played::Gap(lost) => {
-                self.rerun.lost += lost;
+                self.rerun.lost = self.rerun.lost.saturating_add(lost);
                 return Ok(());
             }
         };

@@ -15,6 +15,7 @@ use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Nanos;
 use serde_json::{Value, json};
 
+use super::fly::BLOCK_S;
 use crate::recording::RecordedBlock;
 use crate::recording::rows::LogRow;
 
@@ -91,7 +92,7 @@ impl Head {
             "number": quantity(number),
             "hash": hash,
             "parentHash": parent,
-            "timestamp": quantity(header.timestamp.unwrap_or_default().0.saturating_sub(12)),
+            "timestamp": quantity(header.timestamp.unwrap_or_default().0.saturating_sub(BLOCK_S)),
             "gasLimit": quantity(gas_limit),
             "gasUsed": quantity(gas_limit / 2),
             "miner": header.author.unwrap_or_default(),

@@ -13,10 +13,11 @@ use crate::contracts::{Erc20, Executor};
 use crate::evm::{Fork, OPERATOR, OWNER};
 use crate::venue::Because;
 
-/// What a cycle paid, in the profit token's smallest unit, and the gas that it used.
-#[derive(Clone, Copy, Debug)]
+/// What a cycle paid, in the profit token's smallest unit, or the error that it reverted with; and
+/// the gas that it used.
+#[derive(Clone, Debug)]
 pub(super) struct Paid {
-    pub(super) profit: u128,
+    pub(super) profit: Result<u128, String>,
     pub(super) gas_used: u64,
 }
 
@@ -34,13 +35,13 @@ impl<'r> Desk<'r> {
     }
 
     /// Takes a cycle (its profit token, its input and its legs) with a flash loan, for no less than
-    /// `least_profit`; what it paid, or the error that it reverted with.
+    /// `least_profit`.
     pub(super) fn execute(
         &mut self,
         world: &World,
         (profit_token, amount_in, legs): (TokenId, u128, &[Leg]),
         least_profit: u128,
-    ) -> Result<Result<Paid, String>, Because> {
+    ) -> Result<Paid, Because> {
         let token = world.tokens.get(profit_token).address;
         let program = Program {
             is_flash: true,
@@ -60,8 +61,8 @@ impl<'r> Desk<'r> {
         let receipt = self.fork.send(*OPERATOR, self.executor, input)?;
         let after = balance(&mut self.fork, token, self.executor)?;
         let profit = after.saturating_sub(before).try_into().unwrap_or(u128::MAX);
-        let gas_used = receipt.gas_used;
-        Ok(receipt.answer.map(|_nothing| Paid { profit, gas_used }))
+        let (profit, gas_used) = (receipt.answer.map(|_nothing| profit), receipt.gas_used);
+        Ok(Paid { profit, gas_used })
     }
 }
 

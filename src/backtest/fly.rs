@@ -35,6 +35,8 @@ use crate::recording::RecordedBlock;
 use crate::recording::rows::LogRow;
 use crate::venue::{Because, Setting, Venue, world};
 
+/// Seconds between blocks of which only the later one is recorded.
+pub(super) const BLOCK_S: u64 = 12;
 /// Part of a pool's reserve that a token is tried with.
 const TRIAL_PART: u128 = 1_000;
 
@@ -72,7 +74,13 @@ pub(super) fn fly<S: StrategySet>(
     flown.pools = venues.len();
     let anchor = anchor(first);
     let setting = Setting { anchor, ..course.setting };
-    let world = world(&venues, &setting).map_err(|Because(why)| anyhow!(why))?;
+    let world = match world(&venues, &setting) {
+        Ok(world) => world,
+        Err(Because(why)) => {
+            flown.left_out.insert(gist(&why), venues.len());
+            return Ok(flown);
+        }
+    };
     let engine = match engine(config, world)? {
         Ok(engine) => engine,
         // There is nothing to plan there.
@@ -107,7 +115,8 @@ pub(super) fn fly<S: StrategySet>(
 fn anchor(first: &RecordedBlock) -> Tip {
     let tip = before(first);
     let number = tip.number.0.saturating_sub(1);
-    Tip { number: BlockNumber(number), hash: stand_in(number), ..tip }
+    let timestamp = tip.timestamp.saturating_sub(2 * BLOCK_S);
+    Tip { number: BlockNumber(number), hash: stand_in(number), timestamp, ..tip }
 }
 
 /// The engine; or why a strategy has nothing to do on these pools.
@@ -217,7 +226,7 @@ fn try_token(fork: &mut Fork<'_>, pool: Address, token: Address) -> Result<(), T
     }
 }
 
-/// Tokens that pools were paid in, and whether all that was sent arrived each time.
+/// Tokens that pools were paid in, and whether all that was sent arrived, each time.
 fn arrivals(logs: &[LogRow]) -> BTreeMap<Address, bool> {
     let mut arrived = BTreeMap::new();
     for logs in by_transaction(logs) {
@@ -225,9 +234,12 @@ fn arrivals(logs: &[LogRow]) -> BTreeMap<Address, bool> {
         for swap in logs.iter().filter_map(Swap::of) {
             for paid in swap.paid.iter().filter(|paid| **paid > 0) {
                 let paid = U256::from(*paid);
-                let whole = |sent: &&Transfer| sent.to == swap.pool && sent.amount == paid;
-                if let Some(sent) = sent.iter().find(whole) {
+                let to_pool = || sent.iter().filter(|sent| sent.to == swap.pool);
+                if let Some(sent) = to_pool().find(|sent| sent.amount == paid) {
                     arrived.entry(sent.token).or_insert(true);
+                } else if let Some(sent) = to_pool().find(|sent| sent.amount > paid) {
+                    // One time that it did not is enough.
+                    arrived.insert(sent.token, false);
                 }
             }
         }
@@ -285,11 +297,7 @@ impl<S: StrategySet> Pilot<'_, S> {
     }
 
     /// Runs a plan's program where it would have landed.
-    fn execute(
-        &self,
-        flight: &Flight,
-        block: &RecordedBlock,
-    ) -> Result<Result<Paid, String>, String> {
+    fn execute(&self, flight: &Flight, block: &RecordedBlock) -> Result<Paid, String> {
         let scene = Scene::new(block, self.codes).ok_or("the state is not recorded")?;
         let told = |unknown: crate::evm::Unknown| unknown.to_string();
         let mut replay = Replay::new(&scene).map_err(told)?;
@@ -298,7 +306,8 @@ impl<S: StrategySet> Pilot<'_, S> {
             let place = place.filter(|row| row.transaction_hash == follow.hash);
             let place = place.map(|row| row.transaction_index).next();
             let place = place.and_then(|place| usize::try_from(place).ok());
-            replay.run_to(place.ok_or("its target is not in the block")? + 1).map_err(told)?;
+            let place = place.ok_or("its target is not in the block")?;
+            replay.run_to(place.saturating_add(1)).map_err(told)?;
         }
         let world = &self.cockpit.engine.world;
         let native = world.chain.wrapped_native;

@@ -148,6 +148,7 @@ impl Hunt {
         if let Err(Because(why)) = hunt.execute(&chase, fork) {
             hunt.why_not = Some(why);
         }
+        hunt.is_executed &= hunt.our_profit.is_some();
         hunt
     }
 
@@ -162,16 +163,16 @@ impl Hunt {
             return Ok(());
         }
         let mut desk = Desk::new(fork, chase.setting.chain.wrapped_native)?;
+        // Whatever comes after it, what was paid was paid in the EVM.
+        self.is_executed = true;
         chase.run(venues, self, |world, found, venues| {
             let cycle = (found.profit_token, found.amount_in, found.legs());
-            let paid = desk.execute(world, cycle, found.profit)?;
+            let paid = desk.execute(world, cycle, found.profit)?.profit;
             for venue in venues.iter_mut().filter(|_| paid.is_ok()) {
                 *venue = venue.again(&mut desk.fork)?;
             }
-            Ok(paid.map(|paid| paid.profit))
-        })?;
-        self.is_executed = self.our_profit.is_some();
-        Ok(())
+            Ok(paid)
+        })
     }
 
     /// Hunts on what the logs of its own transaction say of the state before it; what pays is

@@ -94,9 +94,10 @@ pub(crate) fn run_seen<S: StrategySet>(
     let ground = Ground::of::<S>(job, &recording)?;
     let total = recording.manifest.segments.iter().map(|segment| {
         let (first, last) = (segment.first_block.max(job.from), segment.last_block.min(job.to));
-        if last < first { 0 } else { last - first + 1 }
+        if last < first { 0 } else { (last - first).saturating_add(1) }
     });
-    let total = usize::try_from(total.sum::<u64>()).unwrap_or(usize::MAX);
+    let total = total.fold(0_u64, u64::saturating_add);
+    let total = usize::try_from(total).unwrap_or(usize::MAX);
     if total == 0 {
         bail!("there is no block from {} to {} in the recording", job.from, job.to);
     }
@@ -120,7 +121,8 @@ pub(crate) fn run_seen<S: StrategySet>(
     };
     recording.each((job.from, job.to), |block| {
         let follows = batch.last().and_then(|blocks| blocks.last()).is_some_and(|last| {
-            last.number() + 1 == block.number() && last.state.is_some() == block.state.is_some()
+            last.number().saturating_add(1) == block.number()
+                && last.state.is_some() == block.state.is_some()
         });
         match batch.last_mut().filter(|blocks| follows && blocks.len() < RUN_BLOCKS_MAX) {
             Some(blocks) => blocks.push(block),
@@ -217,6 +219,10 @@ fn assumptions(has_arrivals: bool) -> Vec<String> {
         &[
             &newest,
             "The order in which things were heard of is made up: a block's logs come with it.",
+            "Trades of ours leave no trace on the recorded chain: what is still there in the next \
+             block may be won again. Losing plans that would not have landed cost nothing.",
+            "Before London there is no base fee, so only our own tip is priced there.",
+            "Runs of more than 64 blocks are cut, and begin anew.",
             "Strategies fly only where the state is recorded; of other blocks the logs are read.",
         ]
     };

@@ -136,8 +136,13 @@ impl Backtest {
 
     /// Adds what came of a run's own inputs.
     pub(super) fn add_rerun(&mut self, job: &Job<'_>, done: Rerun) {
-        let Rerun { mut flown, inputs, lost } = done;
+        let Rerun { mut flown, inputs, lost, is_cut } = done;
         self.inputs = Some(inputs);
+        if is_cut {
+            self.assumptions.push(format!(
+                "A signal ended it after {inputs} inputs: later blocks were not flown over."
+            ));
+        }
         if lost > 0 {
             self.assumptions.push(format!(
                 "The recorder lost {lost} inputs: from there on plans may be others."
@@ -150,7 +155,9 @@ impl Backtest {
             let later = job.latency_ms.saturating_add(slower_ms);
             plans.iter_mut().for_each(|plan| plan.delay(later));
             let profits = || plans.iter().filter_map(Planned::net_profit);
-            LatencyPoint { slower_ms, profit_wei: profits().sum(), won: profits().count() as u64 }
+            let won = plans.iter().filter(|plan| plan.end == End::Won).count() as u64;
+            let profit_wei = profits().fold(0_i128, i128::saturating_add);
+            LatencyPoint { slower_ms, profit_wei, won }
         };
         self.latency = SLOWER_MS.map(point).to_vec();
         self.add_flown(flown);
@@ -187,21 +194,6 @@ impl Backtest {
     }
 }
 
-impl Planned {
-    /// What it brought after gas, in wei, at the price that it was planned at; none if it did not
-    /// win.
-    pub(crate) fn net_profit(&self) -> Option<i128> {
-        if self.end != End::Won {
-            return None;
-        }
-        let gross = self.net_wei.checked_add(self.gas_wei)?;
-        let share = alloy_primitives::U256::from(gross)
-            .checked_mul(alloy_primitives::U256::from(self.gained?))?
-            .checked_div(alloy_primitives::U256::from(self.profit))?;
-        i128::try_from(u128::try_from(share).ok()?).ok()?.checked_sub_unsigned(self.gas_wei)
-    }
-}
-
 /// How many reasons a table shows.
 const REASONS_SHOWN: usize = 5;
 
@@ -220,6 +212,12 @@ impl fmt::Display for Backtest {
             "plans         {}: {won} won, {contested} contested, {vanished} vanished, {reverted} \
              reverted, {unknown} unknown",
             self.planned.len()
+        )?;
+        let is_executed = |plan: &&Planned| plan.executed && plan.end == End::Won;
+        let executed = self.planned.iter().filter(is_executed).count();
+        writeln!(
+            out,
+            "executed      {executed} of those won, in the EVM; the others by arithmetic"
         )?;
         writeln!(out, "profit        {} ETH after gas", in_ether(self.profit_wei))?;
         for LatencyPoint { slower_ms, profit_wei, won } in &self.latency {

@@ -2,7 +2,7 @@
 //!
 //! Temperature: cold.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use gannet_engine::flight::{Flight, Outcome, Settlement};
 use gannet_engine::plan::Plan;
 use gannet_engine::world::World;
@@ -20,7 +20,8 @@ const MS_NS: u64 = 1_000_000;
 pub(crate) enum End {
     /// It pays where it would have landed.
     Won,
-    /// Somebody else took it in the block where it would have landed.
+    /// Somebody else moved its pools in the block where it would have landed, and at its end it
+    /// pays no more.
     Contested,
     /// It does not pay there any more, or what it follows did not come.
     Vanished,
@@ -68,7 +69,10 @@ pub(crate) struct Planned {
     /// What it promised, in the profit token's smallest unit.
     #[serde(serialize_with = "text")]
     pub(crate) profit: u128,
-    /// The same in wei, after gas and tip.
+    /// The same in wei, before gas and tip.
+    #[serde(serialize_with = "text")]
+    pub(crate) profit_wei: u128,
+    /// The same after gas and tip.
     #[serde(serialize_with = "text")]
     pub(crate) net_wei: u128,
     /// The transaction that it follows.
@@ -104,10 +108,11 @@ impl Planned {
             legs: legs_of(plan, world),
             profit_token: world.tokens.get(plan.profit_token).address,
             profit: plan.profit,
+            profit_wei: plan.profit_wei.0,
             net_wei: flight.admitted.net_wei.0,
             follows: plan.follows().map(|follow| follow.hash),
             end: End::Unknown,
-            why: "the recording ends before it could land".to_owned(),
+            why: "its run of blocks ends before it could land".to_owned(),
             gained: None,
             executed: false,
             gas_used: 0,
@@ -151,34 +156,49 @@ impl Planned {
         why.clone_into(&mut self.why);
     }
 
-    /// Its end by the executor in the EVM.
-    pub(super) fn execute(&mut self, paid: Result<Result<Paid, String>, String>) {
+    /// Its end by the executor in the EVM; where that is unknown, the pools' arithmetic stands.
+    pub(super) fn execute(&mut self, paid: Result<Paid, String>) {
         match paid {
-            Ok(Ok(paid)) => {
-                self.gained = Some(paid.profit);
-                self.gas_wei = self.gas_price.saturating_mul(u128::from(paid.gas_used));
-                self.gas_used = paid.gas_used;
+            Ok(Paid { profit, gas_used }) => {
                 self.executed = true;
-            }
-            Ok(Err(error)) => {
-                self.end = End::Reverted;
-                self.why = format!("the executor reverts: {error}");
-                self.gained = None;
-                self.executed = true;
+                self.gas_used = gas_used;
+                self.gas_wei = self.gas_price.saturating_mul(u128::from(gas_used));
+                self.gained = profit.as_ref().ok().copied();
+                if let Err(error) = profit {
+                    self.end = End::Reverted;
+                    self.why = format!("the executor reverts: {error}");
+                }
             }
             Err(unknown) => self.why = format!("{}; not executed: {unknown}", self.why),
         }
     }
 
-    /// Names who took it, if it is known.
+    /// What it brought after gas, in wei, at the price that it was planned at; less than nothing if
+    /// it reverted, and none if it was neither.
+    pub(crate) fn net_profit(&self) -> Option<i128> {
+        let gross = match self.end {
+            End::Won => {
+                let share = U256::from(self.profit_wei).checked_mul(U256::from(self.gained?))?;
+                let share = share.checked_div(U256::from(self.profit))?;
+                i128::try_from(u128::try_from(share).ok()?).ok()?
+            }
+            End::Reverted => 0,
+            End::Contested | End::Vanished | End::Unknown => return None,
+        };
+        gross.checked_sub_unsigned(self.gas_wei)
+    }
+
+    /// Names who took it: an arbitrage in its block through all of its pools, or through no others.
     pub(super) fn contest(&mut self, taken: &[Taken]) {
         if self.end != End::Contested {
             return;
         }
-        let is_shared = |taken: &&Taken| {
-            taken.pools.iter().any(|pool| self.legs.iter().any(|leg| leg.pool == *pool))
+        let has = |pool: &Address| self.legs.iter().any(|leg| leg.pool == *pool);
+        let is_it = |taken: &&Taken| {
+            self.legs.iter().all(|leg| taken.pools.contains(&leg.pool))
+                || taken.pools.iter().all(has)
         };
-        self.rival = taken.iter().find(is_shared).map(|taken| Rival {
+        self.rival = taken.iter().find(is_it).map(|taken| Rival {
             tx_hash: taken.tx_hash,
             tx_index: taken.tx_index,
             profit_token: taken.profit_token,
@@ -198,8 +218,10 @@ impl Planned {
     /// For the digest: everything but what depends on a signature.
     pub(super) fn line(&self) -> String {
         let Self { planned_at, block, strategy, legs, profit, end, gained, follows, .. } = self;
+        let (net, executed) = (self.net_profit(), self.executed);
         format!(
-            "{planned_at} {block} {strategy} {legs:?} {profit} {end:?} {gained:?} {follows:?}\n"
+            "{planned_at} {block} {strategy} {legs:?} {profit} {end:?} {gained:?} {follows:?} \
+             {net:?} {executed}\n"
         )
     }
 }

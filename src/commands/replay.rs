@@ -13,6 +13,7 @@ use gannet_engine::strategy::StrategySet;
 use tokio::runtime::Builder;
 
 use crate::backtest::{self, Backtest, End, Job, Planned};
+use crate::cli::EXIT_CUT;
 use crate::config::{Replay, in_ether};
 use crate::signals::Signals;
 
@@ -67,6 +68,8 @@ fn listen() -> Result<Arc<AtomicBool>> {
                     Ok(mut signals) => {
                         signals.next().await;
                         heard.store(true, Ordering::Release);
+                        signals.next().await;
+                        end_at_once();
                     }
                     Err(error) => tracing::warn!("signals are not heard: {error:#}"),
                 }
@@ -74,6 +77,12 @@ fn listen() -> Result<Arc<AtomicBool>> {
         })
         .context("starting the thread that hears signals")?;
     Ok(is_over)
+}
+
+/// What a second signal asks for; nothing is half written that would be missed.
+#[expect(clippy::exit, reason = "the work is on another thread, and may take long")]
+fn end_at_once() {
+    std::process::exit(i32::from(EXIT_CUT));
 }
 
 /// Tells what comes, and lets no input come before its time.

@@ -237,6 +237,21 @@ impl<S> Config<S> {
         Ok(())
     }
 
+    /// For a run that records.
+    ///
+    /// # Errors
+    /// When something is where the recording is to be.
+    pub(crate) fn need_new_recording(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        if let Some(out) = self.record.as_ref().filter(|out| out.exists()) {
+            let found = out.display();
+            let message = format!("found {found}, which is there already; wanted a new folder");
+            problems.add("record.out", message);
+            return Err(problems);
+        }
+        Ok(())
+    }
+
     /// Where the locks and the kill switch are.
     pub(crate) fn place(&self) -> Place {
         Place { chain_id: self.chain.id, state_dir: self.runtime.state_dir.clone() }

@@ -34,9 +34,31 @@ pub(super) struct Deriver {
     /// By height, the header that came last.
     heads: BTreeMap<u64, Head>,
     logs: BTreeMap<B256, Vec<LogRow>>,
+    /// The highest block that was given out.
+    given: Option<u64>,
 }
 
 impl Deriver {
+    /// Whether there is a block that stays.
+    pub(super) fn has_blocks(&self) -> bool {
+        let ends = self.heads.first_key_value().zip(self.heads.last_key_value());
+        ends.is_some_and(|((first, _), (last, _))| first.saturating_add(DEPTH) <= *last)
+    }
+
+    fn head(&mut self, head: &Head, is_news: bool) {
+        // A height that no chain has would not fit the tables.
+        let is_over = self.given.is_some_and(|given| head.number <= given);
+        let is_known = self.heads.get(&head.number).is_some_and(|known| known.hash == head.hash);
+        if is_over || is_known || u32::try_from(head.number).is_err() {
+            return;
+        }
+        if is_news {
+            // What stands above it is on a branch that was left.
+            self.heads.split_off(&head.number);
+        }
+        self.heads.entry(head.number).or_insert(*head);
+    }
+
     /// Looks at an input.
     pub(super) fn take(&mut self, entry: &Entry<'_>) {
         if entry.kind != Kind::Frame {
@@ -46,9 +68,7 @@ impl Deriver {
         let Some(frame) = entry.body.get(3..) else { return };
         match message::parse(frame) {
             Ok(Message::Notification { item: Item::Head(head), .. }) => {
-                // What came above it is on a branch that was left.
-                self.heads.split_off(&head.number);
-                self.heads.insert(head.number, head);
+                self.head(&head, true);
             }
             Ok(Message::Notification { item: Item::Receipts(list), .. }) => {
                 self.list(List::Receipts(list));
@@ -62,7 +82,7 @@ impl Deriver {
                 if matches!(Answers::from_id(id), Answers::Head(_)) =>
             {
                 if let Ok(head) = Head::parse(span) {
-                    self.heads.entry(head.number).or_insert(head);
+                    self.head(&head, false);
                 }
             }
             // What is no list and no head says nothing of a block.
@@ -91,11 +111,12 @@ impl Deriver {
             }
             let head = first.remove();
             let logs = self.logs.remove(&head.hash).unwrap_or_default();
+            self.given = Some(head.number);
             blocks.push(block_of(&head, logs));
         }
-        if is_last {
-            self.logs.clear();
-        }
+        // Of blocks that were left.
+        let given = self.given.unwrap_or(0);
+        self.logs.retain(|_, logs| logs.first().is_some_and(|log| log.block_number > given));
         blocks
     }
 }

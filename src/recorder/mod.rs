@@ -80,13 +80,13 @@ impl Recorder {
         let thread = std::thread::Builder::new()
             .name("gannet-recorder".to_owned())
             .spawn(move || {
-                // Read before the last look, so that nothing that was pushed before it is left.
-                while !over.load(Ordering::Acquire) {
-                    desk.work(&mut ring)?;
-                    std::thread::sleep(LOOK);
+                let ended = desk.fly(&mut ring, &over);
+                if let Err(error) = &ended {
+                    // Told now: the run goes on, and its end may be far.
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "the recording cannot be written: it ends here");
                 }
-                desk.work(&mut ring)?;
-                desk.finish()
+                ended
             })
             .context("starting the recorder's thread")?;
         Ok((tape, Self { is_over, thread: Some(thread) }))
@@ -132,6 +132,16 @@ struct Desk {
 }
 
 impl Desk {
+    fn fly(&mut self, ring: &mut Consumer<u8>, over: &AtomicBool) -> Result<Size> {
+        // Read before the last look, so that nothing that was pushed before it is left.
+        while !over.load(Ordering::Acquire) {
+            self.work(ring)?;
+            std::thread::sleep(LOOK);
+        }
+        self.work(ring)?;
+        self.finish()
+    }
+
     /// Takes what there is.
     fn work(&mut self, ring: &mut Consumer<u8>) -> Result<()> {
         let ready = ring.slots();
@@ -154,7 +164,9 @@ impl Desk {
             self.arrivals.push(entry.to_row()?);
         }
         self.unread.drain(..used);
-        if self.taped > TAPE_BYTES_MAX && self.unread.is_empty() { self.rotate() } else { Ok(()) }
+        // A part is named by its blocks, so it has some.
+        let is_due = self.taped > TAPE_BYTES_MAX && self.deriver.has_blocks();
+        if is_due && self.unread.is_empty() { self.rotate() } else { Ok(()) }
     }
 
     /// Makes a part of the open tape, and begins the next.
@@ -165,7 +177,9 @@ impl Desk {
 
     /// Begins a tape. The manifest names it last, so it is never without its tape.
     fn begin_tape(&mut self) -> Result<()> {
-        let before = self.manifest.tape.take();
+        let old = self.manifest.tape_before.take();
+        // Its last blocks may still be left for others, and are in no part yet.
+        self.manifest.tape_before = self.manifest.tape.take();
         self.number += 1;
         let name = format!("tape-{:05}.bin", self.number);
         let path = self.folder.join(&name);
@@ -174,7 +188,7 @@ impl Desk {
         self.taped = 0;
         self.manifest.tape = Some(name);
         self.manifest.write(&self.folder)?;
-        self.remove(before)
+        self.remove(old)
     }
 
     fn remove(&self, tape: Option<String>) -> Result<()> {
@@ -210,9 +224,9 @@ impl Desk {
 
     fn finish(&mut self) -> Result<Size> {
         self.make_part(true)?;
-        let before = self.manifest.tape.take();
+        let tapes = [self.manifest.tape_before.take(), self.manifest.tape.take()];
         self.manifest.write(&self.folder)?;
-        self.remove(before)?;
+        tapes.into_iter().try_for_each(|tape| self.remove(tape))?;
         Ok(self.size.clone())
     }
 }

@@ -9,6 +9,9 @@ use alloy_primitives::{Address, keccak256};
 use anyhow::{Context as _, Result, ensure};
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::FactoryId;
+use gannet_engine::limits::{
+    BASE_TOKENS_MAX, FACTORIES_MAX, NEW_POOLS_MAX, ROUTERS_MAX, WALLETS_MAX,
+};
 use gannet_engine::units::Wei;
 use gannet_engine::wallet::WalletState;
 use gannet_engine::world::{Factory, FactoryKind, Router, RouterKind, World};
@@ -118,7 +121,14 @@ impl Start {
             bytes.strip_prefix(MAGIC).context("it is of another version").with_context(told)?;
         let (sum, body) = rest.split_first_chunk::<32>().context("it is cut short")?;
         ensure!(keccak256(body) == *sum, "{}: its checksum is wrong", path.display());
-        postcard::from_bytes(body).with_context(told)
+        let start: Self = postcard::from_bytes(body).with_context(told)?;
+        let is_sane = start.wallets.len() <= WALLETS_MAX
+            && start.factories.len() <= FACTORIES_MAX
+            && start.routers.len() <= ROUTERS_MAX
+            && start.base_tokens.len() <= BASE_TOKENS_MAX
+            && start.new_pools_max <= NEW_POOLS_MAX;
+        ensure!(is_sane, "{}: more than any run can have", path.display());
+        Ok(start)
     }
 
     /// The world that the run began with. What it was read at takes the place of the

@@ -39,6 +39,8 @@ impl Kind {
 pub(crate) struct Tape {
     ring: Producer<u8>,
     /// Inputs that did not fit since the last that did.
+    unsaid: u64,
+    /// All that did not.
     lost: u64,
 }
 
@@ -52,20 +54,20 @@ impl Tape {
             first.fill(0);
             second.fill(0);
         }
-        (Self { ring, lost: 0 }, reader)
+        (Self { ring, unsaid: 0, lost: 0 }, reader)
     }
 
-    /// Inputs that did not fit since the last that did.
+    /// Inputs that did not fit.
     pub(crate) const fn lost(&self) -> u64 {
         self.lost
     }
 
     /// Copies an input.
     pub(crate) fn take(&mut self, input: &Input<'_>) {
-        if self.lost > 0 {
-            let lost = self.lost.to_le_bytes();
+        if self.unsaid > 0 {
+            let lost = self.unsaid.to_le_bytes();
             if self.put(Kind::Gap, input, &[&lost]) {
-                self.lost = 0;
+                self.unsaid = 0;
             }
         }
         let is_taken = match &input.what {
@@ -82,6 +84,7 @@ impl Tape {
             }
             Happening::Command(order) => self.order(input, order),
         };
+        self.unsaid += u64::from(!is_taken);
         self.lost += u64::from(!is_taken);
     }
 

@@ -58,6 +58,9 @@ pub(crate) struct Manifest {
     /// The tape of a run that is going on, or was killed: what is in no part yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tape: Option<String>,
+    /// The one before it: its last blocks are in no part yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tape_before: Option<String>,
     /// Whether it holds a run's inputs.
     #[serde(default)]
     pub(crate) has_arrivals: bool,
@@ -81,6 +84,7 @@ impl Manifest {
             mempool: None,
             remarks: Vec::new(),
             tape: None,
+            tape_before: None,
             has_arrivals: false,
         }
     }
@@ -90,7 +94,10 @@ impl Manifest {
         for block in blocks {
             let (number, has_state) = (block.number(), block.state.is_some());
             match self.segments.last_mut() {
-                Some(last) if last.last_block + 1 == number && last.has_state == has_state => {
+                Some(last)
+                    if last.last_block.saturating_add(1) == number
+                        && last.has_state == has_state =>
+                {
                     last.last_block = number;
                 }
                 Some(_) | None => {
@@ -103,7 +110,7 @@ impl Manifest {
 
     /// The name of a part with these blocks; one without any stands behind the last.
     pub(crate) fn name_part(&self, blocks: &[RecordedBlock]) -> String {
-        let next = self.segments.last().map_or(0, |segment| segment.last_block + 1);
+        let next = self.segments.last().map_or(0, |segment| segment.last_block.saturating_add(1));
         let first = blocks.first().map_or(next, RecordedBlock::number);
         let last = blocks.last().map_or(next, RecordedBlock::number);
         format!("{first:010}-{last:010}")

@@ -16,7 +16,7 @@ use super::rows::{
     AccountRow, ArrivalRow, BlockHashRow, BlockRow, CodeRow, LogColumns, LogRow, MempoolRow, Row,
     StorageRow, TransactionRow,
 };
-use super::{Account, FORMAT, MANIFEST, Manifest, RecordedBlock};
+use super::{Account, FORMAT, MANIFEST, Manifest, RecordedBlock, Segment};
 use crate::recorder::{blocks_of, entries};
 
 impl Manifest {
@@ -36,7 +36,35 @@ impl Manifest {
             let (found, folder) = (manifest.format, folder.display());
             bail!("{folder} has layout {found}; this build reads {FORMAT}: make it anew");
         }
+        manifest.check().with_context(|| format!("{} is no manifest", path.display()))?;
         Ok(manifest)
+    }
+}
+
+impl Manifest {
+    /// Names lead nowhere else, and runs of blocks are in order.
+    fn check(&self) -> Result<()> {
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+        let is_part = |name: &str| {
+            name.split_once('-').is_some_and(|(first, last)| is_digits(first) && is_digits(last))
+        };
+        let is_tape = |name: &str| {
+            let number = name.strip_prefix("tape-").and_then(|rest| rest.strip_suffix(".bin"));
+            number.is_some_and(is_digits)
+        };
+        if let Some(name) = self.parts.iter().find(|name| !is_part(name)) {
+            bail!("found part {name:?}; wanted FIRST-LAST");
+        }
+        let mut tapes = self.tape.iter().chain(&self.tape_before);
+        if let Some(name) = tapes.find(|name| !is_tape(name)) {
+            bail!("found tape {name:?}; wanted tape-NUMBER.bin");
+        }
+        let is_run = |run: &Segment| run.first_block <= run.last_block && run.last_block < u64::MAX;
+        let is_ordered = self.segments.is_sorted_by(|run, next| run.last_block < next.first_block);
+        if !is_ordered || !self.segments.iter().all(is_run) {
+            bail!("its segments are no runs of blocks in order");
+        }
+        Ok(())
     }
 }
 
@@ -64,11 +92,16 @@ impl Recording {
             let codes = recording.table::<CodeRow>(part)?;
             recording.codes.extend(codes.into_iter().map(|row| (row.code_hash, row.code)));
         }
-        if let Some(tape) = recording.tape()? {
-            recording.taped = blocks_of(&tape);
+        if let Some(tape) = recording.tape(&recording.manifest.tape)? {
+            let mut both = recording.tape(&recording.manifest.tape_before)?.unwrap_or_default();
+            both.extend(tape);
+            let known = recording.manifest.segments.last().map(|run| run.last_block);
+            let is_new = |block: &RecordedBlock| known.is_none_or(|last| block.number() > last);
+            recording.taped = blocks_of(&both).into_iter().filter(is_new).collect();
             recording.manifest.extend(&recording.taped);
             let blocks = recording.taped.len();
-            let remark = format!("the recorder was killed: {blocks} blocks are read off its tape");
+            let remark =
+                format!("the run goes on or was killed: {blocks} blocks are read off its tape");
             recording.manifest.remarks.push(remark);
         }
         Ok(recording)
@@ -99,13 +132,13 @@ impl Recording {
         taped.cloned().try_for_each(visit)
     }
 
-    /// What is on the tape that is open.
-    fn tape(&self) -> Result<Option<Vec<u8>>> {
+    /// What is on a tape.
+    fn tape(&self, name: &Option<String>) -> Result<Option<Vec<u8>>> {
         let read = |tape: &String| {
             let path = self.folder.join(tape);
             fs::read(&path).with_context(|| format!("reading {}", path.display()))
         };
-        self.manifest.tape.as_ref().map(read).transpose()
+        name.as_ref().map(read).transpose()
     }
 
     /// Where it is.
@@ -129,7 +162,7 @@ impl Recording {
                 })?;
             }
         }
-        let bytes = self.tape()?.unwrap_or_default();
+        let bytes = self.tape(&self.manifest.tape)?.unwrap_or_default();
         entries(&bytes).try_for_each(|entry| visit(entry.to_row()?))
     }
 

@@ -104,8 +104,11 @@ impl Writer {
             );
         }
         manifest.origin = format!("{}, {origin}", manifest.origin);
-        let lengths = manifest.segments.iter().map(|run| run.last_block - run.first_block + 1);
-        let blocks = lengths.sum();
+        let lengths = manifest
+            .segments
+            .iter()
+            .map(|run| run.last_block.saturating_sub(run.first_block).saturating_add(1));
+        let blocks = lengths.fold(0, u64::saturating_add);
         let mut writer = Self::stage(out, manifest)?;
         writer.size.blocks = blocks;
         writer.is_addition = true;

@@ -386,7 +386,7 @@ fn arbitrages(lines: &[ArbitrageLine]) -> Result<String> {
         0 => "Nobody made an arbitrage that could be recognised.".to_owned(),
         all => limited(
             format!(
-                "{} in the recorded blocks: {} seen, {} actionable, {} executed by us.",
+                "{} in the recorded blocks: {} seen, {} actionable, {} run in the EVM by us.",
                 counted(all as u64, "arbitrage", "arbitrages"),
                 number(|line| line.seen == Some(true)),
                 number(|line| line.actionable),

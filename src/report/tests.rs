@@ -115,7 +115,7 @@ fn counts_on_the_page_are_those_of_the_plans() {
     assert_eq!(rows(&page, "plans"), 70);
     assert_eq!(rows(&page, "arbitrages"), 3);
     assert_eq!(rows(&page, "liquidations"), 1);
-    assert!(page.contains("3 arbitrages in the recorded blocks: 1 seen, 1 actionable, 0 executed"));
+    assert!(page.contains("3 arbitrages in the recorded blocks: 1 seen, 1 actionable, 0 run in"));
 }
 
 #[test]

@@ -191,7 +191,7 @@ pub(super) fn is_left_alone(block: &RecordedBlock, venues: &[Venue], token: Addr
 fn take(fork: &Fork<'_>, world: &World, found: &Found) -> Result<Result<u128, String>, Because> {
     let cycle = (found.profit_token, found.amount_in, found.legs());
     let paid = Desk::new(fork.clone(), WETH)?.execute(world, cycle, found.profit)?;
-    Ok(paid.map(|paid| paid.profit))
+    Ok(paid.profit)
 }
 
 /// What became of the cycles that the finder saw in a block, after any of its transactions.
