@@ -96,13 +96,15 @@ fn a_recorder_that_is_killed_leaves_all_but_the_block_that_was_open() {
         });
         let journal = bot.journal();
         bot.kill();
-        let sealed = journal.iter().rev().find(|line| line["kind"] == "sealed");
-        let sealed = sealed.and_then(|line| line["number"].as_u64()).expect("a block was sealed");
+        let place = journal.iter().rposition(|line| line["kind"] == "sealed");
+        let place = place.expect("a block was sealed");
+        let sealed = journal[place]["number"].as_u64().expect("blocks have a number");
         let read = backtest(&folder, &out);
         let last = read["last_block"].as_u64().expect("blocks are recorded");
-        assert!(last >= sealed, "round {round}: {sealed} was sealed, {last} is the last recorded");
-        let (heard, made) = (submitted(&journal), planned(&read));
-        assert_eq!(made[..heard.len()], heard, "round {round}: plans before it was killed");
+        // What sealed the last one may not have been written yet: then that one was still open.
+        assert!(last + 1 >= sealed, "round {round}: {sealed} was sealed, {last} is recorded");
+        let (heard, made) = (submitted(&journal[..place]), planned(&read));
+        assert!(made.starts_with(&heard), "round {round}: {heard:?} were made, {made:?} again");
     }
 }
 
