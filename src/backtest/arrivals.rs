@@ -15,7 +15,7 @@ use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Nanos;
 
 use super::cockpit::{Fills, Still};
-use super::fly::Flown;
+use super::fly::{Flown, Told};
 use super::plans::Planned;
 use crate::config::Config;
 use crate::recorder::{Played, Start, play};
@@ -126,31 +126,20 @@ impl<S: StrategySet> Pilot<S> {
     }
 
     fn note(&mut self, note: &Note, at: u64) {
-        match note {
-            Note::Submitted(flight) => {
-                let place = self.rerun.flown.plans.len();
+        let flown = &mut self.rerun.flown;
+        match flown.note(note, &self.engine.world, S::NAMES) {
+            Told::Made(flight, place) => {
                 self.flights.insert(flight.ticket, (place, at, None));
-                let plan = Planned::new(flight, &self.engine.world, S::NAMES);
-                self.rerun.flown.plans.push(plan);
             }
-            Note::Settled(flight, end) => {
+            Told::Ended(flight, end) => {
                 let Some((place, made, heard)) = self.flights.remove(&flight.ticket) else {
                     return;
                 };
-                let plan = &mut self.rerun.flown.plans[place];
+                let plan = &mut flown.plans[place];
                 plan.settle(end);
                 plan.slack_ns = Some(heard.unwrap_or(at).saturating_sub(made));
             }
-            Note::Rejected { reason, is_new: true, .. } => {
-                *self.rerun.flown.rejected.entry(reason.name()).or_default() += 1;
-            }
-            Note::Rejected { .. }
-            | Note::Reversed(..)
-            | Note::Cancelling { .. }
-            | Note::Refused { .. }
-            | Note::Sealed { .. }
-            | Note::Alert(_)
-            | Note::Freshness { .. } => {}
+            Told::Else => {}
         }
     }
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use anyhow::{Result, anyhow};
 use gannet_engine::decode::topics::MOVES;
-use gannet_engine::flight::Flight;
+use gannet_engine::flight::{Flight, Settlement};
 use gannet_engine::input::{Command, Loaded, Reloaded};
 use gannet_engine::note::Note;
 use gannet_engine::pipeline::Engine;
@@ -50,6 +50,44 @@ pub(super) struct Flown {
     pub(super) left_out: BTreeMap<String, usize>,
     /// Plans that risk turned down, by reason.
     pub(super) rejected: BTreeMap<&'static str, u64>,
+}
+
+/// What a note tells of plans.
+pub(super) enum Told<'n> {
+    /// One was made; its place among all.
+    Made(&'n Flight, usize),
+    /// One came to its end.
+    Ended(&'n Flight, &'n Settlement),
+    Else,
+}
+
+impl Flown {
+    /// Takes in what a note tells.
+    pub(super) fn note<'n>(
+        &mut self,
+        note: &'n Note,
+        world: &World,
+        names: &[&'static str],
+    ) -> Told<'n> {
+        match note {
+            Note::Submitted(flight) => {
+                self.plans.push(Planned::new(flight, world, names));
+                return Told::Made(flight, self.plans.len() - 1);
+            }
+            Note::Settled(flight, end) => return Told::Ended(flight, end),
+            Note::Rejected { reason, is_new: true, .. } => {
+                *self.rejected.entry(reason.name()).or_default() += 1;
+            }
+            Note::Rejected { .. }
+            | Note::Reversed(..)
+            | Note::Cancelling { .. }
+            | Note::Refused { .. }
+            | Note::Sealed { .. }
+            | Note::Alert(_)
+            | Note::Freshness { .. } => {}
+        }
+        Told::Else
+    }
 }
 
 /// Where strategies fly.
@@ -267,31 +305,20 @@ impl<S: StrategySet> Pilot<'_, S> {
     fn note(&mut self, block: Option<&RecordedBlock>) {
         let told = std::mem::take(&mut self.cockpit.told);
         for note in told {
-            match note {
-                Note::Submitted(flight) => {
-                    let world = &self.cockpit.engine.world;
-                    self.flights.insert(flight.ticket, self.flown.plans.len());
-                    self.flown.plans.push(Planned::new(&flight, world, S::NAMES));
+            match self.flown.note(&note, &self.cockpit.engine.world, S::NAMES) {
+                Told::Made(flight, place) => {
+                    self.flights.insert(flight.ticket, place);
                 }
-                Note::Settled(flight, end) => {
+                Told::Ended(flight, end) => {
                     let Some(place) = self.flights.remove(&flight.ticket) else { continue };
                     let mut plan = self.flown.plans[place].clone();
-                    plan.settle(&end);
+                    plan.settle(end);
                     if let Some(block) = block.filter(|_| plan.end == End::Won) {
-                        plan.execute(self.execute(&flight, block));
+                        plan.execute(self.execute(flight, block));
                     }
                     self.flown.plans[place] = plan;
                 }
-                Note::Rejected { reason, is_new: true, .. } => {
-                    *self.flown.rejected.entry(reason.name()).or_default() += 1;
-                }
-                Note::Rejected { .. }
-                | Note::Reversed(..)
-                | Note::Cancelling { .. }
-                | Note::Refused { .. }
-                | Note::Sealed { .. }
-                | Note::Alert(_)
-                | Note::Freshness { .. } => {}
+                Told::Else => {}
             }
         }
     }
