@@ -50,6 +50,7 @@ pub mod target;
 pub mod world;
 
 pub mod amm;
+pub mod lending;
 pub mod search;
 
 pub mod plan;

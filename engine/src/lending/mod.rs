@@ -1,0 +1,5 @@
+//! Lending protocols: positions, prices, health, and the exact amounts of a liquidation.
+//!
+//! Temperature: hot.
+
+pub mod math;
