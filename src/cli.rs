@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::backtest::{self, Job, Swept};
+use crate::backtest::{self, Delay, Job, Swept};
 use crate::clock::utc_now;
 use crate::commands::{check, deploy, kill, replay};
 use crate::config::{Config, Mode, Place, Problems};
@@ -107,6 +107,9 @@ struct BacktestArgs {
     /// Make plans so many milliseconds later than the recorded run did
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency_ms: u32,
+    /// And later by what a run measured: the summary that `gannet run --json=FILE` wrote
+    #[arg(long, value_name = "FILE")]
+    latency_of: Option<PathBuf>,
     /// Write the report to FILE, one HTML page that holds everything it shows
     #[arg(long, value_name = "FILE.html", conflicts_with = "sweep")]
     report: Option<PathBuf>,
@@ -342,11 +345,15 @@ fn backtest_command<S: StrategySet>(args: &BacktestArgs) -> Result<ExitCode> {
     // Wrong before the work begins, and not after it.
     Config::<S>::parse(&config, &common.set)?;
     let points = backtest::grid(sweep).map_err(|error| Unreadable(format!("{error:#}")))?;
+    let mut delay = Delay::constant(args.latency_ms);
+    if let Some(summary) = &args.latency_of {
+        delay = delay.with_measured(summary)?;
+    }
     let mut done = Vec::new();
     for point in points {
         let set = [&common.set[..], &point[..]].concat();
-        let (from, to, latency_ms) = (args.from, args.to, args.latency_ms);
-        let job = Job { recording, from, to, config: &config, set, latency_ms };
+        let (from, to, delay) = (args.from, args.to, delay.clone());
+        let job = Job { recording, from, to, config: &config, set, delay };
         done.push((point, backtest::run::<S>(&job)?));
     }
     if sweep.is_empty() {

@@ -80,6 +80,22 @@ impl Latency {
         quantiles(&self.tick_to_trade)
     }
 
+    /// Times from tick to trade that were measured, in nanoseconds, and how often each was: what a
+    /// backtest draws its delays from. Each stands for those that differ in the third digit.
+    pub(crate) fn histogram(&self) -> Vec<(u64, u64)> {
+        let times = self.tick_to_trade.iter_recorded();
+        let mut told: Vec<(u64, u64)> = Vec::new();
+        for time in times {
+            let ns = rounded(time.value_iterated_to());
+            let count = time.count_since_last_iteration();
+            match told.last_mut() {
+                Some((last, sum)) if *last == ns => *sum = sum.saturating_add(count),
+                _ => told.push((ns, count)),
+            }
+        }
+        told
+    }
+
     pub(crate) fn stages(&self) -> Stages {
         Stages {
             decode: quantiles(&self.decode),
@@ -96,5 +112,30 @@ fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
         p50: histogram.value_at_quantile(0.5),
         p99: histogram.value_at_quantile(0.99),
         max: histogram.max(),
+    }
+}
+
+/// Rounded up to two digits, so that the list of all times is short.
+const fn rounded(ns: u64) -> u64 {
+    let mut unit = 1;
+    while ns / unit >= 100 {
+        unit *= 10;
+    }
+    ns.div_ceil(unit).saturating_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_histogram_tells_each_submission_once_and_none_as_faster_than_it_was() {
+        let mut latency = Latency::new();
+        let times = [7, 120, 129, 131, 9_999, 1_000_000];
+        for time in times {
+            latency.record(&Stamps::default(), Nanos(time));
+        }
+        let told = latency.histogram();
+        assert_eq!(told, [(7, 1), (120, 1), (130, 1), (140, 1), (10_000, 1), (1_000_000, 1)]);
     }
 }

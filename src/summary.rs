@@ -195,6 +195,8 @@ pub struct Summary {
     /// From the read that completed a message to the return of the write that carried the
     /// transaction, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
+    /// The same, each: the time, rounded up to two digits, and how many submissions took so long.
+    pub tick_to_trade_histogram_ns: Vec<(u64, u64)>,
     /// The same, stage by stage.
     pub stages_ns: Stages,
     /// The last sealed block.
@@ -281,6 +283,7 @@ impl Summary {
             pools: standings(world),
             upkeep: Upkeep::default(),
             tick_to_trade_ns: latency.tick_to_trade(),
+            tick_to_trade_histogram_ns: latency.histogram(),
             stages_ns: latency.stages(),
             block: world.tip().number.0,
             heads: engine.tally.heads,

@@ -13,6 +13,7 @@
 mod arbitrages;
 mod arrivals;
 mod cockpit;
+mod delay;
 mod desk;
 mod fly;
 mod forensics;
@@ -35,6 +36,7 @@ use gannet_engine::strategy::StrategySet;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use self::arrivals::rerun;
+pub(crate) use self::delay::Delay;
 use self::fly::{Course, Flown, fly};
 use self::forensics::{Forensics, look};
 pub(crate) use self::outcome::{Backtest, Swept};
@@ -69,8 +71,8 @@ pub(crate) struct Job<'a> {
     /// The configuration's text, and overrides of it.
     pub(crate) config: &'a str,
     pub(crate) set: Vec<String>,
-    /// How much later than in the recorded run plans are made, in milliseconds.
-    pub(crate) latency_ms: u32,
+    /// How much later than in the recorded run plans are made.
+    pub(crate) delay: Delay,
 }
 
 /// Runs a backtest.

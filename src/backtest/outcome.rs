@@ -149,11 +149,12 @@ impl Backtest {
             ));
         }
         flown.plans.retain(|plan| (job.from..=job.to).contains(&plan.block));
-        flown.plans.iter_mut().for_each(|plan| plan.delay(job.latency_ms));
+        flown.plans.iter_mut().for_each(|plan| plan.delay(&job.delay));
+        self.assumptions.extend(job.delay.assumption());
         let point = |slower_ms: u32| {
             let mut plans = flown.plans.clone();
-            let later = job.latency_ms.saturating_add(slower_ms);
-            plans.iter_mut().for_each(|plan| plan.delay(later));
+            let later = job.delay.plus(slower_ms);
+            plans.iter_mut().for_each(|plan| plan.delay(&later));
             let profits = || plans.iter().filter_map(Planned::net_profit);
             let won = plans.iter().filter(|plan| plan.end == End::Won).count() as u64;
             let profit_wei = profits().fold(0_i128, i128::saturating_add);

@@ -40,10 +40,18 @@ impl Backtest {
             parameters: self.parameters.iter().map(parameter).collect(),
             assumptions: self.assumptions.clone(),
             plans: self.planned.iter().map(|plan| self.line(plan)).collect(),
+            turned_down: self.turned_down(),
             latency: self.latency.clone(),
             arbitrages: self.forensics.arbitrages.iter().map(arbitrage).collect(),
             liquidations: self.forensics.liquidations.iter().map(liquidation).collect(),
         }
+    }
+
+    fn turned_down(&self) -> Vec<(String, u64)> {
+        let reasons = self.rejected.iter().map(|(reason, count)| ((*reason).to_owned(), *count));
+        let mut reasons: Vec<_> = reasons.collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        reasons
     }
 
     fn line(&self, plan: &Planned) -> PlanLine {

@@ -8,11 +8,9 @@ use gannet_engine::plan::Plan;
 use gannet_engine::world::World;
 use serde::Serialize;
 
+use super::delay::Delay;
 use super::desk::Paid;
 use super::forensics::Taken;
-
-/// A millisecond.
-const MS_NS: u64 = 1_000_000;
 
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -123,12 +121,14 @@ impl Planned {
         }
     }
 
-    /// Makes it later by `ms`; one that is then made after its block was heard of is lost.
-    pub(super) fn delay(&mut self, ms: u32) {
-        let is_late = self.slack_ns.is_some_and(|slack| slack < u64::from(ms) * MS_NS);
+    /// Makes it later; one that is then made after its block was heard of is lost.
+    pub(super) fn delay(&mut self, delay: &Delay) {
+        let later_ns = delay.of(self);
+        let is_late = self.slack_ns.is_some_and(|slack| slack < later_ns);
         if is_late && self.end == End::Won {
             self.end = End::Vanished;
-            self.why = format!("made {ms} ms later, it comes after its block was heard of");
+            let later = later_ns / 1_000;
+            self.why = format!("made {later} µs later, it comes after its block was heard of");
         }
     }
 
@@ -246,4 +246,43 @@ pub(super) fn maybe_text<S: serde::Serializer>(
     out: S,
 ) -> Result<S::Ok, S::Error> {
     value.map(|value| value.to_string()).serialize(out)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A plan on a block, that nothing else is known of.
+    pub(in crate::backtest) fn planned(block: u64) -> Planned {
+        Planned {
+            planned_at: block.saturating_sub(1),
+            block,
+            strategy: "arbitrage",
+            legs: Vec::new(),
+            profit_token: Address::ZERO,
+            profit: 1,
+            profit_wei: 1,
+            net_wei: 1,
+            follows: None,
+            end: End::Won,
+            why: String::new(),
+            gained: Some(1),
+            executed: false,
+            gas_used: 0,
+            gas_price: 0,
+            gas_wei: 0,
+            rival: None,
+            slack_ns: Some(2_000_000),
+        }
+    }
+
+    #[test]
+    fn a_plan_that_is_made_after_its_block_was_heard_of_is_lost() {
+        let ends = [1, 2, 3].map(|ms| {
+            let mut plan = planned(1);
+            plan.delay(&Delay::constant(ms));
+            plan.end
+        });
+        assert_eq!(ends, [End::Won, End::Won, End::Vanished]);
+    }
 }

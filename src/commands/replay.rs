@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use gannet_engine::strategy::StrategySet;
 use tokio::runtime::Builder;
 
-use crate::backtest::{self, Backtest, End, Job, Planned};
+use crate::backtest::{self, Backtest, Delay, End, Job, Planned};
 use crate::cli::EXIT_CUT;
 use crate::config::{Replay, in_ether};
 use crate::signals::Signals;
@@ -38,7 +38,7 @@ pub(crate) fn fly<S: StrategySet>(
         "no node is named (node.url): flying over a recording, in dry-run"
     );
     let is_over = listen()?;
-    let job = Job { recording, from: 0, to: u64::MAX, config, set, latency_ms: 0 };
+    let job = Job { recording, from: 0, to: u64::MAX, config, set, delay: Delay::default() };
     let mut pace = Pace {
         speed: replay.speed,
         began: Instant::now(),

@@ -39,6 +39,8 @@ pub(crate) struct Report {
     pub(crate) assumptions: Vec<String>,
     /// Every plan.
     pub(crate) plans: Vec<PlanLine>,
+    /// Plans that risk turned down, by reason, the most frequent first.
+    pub(crate) turned_down: Vec<(String, u64)>,
     /// What a slower bot would have earned; may be empty.
     pub(crate) latency: Vec<LatencyPoint>,
     /// What others took in the same blocks.
@@ -67,7 +69,7 @@ pub(crate) struct PlanLine {
     pub(crate) timestamp: u64,
     /// Who proposed it.
     pub(crate) strategy: String,
-    /// `won`, `contested`, `vanished`, `reverted`, `unknown` or `rejected:<reason>`.
+    /// `won`, `contested`, `vanished`, `reverted` or `unknown`.
     pub(crate) outcome: String,
     /// The token that it gains.
     pub(crate) profit_token: String,

@@ -24,7 +24,7 @@ pub(super) fn page(report: &Report) -> Result<String> {
     let tally = Tally::of(&report.plans);
     let mut body = String::new();
     body.push_str(&header(report)?);
-    body.push_str(&figures(&tally)?);
+    body.push_str(&figures(report, &tally)?);
     body.push_str(&result(report)?);
     body.push_str(&plans(&report.plans)?);
     body.push_str(&arbitrages(&report.arbitrages)?);
@@ -80,7 +80,7 @@ const fn sign_class(wei: i128) -> &'static str {
     if wei < 0 { "loss" } else { "" }
 }
 
-fn figures(tally: &Tally) -> Result<String> {
+fn figures(report: &Report, tally: &Tally) -> Result<String> {
     let profit = tally.profit_wei();
     let of_what = match tally.reverted_wei {
         0 => "after gas and tips".to_owned(),
@@ -107,13 +107,15 @@ fn figures(tally: &Tally) -> Result<String> {
         writeln!(out, "<div><dt>{name}</dt><dd>{value}</dd><p>{note}</p></div>")?;
     }
     out.push_str("</dl>\n<dl class=\"figures\">\n");
+    let turned_down = report.turned_down.iter().map(|(_, count)| *count);
+    let turned_down = turned_down.fold(0, u64::saturating_add);
     let small = [
         ("Won", tally.won, "would have paid"),
         ("Contested", tally.contested, "others traded these pools"),
         ("Vanished", tally.vanished, "did not pay after all"),
         ("Reverted", tally.reverted, "failed, and paid for gas"),
-        ("Rejected", tally.rejected, "turned down, never sent"),
         ("Unknown", tally.unknown, "the recording cannot tell"),
+        ("Turned down", turned_down, "by risk, never sent"),
     ];
     for (name, value, note) in small {
         writeln!(out, "<div><dt>{name}</dt><dd>{}</dd><p>{note}</p></div>", count(value))?;
@@ -173,9 +175,22 @@ fn result(report: &Report) -> Result<String> {
     distribution.write(&mut out)?;
     out.push_str("</div>\n");
     out.push_str(&strategies(&report.plans)?);
+    out.push_str(&turned_down(&report.turned_down)?);
     out.push_str(&latency(&report.latency)?);
     out.push_str("</section>\n");
     Ok(out)
+}
+
+/// What risk did not let through; nothing where it let all through.
+fn turned_down(reasons: &[(String, u64)]) -> Result<String> {
+    if reasons.is_empty() {
+        return Ok(String::new());
+    }
+    let columns = [("Turned down by risk", Kind::Text), ("Plans", Kind::Number)];
+    let row =
+        |(reason, plans): &(String, u64)| vec![Cell::text(reason), Cell::text(&count(*plans))];
+    let rows = reasons.iter().take(ROWS_MAX).map(row).collect();
+    Ok(Table { label: "Turned down by risk", columns: &columns, rows }.to_string())
 }
 
 fn cumulative<'a>(report: &Report, series: &[Series<'_>]) -> Result<Figure<'a>> {
@@ -211,13 +226,12 @@ fn strategies(plans: &[PlanLine]) -> Result<String> {
         ("Contested", Kind::Number),
         ("Vanished", Kind::Number),
         ("Reverted", Kind::Number),
-        ("Rejected", Kind::Number),
         ("Unknown", Kind::Number),
     ];
     let decimals = amount::column_decimals(each.iter().map(|one| one.tally.profit_wei()));
     let row = |name: &str, tally: &Tally| {
-        let Tally { found, won, contested, vanished, reverted, rejected, unknown, .. } = *tally;
-        let counts = [found, won, contested, vanished, reverted, rejected, unknown];
+        let Tally { found, won, contested, vanished, reverted, unknown, .. } = *tally;
+        let counts = [found, won, contested, vanished, reverted, unknown];
         let mut row = vec![
             Cell::text(name),
             ether(tally.profit_wei(), decimals),
@@ -330,7 +344,6 @@ fn outcome_cell(plan: &PlanLine) -> Cell {
         Outcome::Contested => ("mark contested", ""),
         Outcome::Reverted => ("mark lost", ""),
         Outcome::Vanished => ("mark", ""),
-        Outcome::Rejected(reason) => ("mark", reason),
         Outcome::Unknown if plan.outcome == outcome.name() => ("mark", ""),
         Outcome::Unknown => ("mark", &*plan.outcome),
     };

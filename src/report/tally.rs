@@ -8,27 +8,22 @@ use super::PlanLine;
 
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Outcome<'a> {
+pub(super) enum Outcome {
     Won,
     Contested,
     Vanished,
     Reverted,
     Unknown,
-    /// It was never sent, for this reason.
-    Rejected(&'a str),
 }
 
-impl<'a> Outcome<'a> {
-    pub(super) fn of(plan: &'a PlanLine) -> Self {
+impl Outcome {
+    pub(super) fn of(plan: &PlanLine) -> Self {
         match &*plan.outcome {
             "won" => Self::Won,
             "contested" => Self::Contested,
             "vanished" => Self::Vanished,
             "reverted" => Self::Reverted,
-            other => match other.strip_prefix("rejected") {
-                Some(reason) => Self::Rejected(reason.trim_start_matches(':')),
-                None => Self::Unknown,
-            },
+            _ => Self::Unknown,
         }
     }
 
@@ -39,7 +34,6 @@ impl<'a> Outcome<'a> {
             Self::Vanished => "vanished",
             Self::Reverted => "reverted",
             Self::Unknown => "unknown",
-            Self::Rejected(_) => "rejected",
         }
     }
 }
@@ -53,7 +47,6 @@ pub(super) struct Tally {
     pub(super) vanished: u64,
     pub(super) reverted: u64,
     pub(super) unknown: u64,
-    pub(super) rejected: u64,
     /// What those that won brought.
     pub(super) won_wei: i128,
     /// What those that reverted cost; never more than zero.
@@ -83,7 +76,6 @@ impl Tally {
                 self.reverted_wei = self.reverted_wei.saturating_add(plan.profit_wei.min(0));
             }
             Outcome::Unknown => self.unknown += 1,
-            Outcome::Rejected(_) => self.rejected += 1,
         }
     }
 

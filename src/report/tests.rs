@@ -8,7 +8,7 @@ const MILLIETHER: i128 = 1_000_000_000_000_000;
 
 /// Outcomes in turn; the last is none that is known.
 const OUTCOMES: [&str; 7] =
-    ["won", "contested", "vanished", "reverted", "unknown", "rejected:pools-busy", "lost in space"];
+    ["won", "contested", "vanished", "reverted", "unknown", "unknown", "lost in space"];
 
 fn plan(number: u64) -> PlanLine {
     let place = usize::try_from(number).expect("few plans");
@@ -41,6 +41,7 @@ fn report(plans: u64) -> Report {
         parameters: vec![("latency_ms".to_owned(), "12".to_owned())],
         assumptions: vec!["Nobody reacts to us.".to_owned()],
         plans: (0..plans).map(plan).collect(),
+        turned_down: vec![("pools-busy".to_owned(), 7), ("outbid".to_owned(), 2)],
         latency: [0, 1, 5, 20, 100].map(latency).to_vec(),
         arbitrages: (0..3).map(arbitrage).collect(),
         liquidations: vec![LiquidationLine {
@@ -78,6 +79,7 @@ fn empty() -> Report {
     Report {
         parameters: Vec::new(),
         assumptions: Vec::new(),
+        turned_down: Vec::new(),
         latency: Vec::new(),
         arbitrages: Vec::new(),
         liquidations: Vec::new(),
@@ -101,12 +103,12 @@ fn counts_on_the_page_are_those_of_the_plans() {
     let report = report(70);
     let page = page(&report);
     for (name, count) in
-        [("Won", 10), ("Contested", 10), ("Vanished", 10), ("Reverted", 10), ("Rejected", 10)]
+        [("Won", 10), ("Contested", 10), ("Vanished", 10), ("Reverted", 10), ("Turned down", 9)]
     {
         assert!(page.contains(&format!("<dt>{name}</dt><dd>{count}</dd>")), "{name}");
     }
     // What has an outcome of no known name counts as unknown.
-    assert!(page.contains("<dt>Unknown</dt><dd>20</dd>"));
+    assert!(page.contains("<dt>Unknown</dt><dd>30</dd>"));
     assert!(page.contains("<dt>Plans found</dt><dd>70</dd>"));
     assert!(page.contains("<dt>Win rate</dt><dd>25.0%</dd>"));
     let of = |outcome| report.plans.iter().filter(move |plan| plan.outcome == outcome);
@@ -143,7 +145,7 @@ fn tables_of_what_others_did_are_cut_too() {
 fn whatever_stands_in_a_report_is_only_text() {
     let evil = "</script></style></title><script>x(\"1\", '2')</script><img src=q onerror=x()>";
     let text = || evil.to_owned();
-    let outcomes = ["won", "contested", evil, &format!("rejected:{evil}")].map(str::to_owned);
+    let outcomes = ["won", "contested", evil].map(str::to_owned);
     let plans = outcomes.into_iter().map(|outcome| PlanLine {
         strategy: text(),
         outcome,
@@ -178,6 +180,7 @@ fn whatever_stands_in_a_report_is_only_text() {
         parameters: vec![(text(), text())],
         assumptions: vec![text()],
         plans: plans.collect(),
+        turned_down: vec![(text(), 1)],
         arbitrages: vec![arbitrage],
         liquidations: vec![liquidation],
         ..report(0)

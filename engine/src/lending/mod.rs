@@ -3,3 +3,4 @@
 //! Temperature: hot.
 
 pub mod math;
+pub mod sizing;

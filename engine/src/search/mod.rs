@@ -26,6 +26,7 @@ pub mod mobius;
 mod paths;
 mod prices;
 mod returns;
+pub mod route;
 mod screen;
 mod shortlist;
 pub mod sizing;

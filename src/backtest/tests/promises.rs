@@ -16,7 +16,7 @@ use super::hunts::{GroundTruth, Told};
 use super::table::leave;
 use crate::backtest::forensics::Taken;
 use crate::backtest::liquidations::Liquidation;
-use crate::backtest::{Backtest, Job, run};
+use crate::backtest::{Backtest, Delay, Job, run};
 use crate::import::witness::import;
 
 /// A recording that is gone with it.
@@ -36,7 +36,8 @@ impl Recorded {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
         let config = fs::read_to_string(config).expect("the configuration is there");
         let (recording, set) = (&*self.0, vec![]);
-        let job = Job { recording, from: 0, to: u64::MAX, config: &config, set, latency_ms: 0 };
+        let job =
+            Job { recording, from: 0, to: u64::MAX, config: &config, set, delay: Delay::default() };
         run::<Standard>(&job).expect("the backtest runs")
     }
 }

@@ -1,0 +1,201 @@
+//! The best way from one token to another: what a liquidator sells collateral through.
+//!
+//! More of a token never sells for less, so the best pool of each hop gives the best of all ways
+//! through the same tokens. Looked at are the pair itself, and one or two base tokens between.
+//!
+//! Temperature: warm.
+
+use crate::amm::PoolView;
+use crate::ids::{Direction, PoolId, TokenId};
+use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX};
+use crate::plan::Leg;
+use crate::world::World;
+
+/// Most swaps of a way: one less than a program has, for a liquidation is more than a swap.
+pub const ROUTE_HOPS_MAX: usize = HOPS_MAX - 1;
+
+/// A way from one token to another, with exact amounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    legs: [Leg; ROUTE_HOPS_MAX],
+    count: usize,
+    /// What goes in, in the first token's smallest unit.
+    pub amount_in: u128,
+    /// What comes out, in the last token's smallest unit.
+    pub amount_out: u128,
+}
+
+impl Route {
+    /// The way from a token to itself.
+    const fn nowhere(amount: u128) -> Self {
+        Self { legs: [Leg::NONE; ROUTE_HOPS_MAX], count: 0, amount_in: amount, amount_out: amount }
+    }
+
+    /// The swaps, in order.
+    #[must_use]
+    pub fn legs(&self) -> &[Leg] {
+        &self.legs[..self.count]
+    }
+
+    /// The best way to sell `amount` of `from` for `to`; `None` if there is none.
+    #[must_use]
+    pub fn sell(world: &World, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
+        if from == to {
+            return Some(Self::nowhere(amount));
+        }
+        let start = Self::nowhere(amount);
+        let mut best = start.then(world, from, to);
+        let bases = world.bases.iter().take(BASE_TOKENS_MAX).copied();
+        for first in bases.clone().filter(|base| *base != from && *base != to) {
+            let Some(half) = start.then(world, from, first) else { continue };
+            best = better(best, half.then(world, first, to));
+            for second in bases.clone().filter(|base| ![from, to, first].contains(base)) {
+                let way = half.then(world, first, second);
+                best = better(best, way.and_then(|way| way.then(world, second, to)));
+            }
+        }
+        best
+    }
+
+    /// What the same pools pay for another amount; `None` if they cannot.
+    #[must_use]
+    pub fn with_amount(&self, world: &World, amount: u128) -> Option<Self> {
+        let mut way = Self::nowhere(amount);
+        for leg in self.legs() {
+            let amount_out = world.quote(leg.pool, leg.direction, way.amount_out)?;
+            way = way.joined(leg.pool, leg.direction, amount_out)?;
+        }
+        Some(way)
+    }
+
+    /// With one more hop, through the pool that gives most.
+    fn then(&self, world: &World, from: TokenId, to: TokenId) -> Option<Self> {
+        let amount = self.amount_out;
+        let mut best: Option<(u128, PoolId, Direction)> = None;
+        for pool in world.pools.pools_of_pair(from, to) {
+            let entry = world.pools.get(*pool);
+            if !entry.is_tradable() || self.legs().iter().any(|leg| leg.pool == *pool) {
+                continue;
+            }
+            let direction =
+                if entry.tokens[0] == from { Direction::ZeroForOne } else { Direction::OneForZero };
+            let view: PoolView<'_> = world.pools.view(*pool);
+            if let Some(out) = view.quote_out(amount, direction)
+                && best.is_none_or(|(most, ..)| out > most)
+            {
+                best = Some((out, *pool, direction));
+            }
+        }
+        let (amount_out, pool, direction) = best?;
+        self.joined(pool, direction, amount_out)
+    }
+
+    fn joined(mut self, pool: PoolId, direction: Direction, amount_out: u128) -> Option<Self> {
+        let place = self.legs.get_mut(self.count)?;
+        *place = Leg { pool, direction, amount_in: self.amount_out, amount_out };
+        self.count += 1;
+        self.amount_out = amount_out;
+        Some(self)
+    }
+}
+
+const fn better(best: Option<Route>, other: Option<Route>) -> Option<Route> {
+    match (best, other) {
+        (Some(best), Some(other)) if other.amount_out > best.amount_out => Some(other),
+        (None, other) => other,
+        (best, _) => best,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use alloy_primitives::Address;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::amm::ConstantProduct;
+    use crate::chain::ChainSpec;
+    use crate::ids::FactoryId;
+    use crate::world::pools::{PoolEntry, PoolTable};
+    use crate::world::tokens::TokenTable;
+    use crate::world::{Tip, Universe};
+
+    /// Bases among them: the first three.
+    const TOKENS: u32 = 5;
+
+    /// A world of pools of two tokens with these reserves, at 0.3 %.
+    fn world(sketches: &[([u32; 2], [u128; 2])]) -> World {
+        let mut tokens = TokenTable::new(TOKENS as usize);
+        let ids: Vec<TokenId> =
+            (1..=5).map(|place| tokens.insert([place; 20].into(), 18).unwrap()).collect();
+        let mut pools = PoolTable::new(sketches.len(), 0);
+        for (place, (pair, reserves)) in (101_u8..).zip(sketches) {
+            let state = ConstantProduct::new(*reserves, 3_000).unwrap().into();
+            let address = Address::from([place; 20]);
+            pools.insert(PoolEntry::new(address, FactoryId(0), pair.map(TokenId), state)).unwrap();
+        }
+        pools.index_pairs();
+        World::new(Universe {
+            chain: ChainSpec::ethereum(1, [1; 20].into()),
+            tokens,
+            pools,
+            factories: Vec::new(),
+            routers: Vec::new(),
+            native: ids[0],
+            bases: ids[..3].to_vec(),
+            anchor: Tip::default(),
+        })
+    }
+
+    /// Every way that leads over nothing but bases, one by one.
+    fn brute(world: &World, (from, to): (TokenId, TokenId), amount: u128, used: &[PoolId]) -> u128 {
+        let mut best = if from == to { amount } else { 0 };
+        if used.len() == ROUTE_HOPS_MAX || from == to {
+            return best;
+        }
+        for pool in world.pools.ids() {
+            let entry = world.pools.get(*pool);
+            let Some(side) = entry.tokens.iter().position(|token| *token == from) else { continue };
+            let next = entry.tokens[1 - side];
+            if used.contains(pool) || !(next == to || world.bases.contains(&next)) {
+                continue;
+            }
+            let direction = [Direction::ZeroForOne, Direction::OneForZero][side];
+            let Some(out) = world.quote(*pool, direction, amount) else { continue };
+            best = best.max(brute(world, (next, to), out, &[used, &[*pool]].concat()));
+        }
+        best
+    }
+
+    fn sketch() -> impl Strategy<Value = ([u32; 2], [u128; 2])> {
+        let reserve = 1_000_u128..1_000_000_000;
+        ((0..TOKENS, 1..TOKENS), [reserve.clone(), reserve])
+            .prop_map(|((first, step), reserves)| ([first, (first + step) % TOKENS], reserves))
+    }
+
+    proptest! {
+        #[test]
+        fn no_way_over_the_bases_gives_more(
+            sketches in prop::collection::vec(sketch(), 1..12),
+            (from, step) in (0..TOKENS, 0..TOKENS),
+            amount in 1_u128..10_000_000,
+        ) {
+            let world = world(&sketches);
+            let ends = [TokenId(from), TokenId((from + step) % TOKENS)];
+            let found = Route::sell(&world, ends, amount);
+            let best = brute(&world, (ends[0], ends[1]), amount, &[]);
+            prop_assert_eq!(found.map_or(0, |found| found.amount_out), best);
+            if let Some(found) = found {
+                prop_assert_eq!(found.with_amount(&world, amount), Some(found));
+                let mut given = amount;
+                for leg in found.legs() {
+                    prop_assert_eq!(leg.amount_in, given);
+                    given = leg.amount_out;
+                }
+                prop_assert_eq!(given, found.amount_out);
+            }
+        }
+    }
+}
