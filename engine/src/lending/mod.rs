@@ -2,5 +2,6 @@
 //!
 //! Temperature: hot.
 
+pub mod comet;
 pub mod math;
 pub mod sizing;

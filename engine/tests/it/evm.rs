@@ -48,7 +48,7 @@ pub(crate) const BLOCK: u64 = 1_000;
 pub(crate) const NATIVE: Address = Address::ZERO;
 
 /// The block's time, and that of the pairs' last trade: prices are accumulated once per block.
-const TIME: u64 = 1_800_000_000;
+pub(crate) const TIME: u64 = 1_800_000_000;
 pub(crate) const LAST_TRADE: u64 = TIME - 12;
 /// The pair's fee.
 const FEE_PIPS: u32 = 3_000;
@@ -222,7 +222,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Named, so that a new revm does not change the gas table in silence.
         let mut cfg = CfgEnv::new_with_spec(SpecId::OSAKA);
         cfg.disable_nonce_check = true;

@@ -16,6 +16,7 @@
 )]
 
 mod codes;
+mod comet;
 mod differential;
 mod evm;
 mod executor;
