@@ -4,10 +4,10 @@
 //! logs ──► events ──► table ──► accrue (to the target block) ──► health ──► absorb ──► store
 //! ```
 //!
-//! [`accrue`] moves a market's indices to a timestamp, [`health`] says who can be absorbed and what
-//! an absorption leaves behind, [`store`] sells what the protocol took. All three are functions of
-//! what they are given. [`events`] and [`layout`] read logs and storage words, [`table`] keeps the
-//! mirror of several markets, with an inverse for every change.
+//! [`accrue`] moves a market's indices to a timestamp, [`health`](mod@health) says who can be
+//! absorbed and what an absorption leaves behind, [`store`] sells what the protocol took. All three
+//! are functions of what they are given. [`events`] and [`layout`] read logs and storage words,
+//! [`table`] keeps the mirror of several markets, with an inverse for every change.
 //!
 //! The judge is the deployed bytecode: `tests/it/comet.rs` holds every figure against it.
 //!

@@ -4,7 +4,7 @@
 
 use alloy::primitives::U256;
 use alloy::sol_types::SolCall;
-use gannet_engine::lending::comet::events::Event;
+use gannet_engine::lending::comet::events::{ABSORB_DEBT, Event};
 use gannet_engine::lending::comet::table::{CometTable, MarketId, Room};
 use gannet_engine::lending::comet::{self, Account, Market, Totals, layout, pause};
 use gannet_engine::lending::math::Fault;
@@ -149,15 +149,22 @@ impl Bench {
         self.count_absorbed(now, &after, whom, &paid);
         *now = after;
         agree("absorbed totals", now.market.totals, self.stored_totals())?;
-        let debts = events(&receipt)?.into_iter().filter_map(|event| {
-            let Event::AbsorbDebt { base_paid_out, .. } = event else { return None };
-            Some(U256::from(base_paid_out))
+        let debts = receipt.logs.iter().filter(|log| log.topics().first() == Some(&ABSORB_DEBT));
+        let words = debts.map(|log| {
+            let (words, _) = log.data.data.as_chunks::<32>();
+            [words[0], words[1]].map(U256::from_be_bytes)
         });
-        agree("base paid out", paid, debts.collect())?;
+        agree("paid out", paid, words.collect())?;
         self.follow(table, now, &receipt)
     }
 
-    fn count_absorbed(&mut self, before: &State, after: &State, whom: &[usize], paid: &[U256]) {
+    fn count_absorbed(
+        &mut self,
+        before: &State,
+        after: &State,
+        whom: &[usize],
+        paid: &[[U256; 2]],
+    ) {
         self.count("absorbed");
         if whom.len() > 1 {
             self.count("absorbed, two at once");
@@ -165,7 +172,7 @@ impl Bench {
         let has_credit = whom.iter().any(|number| after.positions[*number].principal > 0);
         if has_credit {
             self.count("absorbed, with a credit");
-        } else if whom.len() == 1 && paid.iter().all(|paid| !paid.is_zero()) {
+        } else if whom.len() == 1 && paid.iter().all(|[paid, _]| !paid.is_zero()) {
             let [number, ..] = whom else { return };
             let had = before.positions[*number].seized().iter().any(|balance| *balance > 0);
             if had {
@@ -290,7 +297,7 @@ impl Position {
 }
 
 /// What the engine says that absorbing these accounts one behind the other does.
-fn absorbed(now: &State, whom: &[usize], paid: &mut Vec<U256>) -> Result<State, Fault> {
+fn absorbed(now: &State, whom: &[usize], paid: &mut Vec<[U256; 2]>) -> Result<State, Fault> {
     let mut after = now.clone();
     if now.market.totals.is_paused(pause::ABSORB) {
         return Err(Fault::Forbidden);
@@ -309,7 +316,7 @@ fn absorbed(now: &State, whom: &[usize], paid: &mut Vec<U256>) -> Result<State, 
         after.positions[*number] =
             Position { principal: absorbed.principal, assets_in: 0, balances: kept.collect() };
         after.market = absorbed.market;
-        paid.push(absorbed.base_paid_out);
+        paid.push([absorbed.base_paid_out, absorbed.value_paid_out]);
     }
     Ok(after)
 }

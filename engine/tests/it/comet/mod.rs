@@ -2,11 +2,11 @@
 //! and what the shop sells for how much are the engine's, to the unit.
 //!
 //! The judge is the one Comet among the deployed contracts of `../shared/data`, mainnet's for USDC,
-//! with its own terms and up to 15 kinds of collateral; no code of the form with 24 is there. Tokens
-//! are this repository's and feeds are a few bytes, at the addresses that the code names. One run
-//! is 24,000 states from one seed (`GANNET_SEED` to vary it), each written into storage; what the
-//! transactions log is read by the engine and applied to its table, which then must be what storage
-//! says.
+//! with its own terms and up to 15 kinds of collateral; no code of the form with 24 is there.
+//! Tokens are this repository's and feeds are a few bytes, at the addresses that the code names.
+//! One run is 24,000 states from one seed (`GANNET_SEED` to vary it), each written into storage;
+//! what the transactions log is read by the engine and applied to its table, which then must be
+//! what storage says.
 //!
 //! Temperature: cold.
 
