@@ -7,9 +7,9 @@
 //!
 //! What logs do not say: `accrueAccount` touches the indices in silence, so a market's totals are
 //! worth a read at every block (two words); tokens that are sent to the market without a call of it
-//! move [`Totals::held`](super::Totals::held) and [`Asset::held`]; and a borrower's transfer of base
-//! tokens to another borrower writes no log at all, so an account is read once more before money is
-//! put on it.
+//! move [`Totals::held`](super::Totals::held) and [`Asset::held`]; and a borrower's transfer of
+//! base tokens to another borrower writes no log at all, so an account is read once more before
+//! money is put on it.
 //!
 //! Invariants: nothing is allocated after construction. Every change hands over its inverse, and
 //! inverses that are undone last first restore what was, except for the counts.
