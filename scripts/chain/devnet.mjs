@@ -12,6 +12,7 @@ const USAGE = `scripts/devnet: a local Ethereum chain with Uniswap V2 and V3, Su
   --seed N         seed of the market (default 1)
   --rate N         trades per second (default 3)
   --no-market      nobody trades
+  --lending        price feeds, Aave V3, Morpho Blue and their borrowers too; the market then moves prices
   --out FILE       where the address book goes (default target/devnet/addresses.json)
   --ipc FILE       listen on a Unix socket too
   --detached       keep running when the process that started this one ends
@@ -24,6 +25,7 @@ const flags = readFlags(USAGE, {
   seed: { type: 'string', default: '1' },
   rate: { type: 'string', default: '3' },
   'no-market': { type: 'boolean', default: false },
+  lending: { type: 'boolean', default: false },
   out: { type: 'string', default: `${ROOT}target/devnet/addresses.json` },
   ipc: { type: 'string' },
   detached: { type: 'boolean', default: false },
@@ -39,6 +41,7 @@ try {
     blockTime: number('block-time', flags['block-time'], { least: 0, integer: true }),
     seed: number('seed', flags.seed, { least: 0, integer: true }),
     rate: flags['no-market'] ? 0 : number('rate', flags.rate, { least: 0.001 }),
+    lending: flags.lending,
     log: `${path.dirname(path.resolve(flags.out))}/anvil-${process.pid}.log`,
     ipc: flags.ipc,
     say,

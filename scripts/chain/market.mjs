@@ -87,6 +87,9 @@ export class Market {
   #usedFees = new Set();
   #traffic;
   #provider;
+  /** What the feeds say of a token, in log; the fair prices part from there. */
+  #told = new Map();
+  #oracle = null;
 
   /** `rate` is in trades per second. Nothing happens before `start`. */
   constructor({ rpc, book, seed, rate }) {
@@ -100,11 +103,18 @@ export class Market {
     this.stats.liquidity = this.#provider.stats;
   }
 
+  /** Has an oracle move the prices; before `start`. It is given, for not every market needs what it needs. */
+  follow(Oracle) {
+    const [chooseCap, onPrice] = [(cap) => this.#unusedFee(cap), (token, log) => this.#told.set(token, log)];
+    this.#oracle = new Oracle({ rpc: this.#rpc, book: this.#book, seed: this.#seed, chooseCap, onPrice });
+    this.stats.oracle = this.#oracle.stats;
+  }
+
   /** Starts, or goes on after `freeze`. */
   async start() {
     if (this.#running) return;
     await this.#rpc.call('anvil_setBlockGasLimit', [hex(BLOCK_GAS)]);
-    await Promise.all([...this.#seats.map((seat) => this.#sit(seat)), this.#traffic.sit(), this.#provider.sit()]);
+    await Promise.all([...this.#seats.map((seat) => this.#sit(seat)), this.#traffic.sit(), this.#provider.sit(), this.#oracle?.sit()]);
     if (!this.#subscribed) await this.#rpc.subscribe('newHeads', (head) => this.#onHead(head).catch(() => {}));
     this.#subscribed = true;
     this.#running = true;
@@ -116,6 +126,7 @@ export class Market {
   freeze() {
     this.#running = false;
     clearTimeout(this.#timer);
+    this.#oracle?.freeze();
   }
 
   get running() {
@@ -129,6 +140,7 @@ export class Market {
     const receipts = await this.#rpc.call('eth_getBlockReceipts', [head.hash]);
     for (const receipt of receipts) this.#settle(receipt);
     this.#provider.settle(receipts);
+    this.#oracle?.settle(receipts);
     if (!this.#running) return;
 
     for (const [token, log] of this.#fair) this.#fair.set(token, log * (1 - FAIR.pull) + FAIR.push * this.#fairRandom.normal());
@@ -136,6 +148,7 @@ export class Market {
     this.head = { number: Number(head.number), timestamp: BigInt(head.timestamp), baseFee: nextBaseFee(head) };
     for (const seat of this.#seats) await this.#recover(seat);
     await this.#provider.onHead(head, this.head.baseFee);
+    await this.#oracle?.onHead(head, this.head.baseFee);
     await this.#traffic.onHead(head, this.head.baseFee, receipts);
   }
 
@@ -219,7 +232,7 @@ export class Market {
     const reserves = this.#depths.get(address);
     const value = (token) => {
       const { usd, decimals } = Object.values(this.#book.tokens).find((t) => t.address === token);
-      return Math.log(Number(reserves[token]) / 10 ** decimals) + Math.log(usd) + this.#fair.get(token);
+      return Math.log(Number(reserves[token]) / 10 ** decimals) + Math.log(usd) + this.#fair.get(token) + (this.#told.get(token) ?? 0);
     };
     const percentTooDear = 100 * (value(token1) - value(token0));
     return Math.min(0.95, Math.max(0.05, 0.5 + LEAN_PER_PERCENT * percentTooDear));
@@ -263,10 +276,15 @@ export class Market {
     let cap = tip + (baseFee * BigInt(Math.round(1000 * random.between(1.5, 3)))) / 1000n;
     const before = seat.pending.at(-1);
     if (before && cap >= before.price) cap = before.price - BigInt(Math.round(random.between(1, 1e6)));
-    while (this.#usedFees.has(cap)) cap -= 1n;
-    this.#usedFees.add(cap);
+    cap = this.#unusedFee(cap);
     if (random.chance(LEGACY_SHARE)) return { type: 0, gasPrice: cap };
     return { type: 2, maxFeePerGas: cap, maxPriorityFeePerGas: tip < cap ? tip : cap };
+  }
+
+  #unusedFee(cap) {
+    while (this.#usedFees.has(cap)) cap -= 1n;
+    this.#usedFees.add(cap);
+    return cap;
   }
 }
 

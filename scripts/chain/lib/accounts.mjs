@@ -8,6 +8,9 @@ export const CHAIN_ID = 31337;
 export const COUNT = 16;
 export const BALANCE_ETHER = 1_000_000;
 
+/** Accounts from here on borrow; the node gives them nothing, the deployment does. */
+const BORROWERS_FROM = 100;
+
 const all = Array.from({ length: COUNT }, (_, index) => HDNodeWallet.fromPhrase(MNEMONIC, '', `m/44'/60'/0'/0/${index}`));
 
 export const deployer = all[0];
@@ -21,6 +24,17 @@ export const bystander = all[12];
 /** Adds liquidity to V3 pools, and takes it out again. */
 export const provider = all[13];
 
+/** Signs what the feeds' oracles saw, and brings it to the chain. */
+export const transmitter = all[14];
+/** Liquidates, to see whether there is something in it. */
+export const liquidator = all[15];
+
+/** So many accounts for the borrowers. */
+export function borrowers(count) {
+  const parent = HDNodeWallet.fromPhrase(MNEMONIC, '', "m/44'/60'/0'/0");
+  return Array.from({ length: count }, (_, index) => parent.deriveChild(BORROWERS_FROM + index));
+}
+
 /** For the address book. */
 export function describe() {
   const role = (wallet) => {
@@ -30,7 +44,7 @@ export function describe() {
     if (botWallets.includes(wallet)) return 'bot wallet';
     if (wallet === bystander) return 'bystander';
     if (wallet === provider) return 'liquidity provider';
-    return 'spare';
+    return wallet === transmitter ? 'transmitter' : 'liquidator';
   };
   return all.map((wallet, index) => ({ index, role: role(wallet), address: wallet.address, private_key: wallet.privateKey }));
 }

@@ -54,10 +54,45 @@ export function sushiContracts() {
   };
 }
 
+/** Aave V3, as it is published; `libraries` are the addresses of those that it is linked with, by name. */
+export function aave(file, libraries = {}) {
+  const name = file.split('/').at(-1);
+  const { abi, bytecode, linkReferences } = readJson(`@aave/core-v3/artifacts/contracts/${file}.sol/${name}.json`);
+  let code = bytecode;
+  for (const [library, places] of Object.values(linkReferences).flatMap(Object.entries)) {
+    if (!libraries[library]) throw new Error(`Aave's ${name} needs ${library}`);
+    for (const { start, length } of places) {
+      const [from, to] = [2 + 2 * start, 2 + 2 * (start + length)];
+      code = code.slice(0, from) + libraries[library].slice(2).toLowerCase() + code.slice(to);
+    }
+  }
+  return { name: `Aave ${name}`, abi, bytecode: code };
+}
+
+/** Chainlink's proxy of a feed, from its published source. It names a compiler of its own; one that is here does as well. */
+export function feedProxy() {
+  const root = `${MODULES}@chainlink/contracts/src/v0.6/`;
+  const edit = (source) => source.replace('pragma solidity 0.6.6;', 'pragma solidity ^0.6.6;');
+  const settings = { optimizer: { enabled: true, runs: 200 }, metadata: { bytecodeHash: 'none' } };
+  const [entry, name] = ['EACAggregatorProxy.sol', 'EACAggregatorProxy'];
+  return { name, ...compile({ version: '0.6.12', root, entry, name, settings, edit }) };
+}
+
+/** A published copy of Morpho Blue, and of its adaptive curve. */
+export function morphoContracts() {
+  const root = fileURLToPath(new URL('../solidly/node_modules/sphere-mezo-solidity-files/domains/', import.meta.url));
+  const settings = { optimizer: { enabled: true, runs: 200 }, evmVersion: 'paris', metadata: { bytecodeHash: 'none' } };
+  const of = (entry, name) => ({ name, ...compile({ version: '0.8.30', root, entry, name, settings }) });
+  return {
+    morpho: of('morpho/contracts/Morpho.sol', 'Morpho'),
+    curve: of('morphoIrm/contracts/AdaptiveCurveIrm.sol', 'AdaptiveCurveIrm'),
+  };
+}
+
 /** One of ours, in `sol/`. */
 export function own(name, entry = `${name}.sol`) {
   const settings = { optimizer: { enabled: true, runs: 200 }, evmVersion: 'paris', metadata: { bytecodeHash: 'none' } };
-  return { name, ...compile({ version: '0.8.30', root: SOL, entry, name, settings }) };
+  return { name, ...compile({ version: '0.8.30', root: SOL, modules: MODULES, entry, name, settings }) };
 }
 
 const readJson = (file) => JSON.parse(readFileSync(`${MODULES}${file}`, 'utf8'));

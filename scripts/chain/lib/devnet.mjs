@@ -8,10 +8,11 @@ import { startAnvil } from './node.mjs';
 import { deployWorld } from './world.mjs';
 
 /**
- * `blockTime` in seconds; 0 mines only on `evm_mine`. Without a `rate` there is no market. The result is
+ * `blockTime` in seconds; 0 mines only on `evm_mine`. Without a `rate` there is no market; with `lending` there
+ * are lending protocols, and the market moves prices. The result is
  * { book, node, market, stop }, where `book` is the address book.
  */
-export async function startDevnet({ port, blockTime, seed, rate, log, ipc, say }) {
+export async function startDevnet({ port, blockTime, seed, rate, lending = false, log, ipc, say }) {
   const node = await startAnvil({ port, log, ipc: ipc && path.resolve(ipc) });
   const stop = async () => {
     market?.freeze();
@@ -22,12 +23,18 @@ export async function startDevnet({ port, blockTime, seed, rate, log, ipc, say }
   let market = null;
   try {
     say(`anvil listens on ${node.ws} (pid ${node.pid})`);
-    const { book, batch } = await deployWorld(node.rpc);
+    const { book, batch } = await deployWorld(node.rpc, { lendingSeed: lending ? seed : undefined });
     const pools = `${book.pairs.length} pairs, ${book.v3.pools.length} V3 pools, ${book.solidly.pools.length} Solidly-style pools`;
     say(`deployed ${Object.keys(book.tokens).length} tokens, ${pools}`);
+    if (lending) {
+      const { feeds, aave, morpho, borrowers } = book.lending;
+      const what = `${Object.keys(feeds).length} feeds, ${Object.keys(aave.reserves).length} Aave reserves, ${morpho.markets.length} Morpho markets`;
+      say(`deployed ${what}, ${borrowers.length} borrowers`);
+    }
     if (rate > 0) {
       await prepareTraders(batch, book);
       market = new Market({ rpc: node.rpc, book, seed, rate });
+      if (lending) market.follow((await import('./oracle.mjs')).Oracle);
     }
     if (blockTime > 0) await node.rpc.call('evm_setIntervalMining', [blockTime]);
     return { book: located(book, node, ipc), node, market, stop };

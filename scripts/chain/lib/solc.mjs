@@ -17,9 +17,10 @@ const COMPILERS = { '0.6.12': 'solc-0612', '0.8.30': 'solc-0830' };
 /**
  * Compiles `entry` (a path relative to `root`) with everything that it imports, and returns the contract `name` of `file`,
  * which is the entry if not given. `settings` are solc's own; the output selection is added here. `edit` may change a source.
+ * Imports that begin with an @ are npm packages in `modules`, or in the root if that is not given.
  */
-export function compile({ version, root, entry, name, file = entry, settings, edit = (content) => content }) {
-  const sources = readSources(root, entry, edit);
+export function compile({ version, root, modules = root, entry, name, file = entry, settings, edit = (content) => content }) {
+  const sources = readSources((source) => path.join(source.startsWith('@') ? modules : root, source), entry, edit);
   const input = {
     language: 'Solidity',
     sources,
@@ -42,14 +43,14 @@ export function sha256(text) {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** The entry file and all that it imports, by source name; what is not imported by a relative path lies in the root. */
-function readSources(root, entry, edit) {
+/** The entry file and all that it imports, by source name; `locate` finds a source's file. */
+function readSources(locate, entry, edit) {
   const sources = {};
   const queue = [entry];
   while (queue.length > 0) {
     const source = queue.pop();
     if (sources[source]) continue;
-    const content = edit(readFileSync(path.join(root, source), 'utf8'));
+    const content = edit(readFileSync(locate(source), 'utf8'));
     sources[source] = { content };
     for (const [, imported] of content.matchAll(/^\s*import\s+(?:[^'";]*\sfrom\s+)?['"]([^'"]+)['"]/gm)) {
       queue.push(imported.startsWith('.') ? path.posix.join(path.posix.dirname(source), imported) : imported);

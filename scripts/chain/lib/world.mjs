@@ -61,8 +61,11 @@ export const PAIR = new Interface(UNISWAP.pair.abi);
 export const WETH9 = new Interface(uniswapV2('v2-periphery', 'WETH9').abi);
 export const TOKEN = new Interface(own('Token').abi);
 
-/** Deploys all of it on a fresh chain that mines on `evm_mine`, and returns the address book and the batch to go on with. */
-export async function deployWorld(rpc) {
+/**
+ * Deploys all of it on a fresh chain that mines on `evm_mine`, and returns the address book and the batch to go on with. With a
+ * `lendingSeed` there is lending too.
+ */
+export async function deployWorld(rpc, { lendingSeed } = {}) {
   const { deployer } = accounts;
   const batch = new Batch(rpc);
 
@@ -85,8 +88,11 @@ export async function deployWorld(rpc) {
   await checkV3(rpc, v3);
   await checkSolidly(rpc, solidly);
   await season(rpc, batch, pairs);
+  // Loaded only where it is wanted: its contracts are many, and take long to compile.
+  const lends = lendingSeed === undefined ? null : await import('./lending.mjs');
+  const lending = await lends?.deployLending({ rpc, ...uses }, lendingSeed);
   await setBaseFee(rpc, BASE_FEE_AFTER_DEPLOYMENT);
-  const contracts = { weth, base_tokens: BASE_TOKENS, tokens, factories, pairs, busy, v3, solidly };
+  const contracts = { weth, base_tokens: BASE_TOKENS, tokens, factories, pairs, busy, v3, solidly, ...(lending && { lending }) };
   return { book: { chain_id: accounts.CHAIN_ID, ...contracts, accounts: accounts.describe() }, batch };
 }
 
