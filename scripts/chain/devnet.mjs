@@ -13,6 +13,8 @@ const USAGE = `scripts/devnet: a local Ethereum chain with Uniswap V2 and V3, Su
   --rate N         trades per second (default 3)
   --no-market      nobody trades
   --lending        price feeds, Aave V3, Morpho Blue and their borrowers too; the market then moves prices
+  --self-check S   liquidates for S seconds with funds of its own, says what came of it, and ends: 1 if it was too little
+                   (implies --lending)
   --out FILE       where the address book goes (default target/devnet/addresses.json)
   --ipc FILE       listen on a Unix socket too
   --detached       keep running when the process that started this one ends
@@ -26,6 +28,7 @@ const flags = readFlags(USAGE, {
   rate: { type: 'string', default: '3' },
   'no-market': { type: 'boolean', default: false },
   lending: { type: 'boolean', default: false },
+  'self-check': { type: 'string' },
   out: { type: 'string', default: `${ROOT}target/devnet/addresses.json` },
   ipc: { type: 'string' },
   detached: { type: 'boolean', default: false },
@@ -41,7 +44,7 @@ try {
     blockTime: number('block-time', flags['block-time'], { least: 0, integer: true }),
     seed: number('seed', flags.seed, { least: 0, integer: true }),
     rate: flags['no-market'] ? 0 : number('rate', flags.rate, { least: 0.001 }),
-    lending: flags.lending,
+    lending: flags.lending || flags['self-check'] !== undefined,
     log: `${path.dirname(path.resolve(flags.out))}/anvil-${process.pid}.log`,
     ipc: flags.ipc,
     say,
@@ -63,6 +66,14 @@ if (market) {
 }
 writeJson(flags.out, book);
 say(`ready: ${book.ws}, address book in ${path.relative(process.cwd(), flags.out)}`);
+if (flags['self-check'] !== undefined) await checkItself(Number(flags['self-check']));
+
+async function checkItself(seconds) {
+  const { selfCheck } = await import('./lending-check.mjs');
+  const problems = await selfCheck({ rpc: node.rpc, book, market, seconds, say }).catch((error) => [error.message]);
+  for (const problem of problems) console.error(`devnet: FAILED: ${problem}`);
+  await end(problems.length > 0 ? 1 : 0);
+}
 
 function report({ head, stats, running }) {
   const fee = (Number(head.baseFee) / 1e9).toFixed(1);

@@ -4,16 +4,22 @@
 //
 // Aave lends less than what it liquidates at, so borrowers that are close to the edge can only be made by a price that falls.
 
-import { hex } from './rpc.mjs';
-import { transmitter } from './accounts.mjs';
+import { Interface } from 'ethers';
+
+import { deployer, liquidator, transmitter } from './accounts.mjs';
 import { AAVE_SYMBOLS, borrowFromAave, deployAave, fundAave } from './aave.mjs';
 import { described, drawBorrowers } from './borrowers.mjs';
 import { FEED, answerOf, deployFeeds, readDigests, signReport } from './feeds.mjs';
 import { borrowFromMorpho, deployMorpho } from './morpho.mjs';
+import { hex } from './rpc.mjs';
+import { worth } from './tokens.mjs';
 
 /** By how much a price is above its start while there is borrowed. */
 const ABOVE = { WETH: 1.06, WBTC: 1.12, DAI: 1.04, USDC: 1 };
+/** Of each token, for the liquidator of the self-check. */
+const PURSE_ETHER = 2000;
 const BORROWER_WEI = 10n * 10n ** 18n;
+const ERC20 = new Interface(['function transfer(address to, uint256 value) returns (bool)']);
 const TRANSMIT = { gasLimit: 400_000n };
 
 /**
@@ -37,9 +43,16 @@ export async function deployLending({ rpc, batch, tokens, obtain }, seed) {
     if (borrower.protocol === 'aave') borrowFromAave(uses, aave, borrower);
     else borrowFromMorpho(uses, morpho, morpho.markets.find(({ name }) => name === borrower.market), borrower);
   }
+  for (const symbol of AAVE_SYMBOLS) give(uses, symbol, worth(tokens[symbol], PURSE_ETHER), liquidator);
   await batch.settle();
   await transmitAll(uses, feeds, 2, () => 1);
   return { block, forwarder, feeds, aave, morpho, borrowers: borrowers.map(described) };
+}
+
+/** The deployer obtains it for the wallet's own address, and hands it over. */
+function give({ batch, tokens, obtain }, symbol, amount, { address }) {
+  obtain(tokens[symbol], amount, address);
+  batch.call(deployer, tokens[symbol].address, ERC20, 'transfer', [address, amount]);
 }
 
 async function transmitAll({ rpc, batch, tokens }, feeds, epoch, factor) {
