@@ -13,7 +13,7 @@ import { compare, readChain, readHoldings } from './audit.mjs';
 import { botWallets, executorOwner } from './lib/accounts.mjs';
 import { buildBot, deployExecutor, fly, killBot, landBot, readJournal, startBot, untilTrading } from './lib/bot.mjs';
 import { endChild, isAlive } from './lib/child.mjs';
-import { ROOT, UsageError, complain, counter, exitInOrder, number, progress, readFlags } from './lib/cli.mjs';
+import { ROOT, UsageError, complain, counter, exitInOrder, number, progress, readFlags, writeJson } from './lib/cli.mjs';
 import { startDevnet } from './lib/devnet.mjs';
 import { hex } from './lib/rpc.mjs';
 import { MOMENTS, Signed, TRAP_PATIENCE_MS, drawKills } from './kills.mjs';
@@ -35,6 +35,7 @@ or more trades that landed went through a V3 pool, or none through pools of two 
                          of all runs together must be those of the chain (default 0, live only)
   --record DIR           records what the bot hears, and fails unless a backtest of it makes the same plans in the same
                          order (dry-run only)
+  --no-lending           a chain without price feeds, Aave V3, Morpho Blue and borrowers; its prices go nowhere
   --json                 the last line of stdout is one JSON object; progress goes to stderr
   --seed N               seed of the market (default 1)
   --rate N               trades per second in the market (default 3)
@@ -81,7 +82,8 @@ async function demo() {
   takeOut();
   const bot = flags.bot ?? (await build());
 
-  const devnet = await startDevnet({ port: 0, blockTime: 1, seed: flags.seed, rate: flags.rate, log: inOut('anvil.log'), say });
+  const { seed, rate } = flags;
+  const devnet = await startDevnet({ port: 0, blockTime: 1, seed, rate, lending: !flags['no-lending'], log: inOut('anvil.log'), say });
   running.devnet = devnet;
   const { book, node, market } = devnet;
   const { rpc } = node;
@@ -96,6 +98,8 @@ async function demo() {
 
   const wallets = botWallets.map(({ address }) => address);
   const holders = [...wallets, executorOwner.address, executor];
+  // Where the lenders and their prices are, for whoever configures a bot for them.
+  writeJson(inOut('addresses.json'), book);
   const before = await readHoldings(rpc, book, holders, await nextBlocks(rpc, 1));
 
   await market.start();
@@ -247,6 +251,7 @@ function parseFlags() {
     mode: { type: 'string', default: 'live' },
     kills: { type: 'string', default: '0' },
     record: { type: 'string' },
+    'no-lending': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     rate: { type: 'string', default: '3' },

@@ -25,6 +25,10 @@ const GWEI = 10n ** 9n;
 const PURSE_ETHER = 20_000;
 /** A trade puts in between 0.2 % and 1.5 % of what its first pool holds, small ones more often. */
 const SIZE = [0.002, 0.015];
+/** Where an oracle moves the prices, a trader takes the pool of so many that is most behind, and closes this much of the gap. */
+const BEHIND_OF = 3;
+const CLOSED = 0.5;
+const SIZE_MAX = 0.02;
 const SLIPPAGE = [0.005, 0.03];
 const DEADLINE_S = [60, 600];
 const MULTI_HOP_SHARE = 0.2;
@@ -213,7 +217,7 @@ export class Market {
 
   /** One pool, or two of the same factory, or of the two factories that the Universal Router knows: { venue, hops }. */
   #choosePath(random) {
-    const first = random.pick(this.#pools);
+    const first = this.#choosePool(random);
     const hops = [hop(first, random.chance(this.#sellChance(first)) ? first.token0 : first.token1)];
     const { venue } = first;
     if (!random.chance(MULTI_HOP_SHARE)) return { venue, hops };
@@ -227,22 +231,41 @@ export class Market {
     return { venue: next === venue ? venue : 'universal', hops: [...hops, hop(random.pick(onward), tokenOut)] };
   }
 
+  /** Any; where an oracle moves the prices, rather one that they left behind. */
+  #choosePool(random) {
+    const drawn = Array.from({ length: this.#oracle ? BEHIND_OF : 1 }, () => random.pick(this.#pools));
+    const off = (pool) => Math.abs(this.#percentTooDear(pool));
+    return drawn.reduce((one, other) => (off(other) > off(one) ? other : one));
+  }
+
   /** How likely a trader sells token0 to this pool: more than half when the pool pays more than the fair price. */
-  #sellChance({ address, token0, token1 }) {
+  #sellChance(pool) {
+    return Math.min(0.95, Math.max(0.05, 0.5 + LEAN_PER_PERCENT * this.#percentTooDear(pool)));
+  }
+
+  /** What a trader puts into a pool, as a share of its depth: more to one that the prices left behind. */
+  #chooseShare(random, { pool, tokenIn }) {
+    const share = random.logBetween(...SIZE);
+    const percent = this.#percentTooDear(pool);
+    const pushesBack = percent > 0 === (tokenIn === pool.token0);
+    return this.#oracle && pushesBack ? Math.min(SIZE_MAX, Math.max(share, (CLOSED * Math.abs(percent)) / 200)) : share;
+  }
+
+  /** By how much this pool pays more for token0 than the fair price. */
+  #percentTooDear({ address, token0, token1 }) {
     const reserves = this.#depths.get(address);
     const value = (token) => {
       const { usd, decimals } = Object.values(this.#book.tokens).find((t) => t.address === token);
       return Math.log(Number(reserves[token]) / 10 ** decimals) + Math.log(usd) + this.#fair.get(token) + (this.#told.get(token) ?? 0);
     };
-    const percentTooDear = 100 * (value(token1) - value(token0));
-    return Math.min(0.95, Math.max(0.05, 0.5 + LEAN_PER_PERCENT * percentTooDear));
+    return 100 * (value(token1) - value(token0));
   }
 
   /** Any of the routers that has the path, and any of its functions: a way to swap, with what its `encode` wants but the trader. */
   async #chooseSwap(random, path) {
     const way = random.pick(random.pick(waysToSwap(this.#book, path)));
     const depth = this.#depths.get(path.hops[0].pool.address)[path.hops[0].tokenIn];
-    const wanted = (depth * BigInt(Math.round(1e6 * random.logBetween(...SIZE)))) / 1_000_000n;
+    const wanted = (depth * BigInt(Math.round(1e6 * this.#chooseShare(random, path.hops[0])))) / 1_000_000n;
     const slip = BigInt(Math.round(1e6 * random.between(...SLIPPAGE)));
     const deadline = this.head.timestamp + BigInt(Math.round(random.between(...DEADLINE_S)));
 

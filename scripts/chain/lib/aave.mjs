@@ -38,6 +38,7 @@ const CONFIGURATOR = abi('IPoolConfigurator');
 const ACL = abi('IACLManager');
 const DATA = abi('IPoolDataProvider');
 const ERC20 = new Interface(['function approve(address spender, uint256 value) returns (bool)']);
+const REVISION = new Interface(['function POOL_REVISION() view returns (uint256)']);
 export { POOL };
 
 /** Deploys the market and lists the reserves, with the feeds as their prices' sources. Aave's part of the address book. */
@@ -70,7 +71,10 @@ export async function deployAave({ rpc, batch, tokens }, feeds) {
   await batch.settle();
   const reserves = await readReserves(rpc, data, tokens);
   const addresses = { pool, addresses_provider: provider, configurator, oracle, data_provider: data, acl_manager: acl };
-  return { ...addresses, flash_premium_bps: FLASH_PREMIUM[0], reserves, e_mode: E_MODE };
+  const revision = Number(await rpc.read(pool, REVISION, 'POOL_REVISION'));
+  const { ltv, threshold, bonus, ...category } = E_MODE;
+  const e_mode = { ...category, ltv_bps: ltv, threshold_bps: threshold, bonus_bps: bonus };
+  return { ...addresses, pool_revision: revision, flash_premium_bps: FLASH_PREMIUM[0], reserves, e_mode };
 }
 
 function listReserves({ batch, tokens, create }, { provider, pool, configurator }) {
