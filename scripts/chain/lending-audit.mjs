@@ -9,61 +9,57 @@ import { fileURLToPath } from 'node:url';
 import { Interface } from 'ethers';
 
 import { POOL } from './lib/aave.mjs';
-import { ROOT, UsageError, number, readFlags } from './lib/cli.mjs';
+import { ROOT, UsageError, number as wholeNumber, readFlags } from './lib/cli.mjs';
 import { own } from './lib/contracts.mjs';
 import { transmitsTo } from './lib/feeds.mjs';
 import { MORPHO, paramsOf } from './lib/morpho.mjs';
 import { Rpc, hex } from './lib/rpc.mjs';
 
-const LENS_CONTRACT = own('MorphoLens');
+const LENS_CONTRACT = own('LendingLens');
 const LENS = new Interface(LENS_CONTRACT.abi);
-const BALANCE = new Interface(['function balanceOf(address owner) view returns (uint256)']);
 const NOBODY = `0x${'0'.repeat(40)}`;
+/** All borrowers at once. */
+const LENS_GAS = '0x1c9c380';
 const WAD = 10n ** 18n;
 const NO_DEBT = 2n ** 256n - 1n;
 
-/** Every borrower of the address book at a block (a number): amounts as the contracts tell them, as decimal strings. */
+/**
+ * Every borrower of the address book at a block, or at 'pending', as it would be with what is in the mempool: amounts as the
+ * contracts tell them, as decimal strings.
+ */
 export async function readPositions(rpc, { lending }, block) {
-  const at = hex(block);
-  const { timestamp } = await rpc.call('eth_getBlockByNumber', [at, false]);
+  const at = block === 'pending' ? block : hex(block);
+  const { number, timestamp } = await rpc.call('eth_getBlockByNumber', [at, false]);
   const of = (protocol) => lending.borrowers.filter((borrower) => borrower.protocol === protocol);
-  const aave = await Promise.all(of('aave').map((borrower) => readAave(rpc, lending.aave, borrower.address, at)));
+  const aave = readAave(rpc, lending.aave, of('aave').map(({ address }) => address), at);
   const markets = lending.morpho.markets.map((market) => {
     const users = of('morpho').filter((borrower) => borrower.market === market.name);
     return readMorpho(rpc, lending.morpho, market, users.map(({ address }) => address), at);
   });
-  return { block: Number(block), timestamp: Number(timestamp), positions: [...aave, ...(await Promise.all(markets)).flat()] };
+  return { block: Number(number), timestamp: Number(timestamp), positions: (await Promise.all([aave, ...markets])).flat() };
 }
 
-async function readAave(rpc, { pool, reserves }, user, at) {
-  const [collateral, debt, , threshold, ltv, health] = await rpc.read(pool, POOL, 'getUserAccountData', [user], at);
-  const balances = async (kind) => {
-    const rows = Object.entries(reserves).map(async ([symbol, reserve]) => [
-      symbol,
-      await rpc.read(reserve[kind], BALANCE, 'balanceOf', [user], at),
-    ]);
-    return Object.fromEntries((await Promise.all(rows)).filter(([, amount]) => amount > 0n).map(([symbol, amount]) => [symbol, String(amount)]));
-  };
-  return {
+async function readAave(rpc, { pool, reserves }, users, at) {
+  const symbols = Object.keys(reserves);
+  const tokens = (kind) => symbols.map((symbol) => reserves[symbol][kind]);
+  const [accounts] = await look(rpc, 'accounts', [pool, tokens('a_token'), tokens('variable_debt_token'), users], at);
+  const held = (amounts) => Object.fromEntries(symbols.map((symbol, place) => [symbol, String(amounts[place])]).filter(([, amount]) => amount !== '0'));
+  return accounts.map(({ collateral, debt, threshold, ltv, health, supplied, owed }, index) => ({
     protocol: 'aave',
-    user,
+    user: users[index],
     health: health === NO_DEBT ? null : String(health),
     is_liquidatable: health < WAD,
     collateral_base: String(collateral),
     debt_base: String(debt),
     threshold_bps: Number(threshold),
     ltv_bps: Number(ltv),
-    collateral: await balances('a_token'),
-    debt: await balances('variable_debt_token'),
-  };
+    collateral: held(supplied),
+    debt: held(owed),
+  }));
 }
 
-/** Morpho accrues the interest itself, in a call at that block. */
 async function readMorpho(rpc, { address }, market, users, at) {
-  const data = LENS.encodeFunctionData('standings', [address, paramsOf(market), users]);
-  const code = { [NOBODY]: { code: LENS_CONTRACT.deployedBytecode } };
-  const answer = await rpc.call('eth_call', [{ to: NOBODY, data }, at, code]);
-  const [price, standings] = LENS.decodeFunctionResult('standings', answer);
+  const [price, standings] = await look(rpc, 'standings', [address, paramsOf(market), users], at);
   return standings.map(({ shares, borrowed, collateral, maxBorrow }, index) => ({
     protocol: 'morpho',
     user: users[index],
@@ -78,6 +74,13 @@ async function readMorpho(rpc, { address }, market, users, at) {
     collateral: String(collateral),
     max_borrow: String(maxBorrow),
   }));
+}
+
+/** One question to the lens, which lies over an empty address for it. */
+async function look(rpc, name, args, at) {
+  const code = { [NOBODY]: { code: LENS_CONTRACT.deployedBytecode } };
+  const answer = await rpc.call('eth_call', [{ to: NOBODY, data: LENS.encodeFunctionData(name, args), gas: LENS_GAS }, at, code]);
+  return LENS.decodeFunctionResult(name, answer);
 }
 
 /**
@@ -159,7 +162,7 @@ async function main() {
   if (!book.lending) throw new UsageError(`${flags.book} has no lending; start scripts/devnet with --lending`);
   const rpc = await Rpc.open(book.ws);
   const latest = Number(await rpc.call('eth_blockNumber'));
-  const block = (name, text, otherwise) => (text === undefined ? otherwise : number(name, text, { least: 0, integer: true }));
+  const block = (name, text, otherwise) => (text === undefined ? otherwise : wholeNumber(name, text, { least: 0, integer: true }));
   const answer = flags.liquidations
     ? await readLiquidations(rpc, book, block('from', flags.from, book.lending.block), block('to', flags.to, latest))
     : await readPositions(rpc, book, block('block', flags.block, latest));

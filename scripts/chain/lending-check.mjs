@@ -1,6 +1,7 @@
 // `scripts/devnet --lending --self-check`: whether the market has liquidations in it, and whether they pay.
 //
-//   new block ─► whom do the contracts call liquidatable? ─► liquidated with own funds ─► what came of it is sold to the pairs
+//   new block, or a transmission in the mempool
+//     ─► whom do the contracts call liquidatable? ─► liquidated with own funds ─► what came of it is sold to the pairs
 //
 // It is slow and plain on purpose, and asks the contracts for everything: it shows what there is to take, not how fast.
 
@@ -11,7 +12,7 @@ import { Interface, formatUnits } from 'ethers';
 import { POOL } from './lib/aave.mjs';
 import { liquidator } from './lib/accounts.mjs';
 import { signed } from './lib/batch.mjs';
-import { FEED } from './lib/feeds.mjs';
+import { FEED, transmitsTo } from './lib/feeds.mjs';
 import { MORPHO, paramsOf } from './lib/morpho.mjs';
 import { FOREVER, UNLIMITED } from './lib/tokens.mjs';
 import { readReserves } from './lib/v2.mjs';
@@ -33,10 +34,12 @@ const ERC20 = new Interface([
 export async function selfCheck({ rpc, book, market, seconds, say }) {
   const check = new Check(rpc, book);
   await check.approve();
+  await check.watchMempool();
   const before = await check.holdings();
   const first = before.block;
   const end = performance.now() + 1000 * seconds;
   for (let block = first; performance.now() < end; block = await check.nextBlock(block)) await check.work(block);
+  check.stop();
   market.freeze();
   // What was seized last must still be sold.
   for (let more = 0, block = await check.nextBlock(0); more < PATIENCE_BLOCKS; more++, block = await check.nextBlock(block)) {
@@ -54,11 +57,13 @@ class Check {
   #book;
   #router;
   #nonce = 0;
+  #head = 0;
+  #stopped = false;
   /** The block in which a borrower's liquidation was sent, by address. */
   #tried = new Map();
   /** Liquidations that were sent, whose spoils are not sold. */
   #unsold = new Set();
-  stats = { sent: 0, reverted: 0, sales: 0, salesReverted: 0 };
+  stats = { sent: 0, reverted: 0, missed: 0 };
 
   constructor(rpc, book) {
     [this.#rpc, this.#book] = [rpc, book];
@@ -83,15 +88,34 @@ class Check {
     }
   }
 
-  /** One look at everybody, after a block. */
+  /** Looks at everybody after each transmission that is pending, and bids what it bids, so as to land right behind it. */
+  async watchMempool() {
+    const onPending = async (transaction) => {
+      if (this.#stopped || transmitsTo(this.#book.lending, transaction) === null) return;
+      await this.#look('pending', BigInt(transaction.maxFeePerGas));
+    };
+    await this.#rpc.subscribe('newPendingTransactions', (transaction) => onPending(transaction).catch(() => {}), true);
+  }
+
+  stop() {
+    this.#stopped = true;
+  }
+
+  /** What a block leaves to do. */
   async work(block) {
+    this.#head = block;
     await this.sell(block);
-    const { positions } = await readPositions(this.#rpc, this.#book, block);
+    // A block that comes meanwhile may make anvil mix its state with the time of this one, in which interest has run backwards.
+    await this.#look(block).catch(() => (this.stats.missed += 1));
+  }
+
+  async #look(at, cap) {
+    const { positions } = await readPositions(this.#rpc, this.#book, at);
     for (const position of positions.filter((each) => each.is_liquidatable)) {
-      if (block - (this.#tried.get(position.user) ?? -PATIENCE_BLOCKS) < PATIENCE_BLOCKS) continue;
-      this.#tried.set(position.user, block);
+      if (this.#head - (this.#tried.get(position.user) ?? -PATIENCE_BLOCKS) < PATIENCE_BLOCKS) continue;
+      this.#tried.set(position.user, this.#head);
       const { to, data } = position.protocol === 'aave' ? this.#aave(position) : this.#morpho(position);
-      this.#unsold.add(await this.#send(to, data, GAS.liquidate));
+      this.#unsold.add(await this.#send(to, data, GAS.liquidate, cap));
       this.stats.sent += 1;
     }
   }
@@ -119,7 +143,6 @@ class Check {
     const best = (await Promise.all(quotes)).reduce((one, other) => (other.out > one.out ? other : one));
     const order = [BigInt(mine.seized), 0n, best.path, liquidator.address, FOREVER];
     await this.#send(this.#router, ROUTER.encodeFunctionData('swapExactTokensForTokens', order), GAS.sell);
-    this.stats.sales += 1;
   }
 
   #aave({ user, collateral, debt }) {
@@ -136,9 +159,9 @@ class Check {
     return { to: address, data: MORPHO.encodeFunctionData('liquidate', [params, user, 0n, BigInt(shares), '0x']) };
   }
 
-  async #send(to, data, gasLimit) {
+  async #send(to, data, gasLimit, cap) {
     const { baseFeePerGas } = await this.#rpc.call('eth_getBlockByNumber', ['latest', false]);
-    const fees = { maxFeePerGas: BigInt(baseFeePerGas) * 2n + 3n * GWEI, maxPriorityFeePerGas: 2n * GWEI };
+    const fees = { maxFeePerGas: cap ?? BigInt(baseFeePerGas) * 2n + 3n * GWEI, maxPriorityFeePerGas: 2n * GWEI };
     const { raw, hash } = signed(liquidator, { type: 2, nonce: this.#nonce++, to, data, gasLimit, ...fees });
     await this.#rpc.call('eth_sendRawTransaction', [raw]);
     return hash;
@@ -177,7 +200,7 @@ class Check {
     const struck = spared.filter(({ address }) => all.some(({ borrower }) => borrower === address));
     const lines = [
       `${after.block - before.block} blocks; ${transmitted} transmissions, ${forwarded} of them forwarded, ${reverted} reverted`,
-      `${of('aave').length} Aave and ${of('morpho').length} Morpho liquidations, ${this.stats.reverted} of ${this.stats.sent} reverted`,
+      `${of('aave').length} Aave and ${of('morpho').length} Morpho liquidations, ${this.stats.reverted} of ${this.stats.sent} reverted; ${this.stats.missed} looks failed`,
       `${profit.toFixed(2)} USD after the sales, ${gas.toFixed(2)} USD of gas, ${(profit - gas).toFixed(2)} USD net`,
       `${repaid} of ${spared.length} owners who would pay back did, ${struck.length} were liquidated`,
       `${mine.filter(({ behind }) => behind).length} right behind a transmission, ${await this.#parting()}`,
@@ -185,6 +208,7 @@ class Check {
     const problems = Object.entries(LEAST)
       .filter(([protocol, least]) => of(protocol).length < least)
       .map(([protocol, least]) => `${of(protocol).length} liquidations of ${protocol}; at least ${least} are wanted`);
+    if (!mine.some(({ behind }) => behind)) problems.push('no liquidation landed right behind a transmission');
     if (profit <= gas) problems.push('the liquidations did not pay');
     if (reverted > 0) problems.push(`${reverted} transmissions or repayments reverted`);
     if (struck.length > 0) problems.push(`${struck.length} owners who pay back were liquidated`);

@@ -42,8 +42,8 @@ export class Rpc {
     return result.length === 1 ? result[0] : result;
   }
 
-  async subscribe(kind, callback) {
-    const id = await this.call('eth_subscribe', [kind]);
+  async subscribe(kind, callback, ...more) {
+    const id = await this.call('eth_subscribe', [kind, ...more]);
     this.#subscriptions.set(id, callback);
   }
 

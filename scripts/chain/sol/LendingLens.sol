@@ -19,9 +19,29 @@ interface IOracle {
     function price() external view returns (uint256);
 }
 
-/// What borrowers of a Morpho market owe at a block, interest included. It is laid over an empty address for one eth_call, in which
-/// Morpho itself accrues the interest.
-contract MorphoLens {
+interface IPool {
+    function getUserAccountData(address user)
+        external
+        view
+        returns (uint256 collateral, uint256 debt, uint256 available, uint256 threshold, uint256 ltv, uint256 health);
+}
+
+interface IBalance {
+    function balanceOf(address owner) external view returns (uint256);
+}
+
+/// How borrowers stand, many at once. It is laid over an empty address for one eth_call.
+contract LendingLens {
+    struct Account {
+        uint256 collateral;
+        uint256 debt;
+        uint256 threshold;
+        uint256 ltv;
+        uint256 health;
+        uint256[] supplied;
+        uint256[] owed;
+    }
+
     struct Standing {
         uint256 shares;
         uint256 borrowed;
@@ -29,6 +49,22 @@ contract MorphoLens {
         uint256 maxBorrow;
     }
 
+    /// What Aave says of these users, and what they have of each of its tokens.
+    function accounts(IPool pool, IBalance[] calldata supplies, IBalance[] calldata debts, address[] calldata users)
+        external
+        view
+        returns (Account[] memory all)
+    {
+        all = new Account[](users.length);
+        for (uint256 i = 0; i < users.length; i++) {
+            Account memory one = all[i];
+            (one.collateral, one.debt,, one.threshold, one.ltv, one.health) = pool.getUserAccountData(users[i]);
+            one.supplied = balances(supplies, users[i]);
+            one.owed = balances(debts, users[i]);
+        }
+    }
+
+    /// What these users owe in a Morpho market, which accrues the interest in this very call.
     function standings(IMorpho morpho, MarketParams memory params, address[] calldata users)
         external
         returns (uint256 price, Standing[] memory standing)
@@ -45,5 +81,9 @@ contract MorphoLens {
             uint256 maxBorrow = ((collateral * price) / 1e36) * params.lltv / 1e18;
             standing[i] = Standing(borrowShares, borrowed, collateral, maxBorrow);
         }
+    }
+    function balances(IBalance[] calldata tokens, address user) private view returns (uint256[] memory all) {
+        all = new uint256[](tokens.length);
+        for (uint256 i = 0; i < tokens.length; i++) all[i] = tokens[i].balanceOf(user);
     }
 }
