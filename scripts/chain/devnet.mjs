@@ -36,15 +36,20 @@ const flags = readFlags(USAGE, {
 
 const say = progress('devnet');
 let devnet = null;
+let checkedFor = 0;
 const end = exitInOrder(() => devnet?.stop(), { detached: flags.detached });
 
 try {
+  if (flags['self-check'] !== undefined) checkedFor = number('self-check', flags['self-check'], { least: 1 });
+  if (checkedFor > 0 && (flags['no-market'] || flags['block-time'] === '0')) {
+    throw new UsageError(`--self-check ${checkedFor}: a market is needed, and blocks at an interval`);
+  }
   devnet = await startDevnet({
     port: number('port', flags.port, { least: 0, integer: true }),
     blockTime: number('block-time', flags['block-time'], { least: 0, integer: true }),
     seed: number('seed', flags.seed, { least: 0, integer: true }),
     rate: flags['no-market'] ? 0 : number('rate', flags.rate, { least: 0.001 }),
-    lending: flags.lending || flags['self-check'] !== undefined,
+    lending: flags.lending || checkedFor > 0,
     log: `${path.dirname(path.resolve(flags.out))}/anvil-${process.pid}.log`,
     ipc: flags.ipc,
     say,
@@ -66,7 +71,7 @@ if (market) {
 }
 writeJson(flags.out, book);
 say(`ready: ${book.ws}, address book in ${path.relative(process.cwd(), flags.out)}`);
-if (flags['self-check'] !== undefined) await checkItself(Number(flags['self-check']));
+if (checkedFor > 0) await checkItself(checkedFor);
 
 async function checkItself(seconds) {
   const { selfCheck } = await import('./lending-check.mjs');

@@ -43,7 +43,10 @@ async function readAave(rpc, { pool, reserves }, users, at) {
   const symbols = Object.keys(reserves);
   const tokens = (kind) => symbols.map((symbol) => reserves[symbol][kind]);
   const [accounts] = await look(rpc, 'accounts', [pool, tokens('a_token'), tokens('variable_debt_token'), users], at);
-  const held = (amounts) => Object.fromEntries(symbols.map((symbol, place) => [symbol, String(amounts[place])]).filter(([, amount]) => amount !== '0'));
+  const held = (amounts) => {
+    const all = symbols.map((symbol, place) => [symbol, String(amounts[place])]);
+    return Object.fromEntries(all.filter(([, amount]) => amount !== '0'));
+  };
   return accounts.map(({ collateral, debt, threshold, ltv, health, supplied, owed }, index) => ({
     protocol: 'aave',
     user: users[index],

@@ -200,7 +200,8 @@ class Check {
     const struck = spared.filter(({ address }) => all.some(({ borrower }) => borrower === address));
     const lines = [
       `${after.block - before.block} blocks; ${transmitted} transmissions, ${forwarded} of them forwarded, ${reverted} reverted`,
-      `${of('aave').length} Aave and ${of('morpho').length} Morpho liquidations, ${this.stats.reverted} of ${this.stats.sent} reverted; ${this.stats.missed} looks failed`,
+      `${of('aave').length} Aave and ${of('morpho').length} Morpho liquidations`,
+      `${this.stats.reverted} of ${this.stats.sent} liquidations reverted, ${this.stats.missed} looks failed`,
       `${profit.toFixed(2)} USD after the sales, ${gas.toFixed(2)} USD of gas, ${(profit - gas).toFixed(2)} USD net`,
       `${repaid} of ${spared.length} owners who would pay back did, ${struck.length} were liquidated`,
       `${mine.filter(({ behind }) => behind).length} right behind a transmission, ${await this.#parting()}`,

@@ -5,14 +5,15 @@
 //
 // A transmission stays in the mempool until the next block. Its fee cap is its own, so a follower that copies it lands behind it.
 
-import { Random } from './random.mjs';
+import { Wallet } from 'ethers';
+
 import { transmitter } from './accounts.mjs';
 import { repayToAave } from './aave.mjs';
 import { signed } from './batch.mjs';
 import { healthAt } from './borrowers.mjs';
 import { FEED, answerOf, signReport, transmission } from './feeds.mjs';
 import { repayToMorpho } from './morpho.mjs';
-import { Wallet } from 'ethers';
+import { Random } from './random.mjs';
 
 /** Depth of the fall in log, blocks from one peak to the next, and what is added to that in each block. */
 const PATHS = {
@@ -91,6 +92,11 @@ export class Oracle {
 
   async sit() {
     this.#running = true;
+    await this.#recount();
+  }
+
+  /** What the node lost is forgotten: the next nonce and the feeds' last epochs are asked for again. */
+  async #recount() {
     this.#waiting = null;
     this.#nonce = Number(await this.#rpc.call('eth_getTransactionCount', [transmitter.address, 'latest']));
     for (const [symbol, { aggregator }] of Object.entries(this.#book.lending.feeds)) {
@@ -119,7 +125,7 @@ export class Oracle {
   async onHead(head, baseFee) {
     const block = Number(head.number);
     this.#step += 1;
-    if (this.#waiting && block - this.#waiting.block >= LOST_AFTER_BLOCKS) await this.sit();
+    if (this.#waiting && block - this.#waiting.block >= LOST_AFTER_BLOCKS) await this.#recount();
     const turn = TURNS.find(([, every, place]) => this.#step % every === place);
     // One at a time, so that one that is late does not hold up others behind its nonce.
     if (!turn || this.#waiting) return;
@@ -134,7 +140,7 @@ export class Oracle {
     await this.#repay(cap);
     // From now on, or a head that comes first would send another with the same nonce.
     this.#waiting = { ...sent, hash: null };
-    this.#timer = setTimeout(() => this.#running && this.#transmit(sent).catch(() => this.sit().catch(() => {})), delay);
+    this.#timer = setTimeout(() => this.#running && this.#transmit(sent).catch(() => this.#recount().catch(() => {})), delay);
   }
 
   async #transmit({ symbol, cap, isForwarded, observed }) {
