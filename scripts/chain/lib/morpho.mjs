@@ -57,7 +57,9 @@ export function repayToMorpho({ address }, market, amount, owner) {
 }
 
 /** `MarketParams` as Morpho's functions want them. */
-export const paramsOf = ({ loan_token, collateral_token, oracle, irm, lltv }) => [loan_token, collateral_token, oracle, irm, BigInt(lltv)];
+export function paramsOf({ loan_token, collateral_token, oracle, irm, lltv }) {
+  return [loan_token, collateral_token, oracle, irm, BigInt(lltv)];
+}
 
 function marketId(market) {
   return keccak256(AbiCoder.defaultAbiCoder().encode(['address', 'address', 'address', 'address', 'uint256'], paramsOf(market)));

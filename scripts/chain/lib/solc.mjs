@@ -1,7 +1,7 @@
 // Compiles Solidity with npm's solc, and remembers results by the hash of their input.
 //
-// The two compilers are npm aliases in package.json: 0.6.12 for Sushi's sources, 0.8.30 for our own contracts. A compiler
-// is 10 MB of JavaScript that takes a second to load, so a cached result does not even load it.
+// The two compilers are npm aliases in package.json: 0.6.12 for Sushi's sources and a proxy of Chainlink's, 0.8.30 for the
+// others. A compiler is 10 MB of JavaScript that takes a second to load, so a cached result does not even load it.
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
