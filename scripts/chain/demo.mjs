@@ -35,7 +35,7 @@ or more trades that landed went through a V3 pool, or none through pools of two 
                          of all runs together must be those of the chain (default 0, live only)
   --record DIR           records what the bot hears, and fails unless a backtest of it makes the same plans in the same
                          order (dry-run only)
-  --no-lending           a chain without price feeds, Aave V3, Morpho Blue and borrowers; its prices go nowhere
+  --lending              a chain with price feeds, Aave V3, Morpho Blue and borrowers too; its prices go somewhere
   --json                 the last line of stdout is one JSON object; progress goes to stderr
   --seed N               seed of the market (default 1)
   --rate N               trades per second in the market (default 3)
@@ -83,7 +83,7 @@ async function demo() {
   const bot = flags.bot ?? (await build());
 
   const { seed, rate } = flags;
-  const devnet = await startDevnet({ port: 0, blockTime: 1, seed, rate, lending: !flags['no-lending'], log: inOut('anvil.log'), say });
+  const devnet = await startDevnet({ port: 0, blockTime: 1, seed, rate, lending: flags.lending, log: inOut('anvil.log'), say });
   running.devnet = devnet;
   const { book, node, market } = devnet;
   const { rpc } = node;
@@ -251,7 +251,7 @@ function parseFlags() {
     mode: { type: 'string', default: 'live' },
     kills: { type: 'string', default: '0' },
     record: { type: 'string' },
-    'no-lending': { type: 'boolean', default: false },
+    lending: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     rate: { type: 'string', default: '3' },
