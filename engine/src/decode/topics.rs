@@ -5,20 +5,21 @@
 //!
 //! Temperature: hot.
 
-use alloy_primitives::{B256, b256};
+use alloy_primitives::B256;
 
 macro_rules! topics {
     ($($(#[$doc:meta])* $name:ident = $signature:literal, $hash:literal;)*) => {
         $(
             $(#[$doc])*
             #[doc = concat!("\n\n`", $signature, "`")]
-            pub const $name: B256 = b256!($hash);
+            pub const $name: B256 = alloy_primitives::b256!($hash);
         )*
 
         /// Every topic with its event's signature.
         pub const ALL: &[(&str, B256)] = &[$(($signature, $name)),*];
     };
 }
+pub(crate) use topics;
 
 topics! {
     /// A Uniswap V2 pair's reserves, after whatever moved them.

@@ -4,4 +4,5 @@
 
 pub mod comet;
 pub mod math;
+pub mod morpho;
 pub mod sizing;
