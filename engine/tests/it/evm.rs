@@ -314,6 +314,11 @@ impl Chain {
         self.account(contract).storage.get(&slot).copied().unwrap_or_default()
     }
 
+    /// The time of the block.
+    pub(crate) fn set_time(&mut self, seconds: u64) {
+        self.evm.ctx.block.timestamp = U256::from(seconds);
+    }
+
     /// Who gets the tips.
     pub(crate) const fn set_coinbase(&mut self, coinbase: Address) {
         self.evm.ctx.block.beneficiary = coinbase;
