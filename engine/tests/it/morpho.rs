@@ -1,9 +1,9 @@
 //! Random states of Morpho Blue's markets: interest, health and every amount of a liquidation are
 //! the bytecode's, to the wei, and so is what is refused.
 //!
-//! The judges are the deployed code, from where real blocks are, and a published copy of the source,
-//! compiled (`scripts/chain/compile-morpho.mjs`). The deployed adaptive curve is not among those
-//! contracts, so the compiled one serves both. One run is 24,000 states of each from one seed
+//! The judges are the deployed code, from where real blocks are, and a published copy of the
+//! source, compiled (`scripts/chain/compile-morpho.mjs`). The deployed adaptive curve is not among
+//! those contracts, so the compiled one serves both. One run is 24,000 states of each from one seed
 //! (`GANNET_SEED` to vary it), and as many of the curve alone.
 //!
 //! A state is written into storage. Half of the cases accrue first and compare the storage; half

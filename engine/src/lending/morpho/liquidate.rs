@@ -62,9 +62,9 @@ pub fn incentive(lltv: u64) -> Result<U256, Fault> {
 /// What the contract would do in this market, accrued to the time in question, at this price.
 ///
 /// # Errors
-/// [`Fault::Healthy`]; [`Fault::Forbidden`] if nothing is asked for; [`Fault::Underflow`] if more is
-/// asked for than is owed or there; [`Fault::Overflow`], also for collateral that is worth nothing
-/// where shares are given.
+/// [`Fault::Healthy`]; [`Fault::Forbidden`] if nothing is asked for; [`Fault::Underflow`] if more
+/// is asked for than is owed or there; [`Fault::Overflow`], also for collateral that is worth
+/// nothing where shares are given.
 pub fn liquidate(
     market: &Market,
     position: &Position,

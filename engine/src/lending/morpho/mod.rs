@@ -39,7 +39,7 @@ pub use self::table::{MarketEntry, MarketId, PositionEntry, PositionId, Table};
 
 use super::math::Fault;
 
-/// What an oracle's price is multiplied by: one unit of collateral in units of the loan, times this.
+/// One, in an oracle's price: what a unit of collateral is worth in units of the loan, times this.
 pub const PRICE_SCALE: U256 =
     U256::from_limbs([0xb34b_9f10_0000_0000, 0x00c0_97ce_7bc9_0715, 0, 0]);
 /// One, in the 18 decimals of what fits a word: loan-to-value limits, fees, rates at target.

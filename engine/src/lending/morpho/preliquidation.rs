@@ -1,5 +1,5 @@
-//! Pre-liquidation: a contract to which a borrower has given the right to repay some of his debt for
-//! some of his collateral while he is still healthy, at terms that grow with his loan-to-value.
+//! Pre-liquidation: a contract to which a borrower has given the right to repay some of his debt
+//! for some of his collateral while he is still healthy, at terms that grow with his loan-to-value.
 //!
 //! ```text
 //! quotient  = (loan-to-value − threshold) / (the market's limit − threshold)

@@ -1,7 +1,7 @@
 //! Shares of a total, with the virtual shares and assets that keep an empty market's price fixed.
 //!
-//! `assets = shares·(A + 1) / (S + 10⁶)`, and the other way round. Rounding up adds the divisor less
-//! one before it divides, so it also overflows where the contract does.
+//! `assets = shares·(A + 1) / (S + 10⁶)`, and the other way round. Rounding up adds the divisor
+//! less one before it divides, so it also overflows where the contract does.
 //!
 //! Temperature: hot.
 
