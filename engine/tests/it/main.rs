@@ -5,8 +5,8 @@
 //! it at random; [`executor`] is what the executor promises, one promise a test. [`pipeline`],
 //! [`pending`] and [`money`] are what the engine promises on a [`stage`] without contracts: the
 //! path, what is followed, and what it does with a wallet's money when the world does the wrong
-//! thing. [`morpho`] holds the lending arithmetic against Morpho Blue, and [`morpho_mirror`] what is
-//! followed of it. [`scale`] is the search over a made-up [`universe`] of mainnet's size.
+//! thing. [`morpho`] holds the lending arithmetic against Morpho Blue, and [`morpho_mirror`] what
+//! is followed of it. [`scale`] is the search over a made-up [`universe`] of mainnet's size.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]

@@ -501,9 +501,8 @@ impl Bench {
         // The contract looks at what is asked for before it accrues.
         let result = match case.request {
             Request::Shares(0) | Request::Seized(0) => Err(Fault::Forbidden),
-            asked => {
-                accrual.and_then(|accrual| liquidate(&accrual.market, &position, price, asked))
-            }
+            Request::Shares(_) | Request::Seized(_) => accrual
+                .and_then(|accrual| liquidate(&accrual.market, &position, price, case.request)),
         };
         self.liquidation(case, accrual.map(|accrual| accrual.market), result)
     }

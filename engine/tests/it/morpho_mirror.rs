@@ -26,7 +26,7 @@ fn the_table_is_the_storage_after_every_call_and_goes_back_exactly() {
     let mut mirror = Mirror::new();
     let mut marks = vec![];
     for number in 0..CALLS {
-        if number % MARK_EVERY == 0 {
+        if number.is_multiple_of(MARK_EVERY) {
             marks.push((mirror.undo.len(), mirror.contents()));
         }
         mirror.step();
@@ -106,7 +106,7 @@ impl Mirror {
 
     fn create(&mut self) {
         let made = self.markets.len();
-        let params = self.stand.params(LIMITS[made / 2], made % 2 == 0);
+        let params = self.stand.params(LIMITS[made / 2], made.is_multiple_of(2));
         self.send(OWNER, &Morpho::createMarketCall { market: market_params(&params) });
         self.markets.push(params);
     }
