@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity =0.8.30;
 
-/// @notice What the executor needs of an ERC-20 token; `transfer` is called by hand (`_transfer`).
+/// @notice What the executor needs of an ERC-20 token; `transfer` and `approve` are called by hand
+/// (`_demand`).
 interface IERC20 {
     function balanceOf(address account) external view returns (uint256);
+    function allowance(address owner, address spender) external view returns (uint256);
     function transfer(address to, uint256 amount) external returns (bool);
+    function approve(address spender, uint256 amount) external returns (bool);
 }
 
 /// @notice What the executor needs of the wrapped native token (WETH9 and its copies).
@@ -33,47 +36,127 @@ interface IV3Pool {
     ) external;
 }
 
+/// @notice What the executor needs of who lends for the length of one call: Morpho Blue and Aave V3
+/// take back what they are approved to, Balancer V2's vault counts what it has been paid.
+interface ILender {
+    function flashLoan(address token, uint256 assets, bytes calldata data) external;
+    function flashLoan(
+        address recipient,
+        address[] calldata tokens,
+        uint256[] calldata amounts,
+        bytes calldata data
+    ) external;
+    function flashLoanSimple(
+        address receiver,
+        address asset,
+        uint256 amount,
+        bytes calldata data,
+        uint16 referralCode
+    ) external;
+}
+
+/// @notice What names a market of Morpho Blue.
+struct MarketParams {
+    address loanToken;
+    address collateralToken;
+    address oracle;
+    address irm;
+    uint256 lltv;
+}
+
+/// @notice What the executor needs of a contract that liquidates: Aave V3's pool, a Comet, Morpho
+/// Blue, a pre-liquidation contract of Morpho's. Each takes its payment by an approval, and pays in
+/// collateral. What they return is not read.
+interface IMarket {
+    function liquidationCall(
+        address collateral,
+        address debt,
+        address user,
+        uint256 debtToCover,
+        bool receiveAToken
+    ) external;
+    function absorb(address absorber, address[] calldata accounts) external;
+    function buyCollateral(address asset, uint256 least, uint256 baseAmount, address recipient)
+        external;
+    function liquidate(
+        MarketParams calldata market,
+        address borrower,
+        uint256 seizedAssets,
+        uint256 repaidShares,
+        bytes calldata data
+    ) external;
+    function preLiquidate(
+        address borrower,
+        uint256 seizedAssets,
+        uint256 repaidShares,
+        bytes calldata data
+    ) external;
+}
+
 /// @title Executor
-/// @notice Runs one packed program of swaps that starts and ends in the same token, and reverts as
-/// a whole unless that token's balance has grown by the program's minimum.
+/// @notice Runs one packed program that starts and ends in the same token, and reverts as a whole
+/// unless that token's balance has grown by the program's minimum: swaps only (`execute`), or a
+/// liquidation with the swaps before and after it (`liquidate`).
 ///
 /// @dev **Who may do what.** The owner (a cold key) withdraws and names operators. Operators (hot
-/// keys) may only call `execute`. A stolen operator key cannot lower any balance held here:
-/// - The profit token goes out once, the amount in, to the first pool. Its balance is read before
-///   and after the program, and the tip counts as spent.
+/// keys) may only call `execute` and `liquidate`. A stolen operator key cannot lower any balance
+/// held here:
+/// - In `execute` the profit token goes out once, the amount in, to the first pool. Its balance is
+///   read before and after the program, and the tip counts as spent.
+/// - `liquidate` moves three tokens of its own: the profit token to the first pool and back to the
+///   lender, the debt token to the market, the collateral to the pools that buy it. All three are
+///   read before and after; the profit token must have grown by the minimum, and neither of the
+///   others may be below what it was. Of the collateral, only what is here beyond what was here
+///   when the program began is sold, so its check only meets tokens that take more than they move.
 /// - Another token goes out only between two V3 shaped pools that follow each other, because the
 ///   second cannot be paid by the first: no more than arrived here while the first one swapped,
 ///   counted by the token itself, once, in the token that the program names. All else passes
-///   straight from pool to pool. There are no approvals.
+///   straight from pool to pool.
 /// - Native coin leaves only as a tip that this program unwrapped, or by the owner.
 /// So a program can burn the gain that it made itself, and its sender's gas, nothing else.
 ///
-/// **Malicious pools and tokens.** A program's pools and tokens are foreign code, called while the
-/// lock is held. They cannot start a program (operators only, and locked), nor withdraw (owner
-/// only). A pool can enter `fallback` only if it is the pool that is awaited, with exactly the
-/// bytes that the executor handed to it (one hash over both, and over the form of the callback),
-/// from a swap that the executor started, and once. To whom a callback pays, in which token and how
-/// much, is in those bytes: what the pool asks for is not read. What a V3 shaped pool says that it
-/// paid serves to ask the next pool for its output, and nothing is paid by it. A pool that lies
-/// about its reserves or quotes, pays nothing, or keeps what it got ends in a revert: the last
-/// check counts tokens, and believes nobody else.
+/// **Approvals.** `execute` makes none. `liquidate` approves two things: the debt token to the
+/// market, by the most that the program pays, and the profit token to a lender that pulls, by what
+/// it lent and its premium. Both are of a token that is counted at the end, so it does not matter
+/// who is named as market or lender: what it pulls beyond its due is missing in the count, and the
+/// program reverts. An approval lasts for the one call that it is made for. After that call the
+/// token is asked what is left of it, and a rest is set back to zero, before the count: nobody can
+/// pull later. So each approval begins at zero, as some tokens demand. Legs never run while an
+/// approval stands: it is made after the legs before the call, or, in a callback, after the legs.
 ///
-/// **What remains to trust.** (1) A pool or token that the operator names may keep the gain above
-/// the program's minimum profit: the minimum is the protection, so set it close to the plan. The
-/// same holds for a V3 shaped pool that runs out of liquidity, and takes less than it is paid. (2)
-/// The profit token must count honestly; so must any token held here that is named between two V3
-/// shaped pools. One that does not endangers itself only. (3) Profit token that arrives from
-/// elsewhere during a program (a reward claimed for this address, a rebase) counts as that
-/// program's gain. (4) The wrapped native token is honest. (5) Foreign code may burn the
-/// transaction's gas. A new kind of leg that pays from this contract, approves, or deposits must
-/// count its own token before and after, as those between V3 shaped pools do.
+/// **Malicious pools, markets, lenders and tokens.** They are foreign code, called while the lock
+/// is held. They cannot start a program (operators only, and locked), nor withdraw (owner only).
+/// One can enter `fallback` only if it is the contract that is awaited, with exactly the bytes that
+/// the executor handed to it (one hash over both, and over the form of the callback), from a call
+/// that the executor started, and once. To whom a callback pays, in which token and how much, is in
+/// those bytes: what a pool asks for is not read. Of what a lender asks for, its fee alone is read
+/// and paid, in the profit token, within the count. What a V3 shaped pool says that it paid serves
+/// to ask the next pool for its output, and nothing is paid by it. A pool that lies about its
+/// reserves or quotes, pays nothing, or keeps what it got ends in a revert, and so does a market
+/// that takes the debt and gives no collateral, or a lender that lends nothing and asks it back:
+/// the last check counts tokens, and believes nobody else. The functions that markets and lenders
+/// are called by move nothing of their caller's without an approval, whatever contract is named in
+/// their place: this contract has no position in any protocol.
+///
+/// **What remains to trust.** (1) A pool, market, lender or token that the operator names may keep
+/// the gain above the program's minimum profit: the minimum is the protection, so set it close to
+/// the plan. The same holds for a V3 shaped pool that runs out of liquidity, and takes less than it
+/// is paid. What a liquidation leaves of the debt token or of the collateral stays here, and is not
+/// part of the profit. (2) The profit token must count honestly, in a liquidation the debt token
+/// and the collateral too, and so must any token held here that is named between two V3 shaped
+/// pools. One that does not endangers itself only. (3) What arrives from elsewhere during a program
+/// (a reward claimed for this address, a rebase) counts as that program's gain. (4) The wrapped
+/// native token is honest. (5) Foreign code may burn the transaction's gas. A new kind of leg or
+/// market that pays from this contract, approves, or deposits must count its own token before and
+/// after, as these do; and this contract must never get a position in a protocol that it calls.
 ///
 /// **What a vanished opportunity costs.** Gas, no tokens: every leg reverts with the transaction.
 /// Past its last valid block a program stops before it calls anything. Legs that can be quoted are,
 /// before the first token moves, so without a V3 shaped pool a gap that has closed costs the
 /// reading of the reserves and not the swaps. With one, it costs that pool's swap: what follows the
-/// last such pool is quoted in its callback, before anything else is swapped. Nothing at all
-/// through a relay that drops bundles that revert.
+/// last such pool is quoted in its callback, before anything else is swapped. A liquidation that
+/// somebody else made costs what comes before it: the loan, and the legs to the debt token.
+/// Nothing at all through a relay that drops bundles that revert.
 ///
 /// **Program.** Calldata of `execute()`: the selector, then packed big-endian fields, no ABI
 /// encoding. Offsets are in bytes from the start of calldata, ends are exclusive.
@@ -110,6 +193,41 @@ interface IV3Pool {
 /// inside the first. So here too there is one transfer per leg and one to begin, and one more
 /// between two V3 shaped pools that follow each other, since such a pool counts only what arrives
 /// during its callback.
+///
+/// **Liquidation.** Calldata of `liquidate()`, in the same way:
+///
+///     0..4    selector of liquidate()
+///     4..5    funding u8: 0 = own funds, 1 = flash loan of Morpho Blue, 2 = of Balancer V2's
+///             vault, 3 = of Aave V3's pool, 4 = the market's own callback (protocols 3 to 6 only)
+///     5..81   as in `execute()`. The amount in is what is lent, and what goes into the legs to the
+///             debt token. Without a loan and such legs it is not used
+///     81..101 the lender; with funding 4 the market; not used with own funds
+///     101..102 protocol u8: 0 = Aave V3, 1 = Comet (buys collateral), 2 = Comet (absorbs the
+///             borrower first), 3 = Morpho Blue by shares, 4 = by seized collateral, 5 =
+///             pre-liquidation of Morpho Blue by shares, 6 = by seized collateral
+///     102..122 the market: the contract that is called to liquidate
+///     122..142 borrower (not used by protocol 1)
+///     142..162 debt token, Comet's base token
+///     162..178 what is paid u128, in units of the debt token: Aave's debt to cover, Comet's base
+///             amount, else the most
+///     178..194 u128: shares repaid (3, 5); units of collateral seized (4, 6), or bought at least
+///             (1, 2); not used by protocol 0
+///     194..214 oracle of the market (3 and 4 only)
+///     214..234 its interest rate model (3 and 4 only)
+///     234..242 its LLTV u64, in 1e-18 (3 and 4 only)
+///     242..243 number of exit legs u8
+///     243..   exit: how the collateral becomes profit token; without legs if they are the same
+///     then    entry: how the profit token becomes debt token; absent if they are the same
+///
+/// Exit and entry are paths: 0..20 the token that goes in (in the entry the profit token) | 20..36
+/// what must come out at least u128 | 36..68 zeros, in the place of two fields of `execute()` |
+/// 68.. legs, as there.
+///
+/// **Order.** With own funds: entry, liquidation, exit. With a loan the same inside its callback,
+/// and the repayment. With the market's callback, which comes after it has paid the collateral and
+/// before it takes the debt: exit, entry. The exit sells all collateral that is here beyond what
+/// was here at the beginning, so what really arrived. Debt token that is left over stays here, and
+/// is profit if it is the profit token.
 contract Executor {
     // Offsets in bytes from the start of calldata, see "Program".
     uint256 private constant FLAGS_AT = 4;
@@ -123,6 +241,37 @@ contract Executor {
     uint256 private constant LEG = 45;
     uint256 private constant LEG_TOKEN_AT = 25;
     uint256 private constant LEGS_MAX = 255;
+
+    // The same of `liquidate`, see "Liquidation".
+    uint256 private constant LENDER_AT = 81;
+    uint256 private constant PROTOCOL_AT = 101;
+    uint256 private constant MARKET_AT = 102;
+    uint256 private constant BORROWER_AT = 122;
+    uint256 private constant DEBT_AT = 142;
+    uint256 private constant PAID_AT = 162;
+    uint256 private constant SIZE_AT = 178;
+    uint256 private constant ORACLE_AT = 194;
+    uint256 private constant IRM_AT = 214;
+    uint256 private constant LLTV_AT = 234;
+    uint256 private constant EXIT_LEGS_AT = 242;
+    uint256 private constant EXIT_AT = 243;
+    /// @dev Size of a path without its legs, in bytes: that of the fields of `execute` from the
+    /// profit token on, which it takes the place of.
+    uint256 private constant PATH = LEGS_AT - TOKEN_AT;
+
+    uint256 private constant OWN_FUNDS = 0;
+    uint256 private constant FROM_MORPHO = 1;
+    uint256 private constant FROM_BALANCER = 2;
+    uint256 private constant FROM_AAVE = 3;
+    uint256 private constant FROM_MARKET = 4;
+
+    uint256 private constant AAVE = 0;
+    uint256 private constant COMET = 1;
+    uint256 private constant COMET_ABSORB = 2;
+    uint256 private constant MORPHO_SHARES = 3;
+    uint256 private constant MORPHO_SEIZED = 4;
+    uint256 private constant PRE_SHARES = 5;
+    uint256 private constant PRE_SEIZED = 6;
 
     uint256 private constant FLAG_FLASH = 1;
     uint256 private constant KIND_V2 = 0;
@@ -138,10 +287,15 @@ contract Executor {
 
     /// @dev Size of an address, in bytes.
     uint256 private constant ADDRESS = 20;
-    /// @dev Where, in a callback's calldata, the offset of its bytes is: they are its last
-    /// argument.
-    uint256 private constant V2_DATA_AT = 4 + 3 * 32;
-    uint256 private constant V3_DATA_AT = 4 + 2 * 32;
+    // Forms of callbacks: who lends. The last ones are a funding plus 1.
+    uint256 private constant FORM_V2 = 0;
+    uint256 private constant FORM_V3 = 1;
+    uint256 private constant FORM_LENDER = 1;
+    /// @dev The bits of a mark that are its form.
+    uint256 private constant FORM = 7;
+    /// @dev How many words come, in a callback's calldata, before the offset of its bytes, which
+    /// are its last argument: four bits for each form, the first one lowest.
+    uint256 private constant WORDS_BEFORE = 0x143123;
 
     /// @notice The wrapped native token, the only one that tips are paid from.
     address public immutable WETH;
@@ -158,8 +312,8 @@ contract Executor {
 
     /// @dev 1 while a program runs. A full word, because packing costs masks.
     uint256 private transient locked;
-    /// @dev keccak256 of the bytes of the callback that is awaited, the pool's address first; the
-    /// lowest bit tells its form instead, 1 = that of V3 shaped pools. 0 = none.
+    /// @dev keccak256 of the bytes of the callback that is awaited, the address of who makes it
+    /// first; the lowest three bits tell its form instead. 0 = none.
     uint256 private transient awaited;
 
     event OwnershipOffered(address indexed from, address indexed to);
@@ -170,24 +324,25 @@ contract Executor {
 
     /// @notice The caller is not the owner (or, in `acceptOwnership`, not the pending one).
     error NotOwner();
-    /// @notice The caller of `execute` is not an operator.
+    /// @notice The caller of `execute` or `liquidate` is not an operator.
     error NotOperator();
     /// @notice The address zero where an account must be named.
     error ZeroAddress();
-    /// @notice `execute` was entered while a program runs.
+    /// @notice `execute` or `liquidate` was entered while a program runs.
     error Locked();
     /// @notice The block number is past the program's last valid block.
     error Expired();
-    /// @notice Unknown flag, no leg, too many, a part of a leg, a direction other than 0 and 1, or
-    /// an amount that no pool can be asked for.
+    /// @notice Unknown flag, funding or protocol, no leg, too many, a part of a leg, a direction
+    /// other than 0 and 1, an amount that no pool can be asked for, or an entry that does not begin
+    /// with the profit token.
     error BadProgram();
     /// @notice A kind of leg that this executor does not know.
     error UnknownLeg();
     /// @notice A call that is neither a function of this contract nor the awaited callback.
     error ForbiddenCallback();
-    /// @notice The pool that lends returned without having called back.
+    /// @notice Who lends returned without having called back.
     error MissingCallback();
-    /// @notice A token or native transfer failed.
+    /// @notice A token or native transfer, or an approval, failed.
     error TransferFailed();
     /// @notice A tip was asked for, but profit is not taken in the wrapped native token.
     error TipNeedsWrappedNative();
@@ -195,6 +350,8 @@ contract Executor {
     error TipFailed();
     /// @notice The profit token's balance grew by less than the minimum, after the tip.
     error BelowMinimumProfit();
+    /// @notice After a liquidation there is less debt token or collateral here than before.
+    error BalanceFell();
 
     modifier onlyOwner() {
         if (msg.sender != owner) revert NotOwner();
@@ -223,9 +380,7 @@ contract Executor {
 
     /// @notice Runs the packed program that follows the selector; see "Program" above.
     function execute() external {
-        if (block.number > _word(LAST_BLOCK_AT) >> 192) revert Expired();
-        if (!operators[msg.sender]) revert NotOperator();
-        if (locked != 0) revert Locked();
+        _mayRun();
         uint256 flags = _word(FLAGS_AT) >> 248;
         // The second test keeps the subtraction in the third from wrapping around.
         if (flags > FLAG_FLASH || msg.data.length < LEGS_AT + LEG) revert BadProgram();
@@ -240,54 +395,96 @@ contract Executor {
 
         locked = 1;
         address token = _token(0);
-        uint256 tip = _tipWanted(0);
-        uint256 wanted = IERC20(token).balanceOf(address(this)) + _minimum(0);
+        uint256 wanted = _held(token) + _minimum(0);
         if (quoted != count) _lend(0, flow, 0, quoted);
         else if (flags == FLAG_FLASH) _lend(0, flow, 0, count - 1);
         else _repay(0, flow, 0, count);
-        if (tip != 0) _tip(token, tip);
-
-        // The check that counts: of tokens, whatever pools have claimed.
-        uint256 balance = IERC20(token).balanceOf(address(this));
-        if (balance < wanted) revert BelowMinimumProfit();
-        uint256 limit = sweepAbove[token];
-        if (limit != 0 && balance > limit) _transfer(token, owner, balance - limit);
+        _settle(token, wanted);
         locked = 0;
     }
 
-    /// @notice The callback of a pool that lends, under whatever name the fork gave it. Arguments:
-    /// (address sender, uint256, uint256, bytes data), or (int256, int256, bytes data) from V3
-    /// shaped pools. Runs what follows the lender, if anything does, and then repays it.
-    /// @dev `data` is what `_lend` wrote.
+    /// @notice Runs the packed liquidation that follows the selector; see "Liquidation" above.
+    function liquidate() external {
+        _mayRun();
+        address token = _token(0);
+        uint256 funding = _word(FLAGS_AT) >> 248;
+        if (funding > FROM_MARKET) revert BadProgram();
+        _checkPaths(token);
+
+        locked = 1;
+        (address debt, address collateral) = (_debt(0), _collateral(0));
+        uint256 wanted = _held(token) + _minimum(0);
+        // Of a token that is the profit token too, nothing else is counted.
+        uint256 debtHeld = debt == token ? 0 : _held(debt);
+        uint256 held = collateral == token ? 0 : _held(collateral);
+        if (funding == OWN_FUNDS) _runAround(0, msg.data.length, held);
+        else _borrow(funding, held);
+
+        if (debt != token && _held(debt) < debtHeld) revert BalanceFell();
+        if (collateral != token && _held(collateral) < held) revert BalanceFell();
+        _settle(token, wanted);
+        locked = 0;
+    }
+
+    /// @notice The callback of a pool that lends, under whatever name the fork gave it, of a lender
+    /// or of a market. Arguments: (address sender, uint256, uint256, bytes data); (int256, int256,
+    /// bytes data) from V3 shaped pools; (uint256, bytes data) from Morpho Blue, be it a loan or a
+    /// liquidation; (address[], uint256[], uint256[] fees, bytes data) from Balancer's vault;
+    /// (address, uint256, uint256 fee, address, bytes data) from Aave. Runs what is to run before
+    /// the repayment, if anything is, and then repays.
+    /// @dev `data` is what `_lend` or `_borrow` wrote.
     fallback() external {
         uint256 expected = awaited;
-        bool isV3 = expected & 1 == 1;
-        if (!isV3 && address(uint160(_word(4))) != address(this)) revert ForbiddenCallback();
+        uint256 form = expected & FORM;
+        if (form == FORM_V2 && address(uint160(_word(4))) != address(this)) {
+            revert ForbiddenCallback();
+        }
         // A false offset or length only leads to other bytes, and so to another hash. Unchecked: it
         // may wrap, with the same result.
         uint256 data;
         uint256 length;
         unchecked {
-            data = 4 + _word(isV3 ? V3_DATA_AT : V2_DATA_AT) + 32;
+            data = 4 + _word(4 + 32 * (WORDS_BEFORE >> 4 * form & 0xf)) + 32;
             length = _word(data - 32);
         }
         // A length that cannot be is not worth the gas of its memory.
         if (length > msg.data.length) revert ForbiddenCallback();
-        if (_mark(_hash(data, length), isV3) != expected) revert ForbiddenCallback();
+        if (_mark(_hash(data, length), form) != expected) revert ForbiddenCallback();
         if (_word(data) >> 96 != uint160(msg.sender)) revert ForbiddenCallback();
         awaited = 0;
 
         // From here on, the bytes are those that this contract wrote, and so are these numbers.
         unchecked {
             uint256 end = data + length - 32;
+            if (form > FORM_V3) return _serve(form, data + ADDRESS - FLAGS_AT, end);
             uint256 base = data + ADDRESS - TOKEN_AT;
             uint256 count = (end - base - LEGS_AT - 32) / (LEG + 32);
             uint256[] memory flow = _words(end - 32 * (count + 1), count + 1);
             (uint256 from, uint256 lender) = (_word(end) >> 8, _word(end) & 0xff);
-            if (isV3) _follow(base, flow, lender + 1);
+            if (form == FORM_V3) _follow(base, flow, lender + 1);
             _repay(base, flow, from, lender);
         }
     }
+
+    /// @dev Reverts unless the caller may run the program now.
+    function _mayRun() private view {
+        if (block.number > _word(LAST_BLOCK_AT) >> 192) revert Expired();
+        if (!operators[msg.sender]) revert NotOperator();
+        if (locked != 0) revert Locked();
+    }
+
+    /// @dev Tips, makes the check that counts (of tokens, whatever anybody claims), and sweeps.
+    /// @param wanted The balance of `token`, the profit token, that there must be after the tip.
+    function _settle(address token, uint256 wanted) private {
+        uint256 tip = _tipWanted(0);
+        if (tip != 0) _tip(token, tip);
+        uint256 balance = _held(token);
+        if (balance < wanted) revert BelowMinimumProfit();
+        uint256 limit = sweepAbove[token];
+        if (limit != 0 && balance > limit) _transfer(token, owner, balance - limit);
+    }
+
+    // --- Legs ----------------------------------------------------------------------------------
 
     // `flow[i]` is what goes into leg `i`, in units of its input token, and so what the leg before
     // it pays out; the last entry is what the last leg pays out. Where the amount is not known yet
@@ -306,10 +503,10 @@ contract Executor {
             // A V3 shaped pool counts what arrives in its callback only, so it cannot be paid now.
             // What will have arrived here is counted from this balance.
             if (_kind(following) != KIND_V3) to = _pool(following);
-            else flow[next] = IERC20(_legToken(base, next)).balanceOf(address(this));
+            else flow[next] = _held(_legToken(base, next));
         }
         bytes memory data = _pack(base, _pool(leg), flow, from << 8 | lender);
-        awaited = _mark(uint256(keccak256(data)), isV3);
+        awaited = _mark(uint256(keccak256(data)), isV3 ? FORM_V3 : FORM_V2);
         if (isV3) _swapV3(leg, flow[lender], to, data);
         else _swap(leg, flow[next], to, data);
         // Nothing that could be used later may be left behind.
@@ -321,7 +518,7 @@ contract Executor {
     function _follow(uint256 base, uint256[] memory flow, uint256 next) private {
         uint256 count = flow.length - 1;
         if (next < count && _kind(_leg(base, next)) == KIND_V3) {
-            flow[next] = IERC20(_legToken(base, next)).balanceOf(address(this)) - flow[next];
+            flow[next] = _held(_legToken(base, next)) - flow[next];
         } else {
             // What the pool says, a negative number. Unchecked: a positive one becomes an amount
             // that no pool pays.
@@ -432,6 +629,150 @@ contract Executor {
         if (!paid) revert TipFailed();
     }
 
+    // --- Liquidations --------------------------------------------------------------------------
+
+    // `held` is the collateral that was here when the program began, 0 if it is the profit token.
+    // `end` is where the program ends in calldata.
+
+    /// @dev Reverts unless the paths fill what follows the header, each with whole legs.
+    function _checkPaths(address token) private pure {
+        uint256 exitEnd = EXIT_AT + PATH + LEG * _exitLegs(0);
+        uint256 end = msg.data.length;
+        if (end == exitEnd) return;
+        if (end < exitEnd + PATH + LEG || (end - exitEnd - PATH) % LEG != 0) revert BadProgram();
+        if (end > exitEnd + PATH + LEG * LEGS_MAX) revert BadProgram();
+        // What the entry pays is counted as profit token.
+        if (_address(0, exitEnd) != token) revert BadProgram();
+    }
+
+    /// @dev Has the program run in the callback of its lender, or its legs in that of the market.
+    function _borrow(uint256 funding, uint256 held) private {
+        (address lender, address token) = (_lender(0), _token(0));
+        bytes memory data = _packAll(lender, held);
+        awaited = _mark(uint256(keccak256(data)), funding + FORM_LENDER);
+        if (funding == FROM_MARKET) {
+            _liquidate(0, lender, data);
+            token = _debt(0);
+        } else if (funding == FROM_MORPHO) {
+            ILender(lender).flashLoan(token, _amount(0), data);
+        } else if (funding == FROM_AAVE) {
+            ILender(lender).flashLoanSimple(address(this), token, _amount(0), data, 0);
+        } else {
+            address[] memory tokens = new address[](1);
+            uint256[] memory amounts = new uint256[](1);
+            (tokens[0], amounts[0]) = (token, _amount(0));
+            ILender(lender).flashLoan(address(this), tokens, amounts, data);
+        }
+        // Nothing that could be used later may be left behind.
+        if (awaited != 0) revert MissingCallback();
+        if (funding != FROM_BALANCER) _revoke(token, lender);
+    }
+
+    /// @dev Does what a callback from a lender or a market is for. Ends the call, because only Aave
+    /// reads what a callback returns, and a fallback returns nothing in Solidity.
+    function _serve(uint256 form, uint256 base, uint256 end) private {
+        if (form == FROM_MARKET + FORM_LENDER) {
+            _exit(base, _word(end));
+            _enter(base, end);
+            _approve(_debt(base), msg.sender, _paid(base));
+        } else {
+            _runAround(base, end, _word(end));
+            (address token, uint256 owed) = (_token(base), _amount(base));
+            if (form == FROM_AAVE + FORM_LENDER) owed += _word(4 + 2 * 32);
+            if (form == FROM_BALANCER + FORM_LENDER) {
+                uint256 fee;
+                unchecked {
+                    // Wherever a false offset leads, it is a number, and what is paid is counted.
+                    fee = _word(4 + _word(4 + 2 * 32) + 32);
+                }
+                _transfer(token, msg.sender, owed + fee);
+            } else {
+                _approve(token, msg.sender, owed);
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(0, 1)
+            return(0, 32)
+        }
+    }
+
+    /// @dev Runs a program in whose profit token the amount in is here: entry, liquidation, exit.
+    function _runAround(uint256 base, uint256 end, uint256 held) private {
+        _enter(base, end);
+        (address debt, address market) = (_debt(base), _market(base));
+        _approve(debt, market, _paid(base));
+        _liquidate(base, market, "");
+        _revoke(debt, market);
+        _exit(base, held);
+    }
+
+    /// @dev Sells the collateral that has come.
+    function _exit(uint256 base, uint256 held) private {
+        address collateral = _collateral(base);
+        uint256 count = _exitLegs(base);
+        if (count == 0 || collateral == _token(base)) return;
+        uint256 come = _held(collateral) - held;
+        unchecked {
+            _runPath(base + EXIT_AT, count, come);
+        }
+    }
+
+    /// @dev Buys the debt token, if the program has an entry.
+    function _enter(uint256 base, uint256 end) private {
+        unchecked {
+            uint256 path = base + EXIT_AT + PATH + LEG * _exitLegs(base);
+            if (path != end) _runPath(path, (end - path - PATH) / LEG, _amount(base));
+        }
+    }
+
+    /// @dev Runs the `count` legs of the path at offset `path` of calldata with this input.
+    function _runPath(uint256 path, uint256 count, uint256 amount) private {
+        uint256 base;
+        unchecked {
+            // Where the offset 0 of a program of `execute` would be.
+            base = path - TOKEN_AT;
+        }
+        uint256[] memory flow = new uint256[](count + 1);
+        flow[0] = amount;
+        uint256 quoted = _quoteFrom(base, flow, 0);
+        if (quoted != count) _lend(base, flow, 0, quoted);
+        else _repay(base, flow, 0, count);
+    }
+
+    /// @dev Has `market` liquidate, which calls back if there is `data`, and can.
+    function _liquidate(uint256 base, address market, bytes memory data) private {
+        uint256 protocol = _byte(base, PROTOCOL_AT);
+        (address collateral, address debt) = (_collateral(base), _debt(base));
+        (address borrower, uint256 paid) = (_address(base, BORROWER_AT), _paid(base));
+        uint256 size = _half(base, SIZE_AT);
+        if (protocol == AAVE) {
+            IMarket(market).liquidationCall(collateral, debt, borrower, paid, false);
+        } else if (protocol <= COMET_ABSORB) {
+            if (protocol == COMET_ABSORB) {
+                address[] memory borrowers = new address[](1);
+                borrowers[0] = borrower;
+                IMarket(market).absorb(address(this), borrowers);
+            }
+            IMarket(market).buyCollateral(collateral, size, paid, address(this));
+        } else {
+            if (protocol > PRE_SEIZED) revert BadProgram();
+            bool isBySize = protocol == MORPHO_SEIZED || protocol == PRE_SEIZED;
+            (uint256 seized, uint256 shares) = isBySize ? (size, uint256(0)) : (uint256(0), size);
+            if (protocol >= PRE_SHARES) {
+                IMarket(market).preLiquidate(borrower, seized, shares, data);
+            } else {
+                MarketParams memory named = MarketParams(
+                    debt,
+                    collateral,
+                    _address(base, ORACLE_AT),
+                    _address(base, IRM_AT),
+                    _lltv(base)
+                );
+                IMarket(market).liquidate(named, borrower, seized, shares, data);
+            }
+        }
+    }
+
     // --- Packing -------------------------------------------------------------------------------
 
     /// @dev The 32 bytes of calldata at offset `at`; zeros past the end. Assembly, because a slice
@@ -493,9 +834,15 @@ contract Executor {
         }
     }
 
-    /// @dev A hash that tells the form of the callback in its lowest bit.
-    function _mark(uint256 hash, bool isV3) private pure returns (uint256) {
-        return isV3 ? hash | 1 : hash & ~uint256(1);
+    /// @dev What a lender of a whole program hands back: its address, the program from its funding
+    /// on, and `held`, packed.
+    function _packAll(address lender, uint256 held) private pure returns (bytes memory) {
+        return abi.encodePacked(lender, msg.data[FLAGS_AT:], held);
+    }
+
+    /// @dev A hash that tells the form of the callback in its lowest bits.
+    function _mark(uint256 hash, uint256 form) private pure returns (uint256) {
+        return hash & ~FORM | form;
     }
 
     // Offsets are unchecked below: `base` is 0, or where bytes lie whose hash was compared, and `i`
@@ -528,6 +875,59 @@ contract Executor {
             return _word(base + TIP_AT) >> 128;
         }
     }
+
+    // Fields of liquidations.
+
+    function _lender(uint256 base) private pure returns (address) {
+        return _address(base, LENDER_AT);
+    }
+
+    function _market(uint256 base) private pure returns (address) {
+        return _address(base, MARKET_AT);
+    }
+
+    function _debt(uint256 base) private pure returns (address) {
+        return _address(base, DEBT_AT);
+    }
+
+    function _collateral(uint256 base) private pure returns (address) {
+        return _address(base, EXIT_AT);
+    }
+
+    /// @dev What is paid to the market at most, in units of the debt token.
+    function _paid(uint256 base) private pure returns (uint256) {
+        return _half(base, PAID_AT);
+    }
+
+    function _lltv(uint256 base) private pure returns (uint256) {
+        unchecked {
+            return _word(base + LLTV_AT) >> 192;
+        }
+    }
+
+    function _exitLegs(uint256 base) private pure returns (uint256) {
+        return _byte(base, EXIT_LEGS_AT);
+    }
+
+    function _address(uint256 base, uint256 at) private pure returns (address) {
+        unchecked {
+            return address(uint160(_word(base + at) >> 96));
+        }
+    }
+
+    function _half(uint256 base, uint256 at) private pure returns (uint256) {
+        unchecked {
+            return _word(base + at) >> 128;
+        }
+    }
+
+    function _byte(uint256 base, uint256 at) private pure returns (uint256) {
+        unchecked {
+            return _word(base + at) >> 248;
+        }
+    }
+
+    // Fields of both.
 
     /// @dev Leg number `i`, from 0, without its token, in the low 200 bits; meaningless past the
     /// last one.
@@ -595,10 +995,32 @@ contract Executor {
         pendingOwner = address(0);
     }
 
-    /// @dev Transfers `amount` units of `token`. Nothing returned counts as success if the token
-    /// has code (USDT); false, or anything else that is not true, as failure.
+    // --- Tokens --------------------------------------------------------------------------------
+
+    /// @dev What is here of `token`, in its units.
+    function _held(address token) private view returns (uint256) {
+        return IERC20(token).balanceOf(address(this));
+    }
+
+    /// @dev Transfers `amount` units of `token`.
     function _transfer(address token, address to, uint256 amount) private {
-        bytes memory call = abi.encodeCall(IERC20.transfer, (to, amount));
+        _demand(token, abi.encodeCall(IERC20.transfer, (to, amount)));
+    }
+
+    /// @dev Lets `spender` take `amount` units of `token`, until `_revoke`.
+    function _approve(address token, address spender, uint256 amount) private {
+        _demand(token, abi.encodeCall(IERC20.approve, (spender, amount)));
+    }
+
+    /// @dev Takes back what is left of an approval. Usually nothing is, and to ask is cheaper than
+    /// to approve.
+    function _revoke(address token, address spender) private {
+        if (IERC20(token).allowance(address(this), spender) != 0) _approve(token, spender, 0);
+    }
+
+    /// @dev Calls `token`. Nothing returned counts as success if the token has code (USDT); false,
+    /// or anything else that is not true, as failure.
+    function _demand(address token, bytes memory call) private {
         (bool done, bytes memory answer) = token.call(call);
         if (answer.length == 0) done = done && token.code.length != 0;
         else done = done && answer.length >= 32 && abi.decode(answer, (uint256)) == 1;
