@@ -95,11 +95,18 @@ pub const CALLDATA_HEADER_BYTES: usize = 81;
 pub const LEG_BYTES: usize = 45;
 /// Longest executor calldata, in bytes.
 pub const CALLDATA_BYTES_MAX: usize = CALLDATA_HEADER_BYTES + HOPS_MAX * LEG_BYTES;
+/// A liquidation's calldata: selector, header and what is called, up to its exit, in bytes.
+pub const LIQUIDATION_HEADER_BYTES: usize = 243;
+/// A liquidation's calldata: an exit or an entry without its legs, in bytes.
+pub const PATH_HEADER_BYTES: usize = 68;
+/// Longest calldata of a liquidation, in bytes: with an exit and an entry.
+pub const LIQUIDATION_BYTES_MAX: usize =
+    LIQUIDATION_HEADER_BYTES + 2 * (PATH_HEADER_BYTES + HOPS_MAX * LEG_BYTES);
 
 const _: () = assert!(NODES_MAX <= 8, "a set of nodes is a byte");
 const _: () = assert!(HOPS_MAX >= 2, "a cycle has at least two swaps");
 const _: () = assert!(
-    OWN_TX_BYTES_MAX >= CALLDATA_BYTES_MAX + 256,
+    OWN_TX_BYTES_MAX >= CALLDATA_BYTES_MAX + 256 && OWN_TX_BYTES_MAX >= LIQUIDATION_BYTES_MAX + 256,
     "an envelope is at most 256 bytes more than its calldata"
 );
 const _: () = assert!(HUBS_MAX >= BASE_TOKENS_MAX, "every base token is a hub");

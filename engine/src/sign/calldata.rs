@@ -77,7 +77,7 @@ impl<'a> Program<'a> {
         if out.len() != self.packed_bytes() {
             return None;
         }
-        let mut text = Packer { rest: out };
+        let mut text = Packer::into(out);
         text.put(&EXECUTE)?;
         text.put(&[if self.is_flash { FLAG_FLASH } else { 0 }])?;
         text.put(&self.last_block.0.to_be_bytes())?;
@@ -85,40 +85,49 @@ impl<'a> Program<'a> {
         text.put(&self.amount_in.to_be_bytes())?;
         text.put(&self.least_profit.to_be_bytes())?;
         text.put(&self.tip.to_be_bytes())?;
-        self.legs.iter().try_for_each(|leg| self.write_leg(leg, &mut text))?;
-        // What stood there before is in no part of it.
-        text.rest.is_empty().then_some(())
+        self.legs.iter().try_for_each(|leg| text.put_leg(leg, self.world))?;
+        text.end()
+    }
+}
+
+/// Writes a program front to back, each part where the last one ended.
+pub(super) struct Packer<'a> {
+    rest: &'a mut [u8],
+}
+
+impl<'a> Packer<'a> {
+    pub(super) const fn into(out: &'a mut [u8]) -> Self {
+        Self { rest: out }
     }
 
-    fn write_leg(&self, leg: &Leg, text: &mut Packer<'_>) -> Option<()> {
-        let entry = self.world.pools.get(leg.pool);
-        let token_in = self.world.tokens.get(entry.tokens[leg.direction.index_in()]).address;
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let (space, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(bytes.len())?;
+        space.copy_from_slice(bytes);
+        self.rest = rest;
+        Some(())
+    }
+
+    pub(super) fn put_leg(&mut self, leg: &Leg, world: &World) -> Option<()> {
+        let entry = world.pools.get(leg.pool);
+        let token_in = world.tokens.get(entry.tokens[leg.direction.index_in()]).address;
         let (kind, fee_pips, token) = match entry.state {
             Pool::ConstantProduct(pool) => (KIND_CONSTANT_PRODUCT, pool.fee_pips(), Address::ZERO),
             Pool::Concentrated(_) => (KIND_CONCENTRATED, 0, token_in),
             Pool::Solidly(_) => (KIND_SOLIDLY, 0, token_in),
         };
-        text.put(&[kind])?;
-        text.put(entry.address.as_slice())?;
-        text.put(&fee_pips.to_be_bytes()[1..])?;
-        text.put(&[match leg.direction {
+        self.put(&[kind])?;
+        self.put(entry.address.as_slice())?;
+        self.put(&fee_pips.to_be_bytes()[1..])?;
+        self.put(&[match leg.direction {
             Direction::ZeroForOne => 1,
             Direction::OneForZero => 0,
         }])?;
-        text.put(token.as_slice())
+        self.put(token.as_slice())
     }
-}
 
-struct Packer<'a> {
-    rest: &'a mut [u8],
-}
-
-impl Packer<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        let (space, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(bytes.len())?;
-        space.copy_from_slice(bytes);
-        self.rest = rest;
-        Some(())
+    /// Whether all is written: what stood there before is in no part of the program.
+    pub(super) fn end(self) -> Option<()> {
+        self.rest.is_empty().then_some(())
     }
 }
 

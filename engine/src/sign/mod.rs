@@ -11,6 +11,7 @@
 
 pub mod calldata;
 pub mod eip1559;
+pub mod liquidation;
 pub mod presign;
 
 use core::fmt;

@@ -3,6 +3,8 @@
 //!
 //! Temperature: hot.
 
+pub mod liquidations;
+
 use crate::amm::{Pool, PoolKind};
 use crate::limits::HOPS_MAX;
 use crate::units::{Gas, Wei};
@@ -102,6 +104,18 @@ impl Shape {
         shape
     }
 
+    /// Both together, one after the other.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (held, more) in self.legs.iter_mut().zip(other.legs) {
+            *held = held.saturating_add(more);
+        }
+        self.neighbours = self.neighbours.saturating_add(other.neighbours);
+        self.crossings = self.crossings.saturating_add(other.crossings);
+        self.transfers = self.transfers.saturating_add(other.transfers);
+        self
+    }
+
     fn sum(&self, of: impl Fn(PoolKind) -> u64) -> u64 {
         let counts = self.legs.iter().zip(Pool::KINDS);
         counts.map(|(count, kind)| of(*kind).saturating_mul(u64::from(*count))).sum()
@@ -117,9 +131,13 @@ impl Shape {
     fn table(&self) -> u64 {
         let lends = self.is_flash && self.sum(|kind| pays_first(kind).into()) == 0;
         let flash = if lends { FLASH } else { 0 };
-        BASE + self.sum(leg)
+        BASE + flash + self.swaps()
+    }
+
+    /// The swaps alone, by the table.
+    fn swaps(&self) -> u64 {
+        self.sum(leg)
             + NEIGHBOURS * u64::from(self.neighbours)
-            + flash
             + self.ticks()
             + u64::from(self.transfers)
     }
@@ -135,16 +153,38 @@ impl Shape {
     }
 }
 
+/// How far receipts of one kind of program are from the table, in gas.
+#[derive(Clone, Copy, Debug, Default)]
+struct Learnt(i64);
+
+impl Learnt {
+    fn expected(self, table: u64) -> Gas {
+        Gas(table.saturating_add_signed(self.0).max(INTRINSIC))
+    }
+
+    fn limit(self, table: u64) -> Gas {
+        let expected = self.expected(table).0.max(table);
+        Gas(expected.saturating_mul(LIMIT_PER_CENT) / 100)
+    }
+
+    fn learn(&mut self, table: u64, used: Gas, limit: Gas) {
+        let used = used.0.min(limit.0).max(INTRINSIC);
+        let seen = i64::try_from(used).unwrap_or(i64::MAX);
+        let seen = seen.saturating_sub_unsigned(table);
+        self.0 = self.0.saturating_add(seen.saturating_sub(self.0) / SMOOTHING);
+    }
+}
+
 /// Expected gas by the legs of a program.
 #[derive(Clone, Debug)]
 pub struct GasTable {
-    /// How far receipts are from the table, in gas.
-    off: [[i64; 2]; MIXES],
+    /// How far receipts are from the table.
+    off: [[Learnt; 2]; MIXES],
 }
 
 impl Default for GasTable {
     fn default() -> Self {
-        Self { off: [[0; 2]; MIXES] }
+        Self { off: [[Learnt::default(); 2]; MIXES] }
     }
 }
 
@@ -153,25 +193,21 @@ impl GasTable {
     #[must_use]
     pub fn expected(&self, shape: &Shape) -> Gas {
         let [mix, funding] = shape.place();
-        Gas(shape.table().saturating_add_signed(self.off[mix][funding]).max(INTRINSIC))
+        self.off[mix][funding].expected(shape.table())
     }
 
     /// The gas limit that is signed: an upper bound, never learnt from receipts alone.
     #[must_use]
     pub fn limit(&self, shape: &Shape) -> Gas {
-        let expected = self.expected(shape).0.max(shape.table());
-        Gas(expected.saturating_mul(LIMIT_PER_CENT) / 100)
+        let [mix, funding] = shape.place();
+        self.off[mix][funding].limit(shape.table())
     }
 
     /// Learns from the receipt of a program that landed. What no program can have used (less than
     /// any transaction, more than `limit`, which was signed) is moved to that bound.
     pub fn learn(&mut self, shape: &Shape, used: Gas, limit: Gas) {
         let [mix, funding] = shape.place();
-        let used = used.0.min(limit.0).max(INTRINSIC);
-        let seen = i64::try_from(used).unwrap_or(i64::MAX);
-        let seen = seen.saturating_sub_unsigned(shape.table());
-        let held = &mut self.off[mix][funding];
-        *held = held.saturating_add(seen.saturating_sub(*held) / SMOOTHING);
+        self.off[mix][funding].learn(shape.table(), used, limit);
     }
 }
 
