@@ -63,6 +63,9 @@ pub(crate) mod abi {
     alloy::sol! {
         interface Erc20 {
             function approve(address spender, uint256 amount) external returns (bool);
+            function allowance(address owner, address spender) external view returns (uint256);
+            function transfer(address to, uint256 amount) external returns (bool);
+            event Transfer(address indexed from, address indexed to, uint256 amount);
             function transferFrom(address from, address to, uint256 amount) external returns (bool);
         }
         interface Factory {
@@ -122,6 +125,15 @@ pub(crate) mod abi {
         }
         interface HostilePair {
             function plan(address target, bytes message) external;
+        }
+        struct Step {
+            uint8 deed;
+            address target;
+            uint256 amount;
+            bytes message;
+        }
+        interface HostileMarket {
+            function plan(uint256 call, Step step) external;
         }
     }
 }
@@ -194,7 +206,7 @@ impl Receipt {
 
 /// The name of an error: the executor's are found by their selectors.
 pub(crate) fn error_name(data: &[u8]) -> String {
-    const ERRORS: [&str; 13] = [
+    const ERRORS: [&str; 14] = [
         "NotOwner",
         "NotOperator",
         "ZeroAddress",
@@ -208,6 +220,7 @@ pub(crate) fn error_name(data: &[u8]) -> String {
         "TipNeedsWrappedNative",
         "TipFailed",
         "BelowMinimumProfit",
+        "BalanceFell",
     ];
     let is_named = |name: &&&str| data == &keccak256(format!("{name}()"))[..4];
     if let Some(name) = ERRORS.iter().find(is_named) {
@@ -317,6 +330,16 @@ impl Chain {
     /// The time of the block.
     pub(crate) fn set_time(&mut self, seconds: u64) {
         self.evm.ctx.block.timestamp = U256::from(seconds);
+    }
+
+    /// All state, to come back to.
+    pub(crate) fn snapshot(&self) -> InMemoryDB {
+        self.evm.ctx.journaled_state.database.clone()
+    }
+
+    /// Comes back to it.
+    pub(crate) fn restore(&mut self, snapshot: &InMemoryDB) {
+        self.evm.ctx.journaled_state.database = snapshot.clone();
     }
 
     /// Who gets the tips.
@@ -437,6 +460,19 @@ impl Market {
     /// A contract of `tests/sol`.
     pub(crate) fn contract(&mut self, name: &str, arguments: &[u8]) -> Address {
         self.chain.deploy(bytecode("engine/tests/sol/contracts.json", Some(name)), arguments)
+    }
+
+    /// A contract of `tests/sol` at an address that somebody else's code names.
+    pub(crate) fn place(&mut self, name: &str, arguments: &[u8], at: Address) {
+        let made = self.contract(name, arguments);
+        let code = self.chain.code(made);
+        self.chain.set_code(at, code);
+    }
+
+    /// A plain token at such an address.
+    pub(crate) fn token_at(&mut self, at: Address, decimals: u8) -> TokenId {
+        self.place("Token", &U256::from(decimals).abi_encode(), at);
+        self.world.tokens.insert(at, decimals).expect("there is room")
     }
 
     /// The pool of two tokens, of the first factory that does not have it yet.

@@ -13,7 +13,7 @@ contract Token {
         decimals = decimals_;
     }
 
-    function approve(address spender, uint256 amount) external returns (bool) {
+    function approve(address spender, uint256 amount) external virtual returns (bool) {
         allowance[msg.sender][spender] = amount;
         return true;
     }
@@ -45,10 +45,29 @@ contract FeeToken is Token(18) {
     }
 }
 
+/// @notice Takes 1 % more from the sender of a transfer than arrives.
+contract TaxToken is Token(18) {
+    function _move(address from, address to, uint256 amount) internal override {
+        super._move(from, to, amount);
+        balanceOf[from] -= amount / 100;
+    }
+}
+
 /// @notice Returns nothing from `transfer`, as USDT does.
 contract SilentToken is Token(6) {
     function transfer(address to, uint256 amount) external override returns (bool) {
         _move(msg.sender, to, amount);
+        assembly {
+            return(0, 0)
+        }
+    }
+}
+
+/// @notice Returns nothing, and takes an approval only where there is none, as USDT does.
+contract StrictToken is Token(6) {
+    function approve(address spender, uint256 amount) external override returns (bool) {
+        require(amount == 0 || allowance[msg.sender][spender] == 0, "not from zero");
+        allowance[msg.sender][spender] = amount;
         assembly {
             return(0, 0)
         }
