@@ -2,6 +2,7 @@
 //!
 //! Temperature: hot.
 
+pub mod aave;
 pub mod comet;
 pub mod math;
 pub mod morpho;
