@@ -16,6 +16,9 @@
     reason = "tests print what they measured, and take a seed"
 )]
 
+mod aave;
+mod aave_bench;
+mod aave_new;
 mod codes;
 mod comet;
 mod differential;

@@ -480,5 +480,4 @@ fn of_prices(topic: &B256, words: Words<'_>) -> Result<Event, Malformed> {
 }
 
 #[cfg(test)]
-#[path = "events_tests.rs"]
 mod tests;

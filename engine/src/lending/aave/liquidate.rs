@@ -399,5 +399,4 @@ fn within_128(index: U256) -> Result<U256, Fault> {
 }
 
 #[cfg(test)]
-#[path = "liquidate_tests.rs"]
 mod tests;

@@ -496,5 +496,4 @@ impl Market {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;

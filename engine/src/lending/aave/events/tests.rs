@@ -6,11 +6,8 @@ use alloc::vec::Vec;
 
 use alloy_primitives::keccak256;
 
+use super::topics as t;
 use super::*;
-
-fn who(byte: u8) -> Address {
-    Address::repeat_byte(byte)
-}
 
 fn word(value: u64) -> [u8; 32] {
     U256::from(value).to_be_bytes()
@@ -29,19 +26,40 @@ fn every_topic_is_the_hash_of_its_signature() {
     }
 }
 
+/// A topic, indexed words, data, and what they say.
+type Case<'a> = (B256, &'a [B256], &'a [[u8; 32]], Event);
+
+const USERS: [Address; 3] =
+    [Address::repeat_byte(1), Address::repeat_byte(2), Address::repeat_byte(3)];
+
+fn of(address: Address) -> [u8; 32] {
+    address.into_word().0
+}
+
+fn number(value: u64) -> B256 {
+    B256::from(word(value))
+}
+
+/// Each case is read as it says, and refused with one indexed word more or less.
+fn are_read(cases: &[Case<'_>]) {
+    for (topic, indexed, words, event) in cases {
+        assert_eq!(log(*topic, indexed, words), Ok(*event));
+        let fewer = indexed.split_last().map_or(&[][..], |(_, rest)| rest);
+        assert_eq!(log(*topic, fewer, words), Err(Malformed::Topics));
+        let more = [*indexed, &[B256::ZERO]].concat();
+        assert_eq!(log(*topic, &more, words), Err(Malformed::Topics));
+    }
+}
+
 #[test]
-fn events_are_read_field_by_field() {
-    use topics as t;
-    let [a, b, c] = [1, 2, 3].map(who);
-    let [ta, tb, tc] = [a, b, c].map(|who| who.into_word());
-    let of = |address: Address| address.into_word().0;
-    let number = |value: u64| B256::from(word(value));
-    let five = [1, 2, 3, 4, 5].map(word);
-    let cases: &[(B256, &[B256], &[[u8; 32]], Event)] = &[
+fn a_pools_events_are_read_field_by_field() {
+    let [a, b, c] = USERS;
+    let [ta, tb, tc] = USERS.map(|who| who.into_word());
+    are_read(&[
         (
             t::RESERVE_DATA,
             &[ta],
-            &five,
+            &[1, 2, 3, 4, 5].map(word),
             Event::Reserve {
                 asset: a,
                 change: ReserveChange::Data { liquidity: (1, 4), borrow: (3, 5) },
@@ -62,7 +80,7 @@ fn events_are_read_field_by_field() {
         (t::USER_EMODE_SET, &[ta], &[word(7)], Event::UserCategory { user: a, category: 7 }),
         (t::SUPPLY, &[ta, tb, number(0)], &[of(c), word(1)], Event::Moved { user: b }),
         (t::WITHDRAW, &[ta, tb, tc], &[word(1)], Event::Moved { user: b }),
-        (t::BORROW, &[ta, tb, number(0)], &five[..4], Event::Borrowed { user: b }),
+        (t::BORROW, &[ta, tb, number(0)], &[1, 2, 3, 4].map(word), Event::Borrowed { user: b }),
         (t::REPAY, &[ta, tb, tc], &[word(1), word(0)], Event::Moved { user: b }),
         (
             t::LIQUIDATION_CALL,
@@ -80,9 +98,32 @@ fn events_are_read_field_by_field() {
         (t::MINTED_TO_TREASURY, &[ta], &[word(1)], Event::Treasury { asset: a }),
         (t::DEFICIT_CREATED, &[tb, ta], &[word(1)], Event::Moved { user: b }),
         (t::DEFICIT_COVERED, &[ta], &[of(b), word(1)], Event::Treasury { asset: a }),
-        (t::MINT, &[ta, tb], &five[..3], Event::Minted { user: b }),
-        (t::BURN, &[ta, tb], &five[..3], Event::Burnt { user: a }),
-        (t::BALANCE_TRANSFER, &[ta, tb], &five[..2], Event::Transferred { from: a, to: b }),
+    ]);
+}
+
+#[test]
+fn events_of_tokens_and_prices_are_read_field_by_field() {
+    let [a, b, _] = USERS;
+    let [ta, tb, _] = USERS.map(|who| who.into_word());
+    are_read(&[
+        (t::MINT, &[ta, tb], &[1, 2, 3].map(word), Event::Minted { user: b }),
+        (t::BURN, &[ta, tb], &[1, 2, 3].map(word), Event::Burnt { user: a }),
+        (t::BALANCE_TRANSFER, &[ta, tb], &[1, 2].map(word), Event::Transferred { from: a, to: b }),
+        (t::ASSET_SOURCE, &[ta, tb], &[], Event::PriceSource { asset: a }),
+        (t::FALLBACK_ORACLE, &[ta], &[], Event::Oracle),
+        (t::PRICE_ORACLE, &[ta, tb], &[], Event::Oracle),
+        (t::POOL_UPDATED, &[ta, tb], &[], Event::Upgraded),
+        (t::UPGRADED, &[ta], &[], Event::Upgraded),
+    ]);
+}
+
+#[test]
+fn a_configurators_events_are_read_field_by_field() {
+    let [a, b, c] = USERS;
+    let [ta, tb, _] = USERS.map(|who| who.into_word());
+    let reserve = |change| Event::Reserve { asset: a, change };
+    let category = |change| Event::Category { category: 3, change };
+    are_read(&[
         (
             t::RESERVE_INITIALIZED,
             &[ta, tb],
@@ -93,92 +134,38 @@ fn events_are_read_field_by_field() {
             t::COLLATERAL_CONFIGURATION,
             &[ta],
             &[word(8_000), word(8_250), word(10_500)],
-            Event::Reserve {
-                asset: a,
-                change: ReserveChange::Collateral { threshold_bps: 8_250, bonus_bps: 10_500 },
-            },
+            reserve(ReserveChange::Collateral { threshold_bps: 8_250, bonus_bps: 10_500 }),
         ),
-        (
-            t::RESERVE_ACTIVE,
-            &[ta],
-            &[word(1)],
-            Event::Reserve { asset: a, change: ReserveChange::Active(true) },
-        ),
+        (t::RESERVE_ACTIVE, &[ta], &[word(1)], reserve(ReserveChange::Active(true))),
         (t::RESERVE_FROZEN, &[ta], &[word(1)], Event::Frozen { asset: a }),
-        (
-            t::RESERVE_PAUSED,
-            &[ta],
-            &[word(0)],
-            Event::Reserve { asset: a, change: ReserveChange::Paused(false) },
-        ),
-        (
-            t::PROTOCOL_FEE,
-            &[ta],
-            &[word(1), word(1_000)],
-            Event::Reserve { asset: a, change: ReserveChange::Fee(1_000) },
-        ),
-        (
-            t::GRACE_CHANGED,
-            &[ta],
-            &[word(9)],
-            Event::Reserve { asset: a, change: ReserveChange::Grace(9) },
-        ),
-        (
-            t::GRACE_DISABLED,
-            &[ta],
-            &[],
-            Event::Reserve { asset: a, change: ReserveChange::Grace(0) },
-        ),
+        (t::RESERVE_PAUSED, &[ta], &[word(0)], reserve(ReserveChange::Paused(false))),
+        (t::PROTOCOL_FEE, &[ta], &[word(1), word(1_000)], reserve(ReserveChange::Fee(1_000))),
+        (t::GRACE_CHANGED, &[ta], &[word(9)], reserve(ReserveChange::Grace(9))),
+        (t::GRACE_DISABLED, &[ta], &[], reserve(ReserveChange::Grace(0))),
         (
             t::CATEGORY_ADDED,
             &[number(3)],
             &[word(1), word(9_500), word(10_100), of(a), word(160), word(0)],
-            Event::Category {
-                category: 3,
-                change: CategoryChange::Numbers {
-                    threshold_bps: 9_500,
-                    bonus_bps: 10_100,
-                    has_price_source: true,
-                },
-            },
+            category(CategoryChange::Numbers {
+                threshold_bps: 9_500,
+                bonus_bps: 10_100,
+                has_price_source: true,
+            }),
         ),
         (
             t::CATEGORY_COLLATERAL,
             &[ta],
             &[word(3), word(1)],
-            Event::Category {
-                category: 3,
-                change: CategoryChange::Collateral { asset: a, is_collateral: true },
-            },
+            category(CategoryChange::Collateral { asset: a, is_collateral: true }),
         ),
-        (
-            t::ASSET_CATEGORY,
-            &[ta],
-            &[word(0), word(4)],
-            Event::Reserve { asset: a, change: ReserveChange::Category(4) },
-        ),
+        (t::ASSET_CATEGORY, &[ta], &[word(0), word(4)], reserve(ReserveChange::Category(4))),
         (t::CATEGORY_ISOLATION, &[number(3)], &[word(1)], Event::Isolation { category: 3 }),
-        (t::ASSET_SOURCE, &[ta, tb], &[], Event::PriceSource { asset: a }),
-        (t::FALLBACK_ORACLE, &[ta], &[], Event::Oracle),
-        (t::PRICE_ORACLE, &[ta, tb], &[], Event::Oracle),
-        (t::POOL_UPDATED, &[ta, tb], &[], Event::Upgraded),
-        (t::UPGRADED, &[ta], &[], Event::Upgraded),
-    ];
-    assert_eq!(cases.len(), topics::ALL.len());
-    for (topic, indexed, words, event) in cases {
-        assert_eq!(log(*topic, indexed, words), Ok(*event));
-        let fewer = indexed.split_last().map_or(&[][..], |(_, rest)| rest);
-        assert_eq!(log(*topic, fewer, words), Err(Malformed::Topics));
-        let [first, ..] = indexed else { panic!("each has an indexed word") };
-        let more: Vec<_> = core::iter::once(*first).chain(indexed.iter().copied()).collect();
-        assert_eq!(log(*topic, &more, words), Err(Malformed::Topics));
-    }
+    ]);
 }
 
 #[test]
 fn what_is_not_shaped_like_its_signature_is_refused() {
-    use topics as t;
-    let asset = who(1).into_word();
+    let asset = USERS[0].into_word();
     assert_eq!(decode(&[], &[]), Err(Malformed::Unknown));
     assert_eq!(decode(&[B256::ZERO], &[]), Err(Malformed::Unknown));
     assert_eq!(decode(&[t::RESERVE_PAUSED, asset], &[0; 31]), Err(Malformed::Data));
