@@ -295,7 +295,7 @@ impl Bench {
         let Self { vm, pool, oracle, assets, .. } = self;
         for (number, (reserve, asset)) in scene.reserves.iter().zip(&*assets).enumerate() {
             let base = mapping_slot(asset.underlying, slots::RESERVES);
-            let updated = U256::from(reserve.updated_at) << 128 | U256::from(number) << 168;
+            let updated = (U256::from(reserve.updated_at) << 128) | (U256::from(number) << 168);
             let words = [
                 configuration(reserve, reserve.threshold_bps),
                 pair(reserve.liquidity_index, reserve.liquidity_rate),
@@ -312,9 +312,9 @@ impl Bench {
         for (number, category) in (0_u8..).zip(&scene.categories).skip(1) {
             let source = if category.has_price_source { source(number) } else { Address::ZERO };
             let word = U256::from(category.threshold_bps)
-                | U256::from(category.threshold_bps) << 16
-                | U256::from(category.bonus_bps) << 32
-                | U256::from_be_slice(source.as_slice()) << 48;
+                | (U256::from(category.threshold_bps) << 16)
+                | (U256::from(category.bonus_bps) << 32)
+                | (U256::from_be_slice(source.as_slice()) << 48);
             vm.set(*pool, numbered_slot(number.into(), slots::CATEGORIES), word);
             let price = scene.source_prices[usize::from(number)];
             vm.set(*oracle, mapping_slot(self::source(number), 0), price);
@@ -363,7 +363,7 @@ impl Bench {
                 self.compare(scene, request, &ours, &ended)
             }
             (ours, theirs) => {
-                let theirs = theirs.as_ref().map_err(|reason| reason_of(reason));
+                let theirs = theirs.as_ref().map_err(reason_of);
                 Err(format!("liquidation: engine {ours:?}, bytecode {theirs:?}"))
             }
         }
@@ -381,8 +381,7 @@ impl Bench {
             "45" => &[Fault::Healthy],
             "46" | "47" => &[Fault::NotHeld],
             "overflow" => &[Fault::Overflow, Fault::Underflow, Fault::NoLiquidity],
-            "division" => &[Fault::Overflow],
-            "" => &[Fault::Overflow],
+            "division" | "" => &[Fault::Overflow],
             other if other.contains("exceeds balance") => &[Fault::NoLiquidity],
             other => return Err(format!("refused: engine {fault:?}, bytecode {other}")),
         };
@@ -488,7 +487,7 @@ fn owed(scene: &Scene, number: u16) -> U256 {
     index::debt_balance(&scene.rules, debt, grown.expect("it fits")).expect("it fits")
 }
 
-fn source(category: u8) -> Address {
+const fn source(category: u8) -> Address {
     Address::repeat_byte(0xe0 | category)
 }
 

@@ -163,7 +163,7 @@ impl Bench {
         scene.entries.retain(|entry| entry.collateral != 0 || entry.debt != 0);
         if random.below(3) == 0 && scene.category != 0 {
             let category = &mut scene.categories[usize::from(scene.category)];
-            category.collateral_bitmap |= u128::from(random.wide() as u8);
+            category.collateral_bitmap |= random.wide() & 0xff;
         }
         self.write(&scene);
         (scene, u16::try_from(borrowed).expect("few"))
@@ -174,7 +174,7 @@ impl Bench {
         for (number, (reserve, pairs)) in (0_u8..).zip(scene.reserves.iter().zip(&*tokens)) {
             let asset = underlying(number);
             let base = mapping_slot(asset, slots::RESERVES);
-            let state = U256::from(reserve.updated_at) << 128 | U256::from(number) << 168;
+            let state = (U256::from(reserve.updated_at) << 128) | (U256::from(number) << 168);
             let address = |token: Address| U256::from_be_bytes(token.into_word().0);
             let words = [
                 // A high loan to value, so that health is what limits a borrow.
@@ -195,9 +195,9 @@ impl Bench {
         for (number, category) in (0_u64..).zip(&scene.categories).skip(1) {
             let base = numbered_slot(number, slots::CATEGORIES);
             let word = U256::from(u16::MAX)
-                | U256::from(category.threshold_bps) << 16
-                | U256::from(category.bonus_bps) << 32
-                | wide(category.collateral_bitmap) << 48;
+                | (U256::from(category.threshold_bps) << 16)
+                | (U256::from(category.bonus_bps) << 32)
+                | (wide(category.collateral_bitmap) << 48);
             vm.set(POOL, base, word);
             // All may be borrowed, and none has its loan to value taken away.
             vm.set(POOL, base + U256::from(2), pair(u128::MAX, 0));
@@ -219,8 +219,7 @@ impl Bench {
     /// Whether the account stays healthy if it borrows this much; and the scaled debt it has then.
     fn stays_healthy(scene: &Scene, number: u16, amount: U256) -> Result<(bool, u128), Fault> {
         let index = index::debt(&scene.rules, &scene.reserves[usize::from(number)], NOW)?;
-        let minted =
-            u128::try_from(mul_div_up(amount, RAY, index)?).map_err(|_| Fault::Overflow)?;
+        let minted = u128::try_from(mul_div_up(amount, RAY, index)?).ok().ok_or(Fault::Overflow)?;
         let mut then = scene.clone();
         let before = then.entries.iter().find(|entry| entry.reserve == number);
         let debt = before.map_or(0, |entry| entry.debt);
@@ -301,11 +300,12 @@ impl Bench {
         let reserve = &scene.reserves[usize::from(number)];
         let told = ended.logs.iter().filter(|log| log.address == POOL);
         let told = told.map(|log| decode(log.data.topics(), &log.data.data));
-        let told = told.filter_map(Result::ok).find_map(|event| match event {
-            Event::Reserve { change: ReserveChange::Data { liquidity, borrow }, .. } => {
-                Some((liquidity.1, borrow.1))
-            }
-            _ => None,
+        let told = told.filter_map(Result::ok).find_map(|event| {
+            let Event::Reserve { change: ReserveChange::Data { liquidity, borrow }, .. } = event
+            else {
+                return None;
+            };
+            Some((liquidity.1, borrow.1))
         });
         let small = |index: U256| u128::try_from(index).expect("it fits");
         let mut wanted = (
@@ -320,6 +320,6 @@ impl Bench {
     }
 }
 
-fn underlying(number: u8) -> Address {
+const fn underlying(number: u8) -> Address {
     Address::repeat_byte(0x10 | number)
 }

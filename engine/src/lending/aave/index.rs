@@ -15,6 +15,10 @@ use crate::lending::math::{
 
 const TWO: U256 = U256::from_limbs([2, 0, 0, 0]);
 const SIX: U256 = U256::from_limbs([6, 0, 0, 0]);
+/// 5^27.
+const FIVES: U256 = U256::from_limbs([7_450_580_596_923_828_125, 0, 0, 0]);
+/// Half a ray.
+const HALF_RAY: U256 = U256::from_limbs([0x4fe8_401e_7400_0000, 0x019d_971e, 0, 0]);
 
 /// Underlying per scaled collateral at a time, in ray.
 ///
@@ -90,7 +94,7 @@ pub fn binomial(rate: U256, elapsed: u64) -> Result<U256, Fault> {
 #[inline]
 pub fn collateral_balance(rules: &Rules, scaled: u128, income: U256) -> Result<U256, Fault> {
     if rules.is_directed {
-        mul_div_down(wide(scaled), income, RAY)
+        Ok(over_ray(mul(wide(scaled), income)?).0)
     } else {
         ray_mul(wide(scaled), income)
     }
@@ -103,7 +107,8 @@ pub fn collateral_balance(rules: &Rules, scaled: u128, income: U256) -> Result<U
 #[inline]
 pub fn debt_balance(rules: &Rules, scaled: u128, index: U256) -> Result<U256, Fault> {
     if rules.is_directed {
-        mul_div_up(wide(scaled), index, RAY)
+        let (whole, has_rest) = over_ray(mul(wide(scaled), index)?);
+        if has_rest { add(whole, U256::ONE) } else { Ok(whole) }
     } else {
         ray_mul(wide(scaled), index)
     }
@@ -136,7 +141,18 @@ pub fn repaid_scaled(rules: &Rules, amount: U256, index: U256) -> Result<U256, F
 }
 
 fn ray_mul(left: U256, right: U256) -> Result<U256, Fault> {
-    mul_div_half_up(left, right, RAY)
+    let product = mul(left, right)?;
+    Ok(over_ray(add(product, HALF_RAY)?).0)
+}
+
+/// A number over a ray, rounded down, and whether there is a rest.
+///
+/// A ray is 2^27 · 5^27: a shift and a division by one limb take a fraction of a division by two.
+#[inline]
+fn over_ray(number: U256) -> (U256, bool) {
+    let [low, ..] = number.into_limbs();
+    let (quotient, rest) = number.wrapping_shr(27).div_rem(FIVES);
+    (quotient, !rest.is_zero() || low.trailing_zeros() < 27)
 }
 
 #[cfg(test)]
@@ -160,6 +176,22 @@ mod tests {
             "1000156164383561643835616438",
         ];
         assert_eq!(of, wanted.map(number));
+    }
+
+    #[test]
+    fn a_number_over_a_ray_is_what_a_division_says() {
+        assert_eq!(add(HALF_RAY, HALF_RAY), Ok(RAY));
+        assert_eq!(FIVES.wrapping_shl(27), RAY);
+        let mut number = U256::from(7);
+        for step in 0..5_000_u64 {
+            let (quotient, rest) = number.div_rem(RAY);
+            assert_eq!(over_ray(number), (quotient, !rest.is_zero()));
+            let whole = quotient.wrapping_mul(RAY);
+            let odd = U256::from(0x9e37_79b9_7f4a_7c15_u64.wrapping_add(step));
+            assert_eq!(over_ray(whole), (quotient, false));
+            number = number.wrapping_mul(odd) ^ whole.wrapping_shr(3);
+        }
+        assert_eq!(over_ray(U256::MAX).0, div(U256::MAX, RAY).unwrap());
     }
 
     #[test]

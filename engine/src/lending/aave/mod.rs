@@ -277,7 +277,7 @@ mod tests {
             | field(6, 48)
             | field(1, 56)
             | field(1, 60)
-            | field(u64::MAX, 64) >> 64 << 64
+            | ((field(u64::MAX, 64) >> 64) << 64)
             | field(1_000, 152)
             | field(3, 168);
         let reserve = Reserve::default().configured(word);
