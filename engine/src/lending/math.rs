@@ -8,6 +8,8 @@
 
 use alloy_primitives::U256;
 
+use crate::amm::math::{mul_div_ceil, mul_div_floor, narrow};
+
 /// One, in the fixed point of 18 decimals.
 pub const WAD: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// One, in the fixed point of 27 decimals (1e27).
@@ -45,8 +47,23 @@ pub enum Fault {
 /// When the product overflows 256 bits, or the divisor is zero.
 #[inline]
 pub fn mul_div_down(left: U256, right: U256, divisor: U256) -> Result<U256, Fault> {
+    if let Some(quotient) = in_halves(left, right, divisor, mul_div_floor) {
+        return Ok(quotient);
+    }
     let product = left.checked_mul(right).ok_or(Fault::Overflow)?;
     product.checked_div(divisor).ok_or(Fault::Overflow)
+}
+
+/// The quotient by the arithmetic of 128 bits, where all numbers are of that size, as they nearly
+/// always are: a product of two always fits 256 bits, so the contract has the same.
+#[inline]
+fn in_halves(
+    left: U256,
+    right: U256,
+    divisor: U256,
+    divide: impl Fn(u128, u128, u128) -> Option<u128>,
+) -> Option<U256> {
+    divide(narrow(left)?, narrow(right)?, narrow(divisor)?).map(U256::from)
 }
 
 /// `left · right / divisor`, rounded up.
@@ -57,6 +74,9 @@ pub fn mul_div_down(left: U256, right: U256, divisor: U256) -> Result<U256, Faul
 pub fn mul_div_up(left: U256, right: U256, divisor: U256) -> Result<U256, Fault> {
     if divisor.is_zero() {
         return Err(Fault::Overflow);
+    }
+    if let Some(quotient) = in_halves(left, right, divisor, mul_div_ceil) {
+        return Ok(quotient);
     }
     let product = left.checked_mul(right).ok_or(Fault::Overflow)?;
     let (quotient, remainder) = product.div_rem(divisor);

@@ -6,4 +6,8 @@ pub mod aave;
 pub mod comet;
 pub mod math;
 pub mod morpho;
+pub mod price;
+pub mod screen;
 pub mod sizing;
+pub mod transmission;
+pub mod trigger;

@@ -5,8 +5,10 @@
 //! it at random; [`executor`] is what the executor promises, one promise a test. [`pipeline`],
 //! [`pending`] and [`money`] are what the engine promises on a [`stage`] without contracts: the
 //! path, what is followed, and what it does with a wallet's money when the world does the wrong
-//! thing. [`morpho`] holds the lending arithmetic against Morpho Blue, and [`morpho_mirror`] what
-//! is followed of it. [`scale`] is the search over a made-up [`universe`] of mainnet's size.
+//! thing. [`aave`], [`comet`] and [`morpho`] hold the lending arithmetic against the protocols, and
+//! [`morpho_mirror`] what is followed of one; [`oracle`] has price updates judged by real
+//! aggregators; [`liquidator`] is what the executor promises of liquidations. [`scale`] is the
+//! search over a made-up [`universe`] of mainnet's size.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
@@ -34,6 +36,7 @@ mod mixed_pools;
 mod money;
 mod morpho;
 mod morpho_mirror;
+mod oracle;
 mod pending;
 mod pipeline;
 mod routers;

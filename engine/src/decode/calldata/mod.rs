@@ -11,7 +11,7 @@
 //!
 //! Temperature: hot.
 
-mod abi;
+pub(crate) mod abi;
 mod action;
 mod path;
 mod periphery;
