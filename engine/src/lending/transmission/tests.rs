@@ -153,6 +153,11 @@ fn what_the_contracts_refuse_is_refused() {
             assert!(parse(&data[..end]).is_err(), "cut at {end}");
         }
     }
+}
+
+#[test]
+fn too_few_observations_or_too_many_or_forwarders_in_forwarders_are_refused() {
+    let parse = |data: &[u8]| Transmission::parse(AGGREGATOR, data);
     assert!(parse(&first(&[])).is_err() && parse(&second(TRANSMIT_OCR2, &[])).is_err());
     let many = [5; 32];
     assert!(parse(&first(&many)).is_err() && parse(&second(TRANSMIT_OCR2, &many)).is_err());

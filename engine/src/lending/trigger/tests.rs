@@ -1,7 +1,12 @@
 //! The index against a look at every position after every step of a random market.
 //!
 //! Temperature: cold.
-#![expect(clippy::disallowed_macros, reason = "tests print what they counted")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_macros,
+    reason = "tests print what they counted"
+)]
+#![expect(clippy::cast_possible_truncation, reason = "small random numbers")]
 
 use std::collections::BTreeSet;
 use std::vec::Vec;
