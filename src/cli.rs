@@ -3,6 +3,7 @@
 //! Temperature: cold.
 
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use crate::clock::utc_now;
 use crate::commands::{check, deploy, kill, replay};
 use crate::config::{Config, Mode, Place, Problems};
 use crate::import;
+use crate::replay as recorded;
 use crate::run::{self, CutShort};
 
 /// Something that only the network or the machine could show.
@@ -61,6 +63,8 @@ enum Command {
     Import(ImportArgs),
     /// Fly the strategies over a recording, and say what became of their plans and what others made
     Backtest(BacktestArgs),
+    /// Serve a recording as a node would: WebSocket and HTTP JSON-RPC, in real or scaled time
+    Replay(ReplayArgs),
     /// Engage the kill switch: no bot of the configured chain sends anything new
     Kill(Common),
     /// Release the kill switch: the bots of the configured chain trade again
@@ -116,6 +120,34 @@ struct BacktestArgs {
     /// Write every plan to FILE, as Parquet or as CSV
     #[arg(long, value_name = "FILE.parquet|FILE.csv", conflicts_with = "sweep")]
     plans: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    /// The recording's folder
+    recording: PathBuf,
+    /// Where it listens; port 0 is any free one, which the log tells
+    #[arg(long, default_value = "127.0.0.1:8545", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// How many times as fast as it was recorded; 0 is as fast as subscribers take it. The time
+    /// begins when somebody subscribes to newHeads: until then the node stands at its first block
+    #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = speed)]
+    speed: f64,
+    /// The first block
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    from: u64,
+    /// The last block
+    #[arg(long, value_name = "BLOCK", default_value_t = u64::MAX, hide_default_value = true)]
+    to: u64,
+    /// Print one JSON object on stdout at the end, or write it to FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    json: Option<Option<PathBuf>>,
+}
+
+/// A speed that a clock can have.
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.0..=10_000.0).contains(speed));
+    speed.ok_or_else(|| "wanted a number from 0 to 10000".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +221,7 @@ pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
         Command::Deploy(common) => deploy_command::<S>(&common),
         Command::Import(args) => import_command(&args),
         Command::Backtest(args) => backtest_command::<S>(&args),
+        Command::Replay(args) => replay_command(&args),
         Command::Kill(common) => switch_command(&common, kill::kill),
         Command::Resume(common) => switch_command(&common, kill::resume),
     };
@@ -369,6 +402,14 @@ fn backtest_command<S: StrategySet>(args: &BacktestArgs) -> Result<ExitCode> {
     } else {
         print(&Swept::of(done), common.json.as_ref())?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn replay_command(args: &ReplayArgs) -> Result<ExitCode> {
+    let ReplayArgs { recording, listen, speed, from, to, json } = args;
+    let (listen, speed, range) = (*listen, *speed, (*from, *to));
+    let served = recorded::serve(&recorded::Job { recording, listen, speed, range })?;
+    print(&served, json.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }
 

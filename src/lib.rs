@@ -44,6 +44,7 @@ mod presigner;
 mod progress;
 mod recorder;
 mod recording;
+mod replay;
 mod report;
 mod run;
 mod runtime;

@@ -33,7 +33,7 @@ use crate::feed::keeper::Keeper;
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
 use crate::presigner::Presigner;
-use crate::recorder::{Recorder, Start as Begun, Tape};
+use crate::recorder::{Recorder, Start as Begun, Tape, Witnesses};
 use crate::recording::Size;
 use crate::runtime::{Crew, Ending, Hot};
 use crate::scribe::{Names, Scribe};
@@ -202,7 +202,8 @@ fn record<S>(
 ) -> Result<Option<(Tape, Recorder)>> {
     let begin = |out: &std::path::PathBuf| {
         let start = Begun::of(config, universe, wallets, setting);
-        Recorder::begin(out, &start).context("beginning to record")
+        let witnesses = Witnesses { nodes: config.nodes.clone(), chain_id: config.chain.id };
+        Recorder::begin(out, &start, witnesses).context("beginning to record")
     };
     config.record.as_ref().map(begin).transpose()
 }

@@ -38,8 +38,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use self::growth::Grower;
-pub(crate) use self::pool::{Kind, Known};
-use self::pool::{Read, Reading};
+pub(crate) use self::pool::{Kind, Known, Read, Reading};
 pub(crate) use self::read::Reader;
 pub(crate) use self::renewal::Renewal;
 pub(crate) use self::warm::Shelf;
@@ -261,6 +260,16 @@ impl Universe {
     /// That of a world which was only just loaded.
     pub(crate) fn of(world: &World, roster: &Roster) -> Self {
         Self { pools: universe::kept(world, roster), told: roster.told.clone() }
+    }
+
+    /// The pools as they were.
+    pub(crate) fn pools(&self) -> &[Read] {
+        &self.pools
+    }
+
+    /// What each token said of its decimals.
+    pub(crate) fn told(&self) -> &[(Address, Option<u8>)] {
+        &self.told
     }
 }
 

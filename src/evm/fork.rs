@@ -101,6 +101,11 @@ impl<'r> Fork<'r> {
         self.run((from, TxKind::Call(to)), data, true)
     }
 
+    /// Calls a contract; changes nothing.
+    pub(crate) fn call(&mut self, to: Address, data: Vec<u8>) -> Result<Receipt, Unknown> {
+        self.run((*OPERATOR, TxKind::Call(to)), data, false)
+    }
+
     /// What a call returns, or what it reverts with; changes nothing.
     pub(crate) fn read<C: SolCall>(
         &mut self,

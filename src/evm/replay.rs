@@ -90,9 +90,22 @@ impl<'r> Replay<'r> {
         let envelope = TxEnvelope::decode_2718(&mut &raw[..]);
         let envelope = envelope.map_err(|error| invalid(&error.to_string()))?;
         let from = row.from_address.ok_or_else(|| invalid("its sender is not recorded"))?;
-        let ended = self.evm.transact(env_of(&envelope, from)).map_err(unknown)?;
-        self.evm.ctx.journaled_state.database.commit(ended.state);
+        let executed = self.run(&envelope, from)?;
         self.done += 1;
+        Ok(executed)
+    }
+
+    /// Runs a transaction here, under the block's rules, whether it is the block's or not.
+    ///
+    /// # Errors
+    /// As [`Replay::step`].
+    pub(crate) fn run(
+        &mut self,
+        envelope: &TxEnvelope,
+        from: Address,
+    ) -> Result<Executed, Unknown> {
+        let ended = self.evm.transact(env_of(envelope, from)).map_err(unknown)?;
+        self.evm.ctx.journaled_state.database.commit(ended.state);
         Ok(Executed { result: ended.result })
     }
 

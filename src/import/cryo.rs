@@ -154,6 +154,10 @@ impl Assembled {
             excess_blob_gas: None,
             parent_beacon_block_root: None,
             logs_complete: None,
+            header: None,
+            withdrawals: None,
+            total_difficulty: None,
+            size: None,
         }
     }
 }

@@ -181,6 +181,10 @@ fn header(at: &At<'_>) -> Result<BlockRow> {
         excess_blob_gas: number("excessBlobGas")?,
         parent_beacon_block_root: hash("parentBeaconBlockRoot")?,
         logs_complete: None,
+        header: None,
+        withdrawals: None,
+        total_difficulty: None,
+        size: None,
     })
 }
 
@@ -264,6 +268,8 @@ fn transaction(tx: &At<'_>, (block_number, place): (u64, u64)) -> Result<Transac
         success: tx.get("status").optional(At::flag)?,
         chain_id: CHAIN_ID,
         raw: None,
+        blob_gas_used: None,
+        blob_gas_price: None,
     };
     let raw = tx.get("raw");
     let Some(bytes) = raw.optional(At::bytes)?.filter(|bytes| !bytes.is_empty()) else {

@@ -36,6 +36,8 @@ pub(super) struct Deriver {
     logs: BTreeMap<B256, Vec<LogRow>>,
     /// The highest block that was given out.
     given: Option<u64>,
+    /// The highest block that was told as settled.
+    settled: Option<u64>,
 }
 
 impl Deriver {
@@ -43,6 +45,18 @@ impl Deriver {
     pub(super) fn has_blocks(&self) -> bool {
         let ends = self.heads.first_key_value().zip(self.heads.last_key_value());
         ends.is_some_and(|((first, _), (last, _))| first.saturating_add(DEPTH) <= *last)
+    }
+
+    /// The hashes of blocks that stay by now, or of all at the end; each is told once.
+    pub(super) fn settled(&mut self, is_last: bool) -> Vec<B256> {
+        let newest = self.heads.keys().next_back().copied().unwrap_or(0);
+        let first = self.settled.map_or(0, |height| height.saturating_add(1));
+        let stays = |height: u64| is_last || height.saturating_add(DEPTH) <= newest;
+        let settled = self.heads.range(first..).take_while(|(height, _)| stays(**height));
+        let settled: Vec<(u64, B256)> =
+            settled.map(|(height, head)| (*height, head.hash)).collect();
+        self.settled = settled.last().map(|(height, _)| *height).or(self.settled);
+        settled.into_iter().map(|(_, hash)| hash).collect()
     }
 
     fn head(&mut self, head: &Head, is_news: bool) {
@@ -154,6 +168,10 @@ fn block_of(head: &Head, logs: Vec<LogRow>) -> RecordedBlock {
         parent_beacon_block_root: None,
         // Nodes are asked for the logs that move pools, and for no others.
         logs_complete: Some(false),
+        header: None,
+        withdrawals: None,
+        total_difficulty: None,
+        size: None,
     };
     RecordedBlock { header, transactions: Vec::new(), logs, state: None }
 }

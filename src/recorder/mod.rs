@@ -6,12 +6,16 @@
 //!                                                  └─► part N        Parquet; the tape is gone
 //! ```
 //!
+//! What a run does not hear of its blocks, their transactions and receipts, the node is asked for at
+//! leisure, once they are some blocks old.
+//!
 //! A tape is written as it comes, so a process that is killed leaves all but the last moment. When
 //! it is long enough, it becomes a part of the recording, and the next one begins. The manifest
 //! says which tape is open; it is replaced as a whole.
 //!
 //! Temperature: cold.
 
+mod bodies;
 mod derive;
 mod entry;
 mod orders;
@@ -19,17 +23,21 @@ mod play;
 mod start;
 mod tape;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use alloy_primitives::B256;
 use anyhow::{Context as _, Result, anyhow, bail};
 use rtrb::Consumer;
 
+pub(crate) use self::bodies::Witnesses;
+use self::bodies::{Bodies, END_PATIENCE};
 use self::derive::Deriver;
 pub(crate) use self::derive::blocks_of;
 pub(crate) use self::entry::entries;
@@ -37,12 +45,16 @@ pub(crate) use self::play::{Played, play};
 pub(crate) use self::start::Start;
 pub(crate) use self::tape::Tape;
 use crate::recording::rows::ArrivalRow;
-use crate::recording::{Manifest, Size, write_table};
+use crate::recording::{Manifest, RecordedBlock, Size, write_table};
 
 /// How often the thread looks for inputs.
 const LOOK: Duration = Duration::from_millis(10);
 /// A tape of more bytes becomes a part.
 const TAPE_BYTES_MAX: usize = 1 << 26;
+/// Rows of whole blocks that are not written yet: more become a part.
+const BODY_ROWS_MAX: usize = 1 << 17;
+/// How long the making of a part waits for blocks that are asked for: the ring has room meanwhile.
+const PART_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The recorder of a run.
 #[derive(Debug)]
@@ -56,13 +68,20 @@ impl Recorder {
     ///
     /// # Errors
     /// When it cannot be written there.
-    pub(crate) fn begin(out: &Path, start: &Start) -> Result<(Tape, Self)> {
+    pub(crate) fn begin(out: &Path, start: &Start, witnesses: Witnesses) -> Result<(Tape, Self)> {
         if out.exists() {
             bail!("{} is there already: name another folder, or remove it", out.display());
         }
         fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
         start.write(out)?;
+        let mut bodies = Bodies::start(witnesses)?;
+        // What a replay stands at before the first block that is heard.
+        bodies.ask(start.anchor());
         let mut desk = Desk {
+            bodies,
+            whole: BTreeMap::new(),
+            whole_rows: 0,
+            anchor: Some(start.anchor()),
             folder: out.to_owned(),
             manifest: Manifest::of_a_run(start.chain_id()),
             tape: None,
@@ -116,6 +135,12 @@ impl Drop for Recorder {
 
 /// The thread's end.
 struct Desk {
+    bodies: Bodies,
+    /// Whole blocks that are not written yet.
+    whole: BTreeMap<B256, RecordedBlock>,
+    whole_rows: usize,
+    /// The block that the run began at, until it is written.
+    anchor: Option<B256>,
     folder: PathBuf,
     manifest: Manifest,
     /// The tape that is open.
@@ -164,13 +189,25 @@ impl Desk {
             self.arrivals.push(entry.to_row()?);
         }
         self.unread.drain(..used);
+        self.deriver.settled(false).into_iter().for_each(|hash| self.bodies.ask(hash));
+        self.take_bodies(Duration::ZERO);
         // A part is named by its blocks, so it has some.
-        let is_due = self.taped > TAPE_BYTES_MAX && self.deriver.has_blocks();
+        let is_much = self.taped > TAPE_BYTES_MAX || self.whole_rows > BODY_ROWS_MAX;
+        let is_due = is_much && self.deriver.has_blocks();
         if is_due && self.unread.is_empty() { self.rotate() } else { Ok(()) }
+    }
+
+    /// Takes the blocks that nodes tell, for so long at most.
+    fn take_bodies(&mut self, patience: Duration) {
+        for (hash, block) in self.bodies.take(Instant::now() + patience) {
+            self.whole_rows += block.transactions.len() + block.logs.len();
+            self.whole.insert(hash, block);
+        }
     }
 
     /// Makes a part of the open tape, and begins the next.
     fn rotate(&mut self) -> Result<()> {
+        self.take_bodies(PART_PATIENCE);
         self.make_part(false)?;
         self.begin_tape()
     }
@@ -199,7 +236,7 @@ impl Desk {
 
     /// Writes what the tape holds as tables.
     fn make_part(&mut self, is_last: bool) -> Result<()> {
-        let derived = self.deriver.blocks(is_last);
+        let derived = self.blocks(is_last);
         let arrivals = std::mem::take(&mut self.arrivals);
         if arrivals.is_empty() && derived.is_empty() {
             return Ok(());
@@ -216,14 +253,49 @@ impl Desk {
         });
         table(write_part(&self.folder, &name, logs.collect())?, "logs");
         self.manifest.extend(&derived);
-        let headers = derived.into_iter().map(|block| block.header).collect();
+        let (headers, transactions): (Vec<_>, Vec<_>) =
+            derived.into_iter().map(|block| (block.header, block.transactions)).unzip();
+        let transactions = transactions.into_iter().flatten().collect();
+        table(write_part(&self.folder, &name, transactions)?, "transactions");
         table(write_part(&self.folder, &name, headers)?, "blocks");
         self.manifest.parts.push(name);
         Ok(())
     }
 
+    /// The blocks that stay, whole where they were told; the one that the run began at first.
+    fn blocks(&mut self, is_last: bool) -> Vec<RecordedBlock> {
+        let derived = self.deriver.blocks(is_last);
+        let mut blocks = Vec::with_capacity(derived.len() + 1);
+        if let Some(anchor) = self.anchor.take_if(|_| is_last || !derived.is_empty()) {
+            let first = derived.first().map(RecordedBlock::number);
+            let follows = |block: &RecordedBlock| first.is_none_or(|first| block.number() < first);
+            blocks.extend(self.whole.remove(&anchor).filter(follows));
+        }
+        for block in derived {
+            let whole = block.header.block_hash.and_then(|hash| self.whole.remove(&hash));
+            blocks.push(match whole {
+                Some(whole) if whole.has_all_logs() => whole,
+                // There are no receipts: the logs are those that were heard.
+                Some(whole) => RecordedBlock { logs: block.logs, ..whole },
+                None => block,
+            });
+        }
+        let given = blocks.last().map_or(0, RecordedBlock::number);
+        // Of branches that were left.
+        self.whole.retain(|_, block| block.number() > given);
+        let rows = |block: &RecordedBlock| block.transactions.len() + block.logs.len();
+        self.whole_rows = self.whole.values().map(rows).sum();
+        blocks
+    }
+
     fn finish(&mut self) -> Result<Size> {
+        self.deriver.settled(true).into_iter().for_each(|hash| self.bodies.ask(hash));
+        self.take_bodies(END_PATIENCE);
         self.make_part(true)?;
+        if self.bodies.missing > 0 {
+            let missing = self.bodies.missing;
+            tracing::warn!(missing, "blocks are recorded as they were heard only");
+        }
         let tapes = [self.manifest.tape_before.take(), self.manifest.tape.take()];
         self.manifest.write(&self.folder)?;
         tapes.into_iter().try_for_each(|tape| self.remove(tape))?;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use anyhow::{Context as _, Result, ensure};
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::FactoryId;
@@ -97,6 +97,26 @@ impl Start {
 
     pub(crate) const fn chain_id(&self) -> u64 {
         self.chain_id
+    }
+
+    /// The block that the run began at.
+    pub(super) const fn anchor(&self) -> B256 {
+        self.anchor.1
+    }
+
+    /// That block's height.
+    pub(crate) const fn height(&self) -> u64 {
+        self.anchor.0
+    }
+
+    /// The pools and tokens that the run began with.
+    pub(crate) const fn universe(&self) -> &Universe {
+        &self.universe
+    }
+
+    /// The factories' addresses, by their places.
+    pub(crate) fn factories(&self) -> Vec<Address> {
+        self.factories.iter().map(|(_, _, address, ..)| *address).collect()
     }
 
     /// Writes it into a recording's folder.

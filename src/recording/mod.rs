@@ -69,7 +69,7 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// That of a run which begins.
     pub(crate) fn of_a_run(chain_id: u64) -> Self {
-        let remark = "logs are those that move pools, as the bot asks nodes for no others";
+        let remark = "where a node gave no receipts, logs are those that move pools";
         Self { has_arrivals: true, remarks: vec![remark.to_owned()], ..Self::new(chain_id, "run") }
     }
 
@@ -176,6 +176,11 @@ impl RecordedBlock {
     /// Height.
     pub(crate) const fn number(&self) -> u64 {
         self.header.block_number.0
+    }
+
+    /// Whether its logs are all that it has.
+    pub(crate) fn has_all_logs(&self) -> bool {
+        self.header.logs_complete == Some(true)
     }
 }
 

@@ -171,7 +171,6 @@ impl Recording {
     ///
     /// # Errors
     /// When the recording cannot be read, or those of `visit`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "backtests plan behind blocks only"))]
     pub(crate) fn each_pending(
         &self,
         (from, to): (Millis, Millis),

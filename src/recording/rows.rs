@@ -129,6 +129,13 @@ table! {
         /// Whether the logs are all that the header's bloom filter speaks of; none where there is
         /// no filter.
         logs_complete: Option<bool> = None,
+        /// The whole header's RLP, whose hash is the block's.
+        header: Option<Bytes> = None,
+        /// The withdrawals' RLP.
+        withdrawals: Option<Bytes> = None,
+        total_difficulty: Option<U256> = None,
+        /// In bytes, as the node gives it: nodes count differently.
+        size: Option<u64> = None,
     }
 }
 
@@ -153,6 +160,8 @@ table! {
         chain_id: u64 = 1,
         /// EIP-2718 bytes.
         raw: Option<Bytes> = None,
+        blob_gas_used: Option<u64> = None,
+        blob_gas_price: Option<u64> = None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Gannet's integration tests, in one binary.
 //!
-//! [`feed`], [`dry_run`], [`recordings`], [`live`], [`safety`], [`situations`], [`secrets`] and
-//! [`commands`] fly the binary on real nodes; [`nodes`], [`bot`] and [`relay`] are what they fly it
-//! with. [`faults`] flies it on a node that does everything wrong, [`overload`] on one that says
+//! [`feed`], [`dry_run`], [`recordings`], [`replay`], [`live`], [`safety`], [`situations`],
+//! [`secrets`] and [`commands`] fly the binary on real nodes; [`nodes`], [`bot`] and [`relay`] are
+//! what they fly it with. [`faults`] flies it on a node that does everything wrong, [`overload`] on one that says
 //! too much. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository against the
 //! house rules that no lint knows; [`tree`] is the repository as those rules read it.
 //!
@@ -21,6 +21,7 @@ mod nodes;
 mod overload;
 mod recordings;
 mod relay;
+mod replay;
 mod safety;
 mod secrets;
 mod situations;
