@@ -64,6 +64,10 @@ enum Command {
     /// Fly the strategies over a recording, and say what became of their plans and what others made
     Backtest(BacktestArgs),
     /// Serve a recording as a node would: WebSocket and HTTP JSON-RPC, in real or scaled time
+    ///
+    /// It answers what the recording knows, and everything else with an error (-32001) that says
+    /// what is missing. A transaction that is sent to it is run where it would have landed, if the
+    /// state there is recorded, and its receipt says so; otherwise it stays pending.
     Replay(ReplayArgs),
     /// Engage the kill switch: no bot of the configured chain sends anything new
     Kill(Common),
@@ -129,8 +133,10 @@ struct ReplayArgs {
     /// Where it listens; port 0 is any free one, which the log tells
     #[arg(long, default_value = "127.0.0.1:8545", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
-    /// How many times as fast as it was recorded; 0 is as fast as subscribers take it. The time
-    /// begins when somebody subscribes to newHeads: until then the node stands at its first block
+    /// How many times as fast as it was recorded; 0 is as fast as subscribers take it
+    ///
+    /// The time begins when somebody subscribes to newHeads. Until then the node stands at its
+    /// first block.
     #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = speed)]
     speed: f64,
     /// The first block

@@ -6,8 +6,8 @@
 //!                                                  └─► part N        Parquet; the tape is gone
 //! ```
 //!
-//! What a run does not hear of its blocks, their transactions and receipts, the node is asked for at
-//! leisure, once they are some blocks old.
+//! What a run does not hear of its blocks, their transactions and receipts, the node is asked for
+//! at leisure, once they are some blocks old.
 //!
 //! A tape is written as it comes, so a process that is killed leaves all but the last moment. When
 //! it is long enough, it becomes a part of the recording, and the next one begins. The manifest

@@ -36,8 +36,10 @@ pub(super) struct Held {
     pub(super) block: RecordedBlock,
     /// The whole header, if it is recorded.
     pub(super) header: Option<Header>,
-    /// The header as a node announced it.
-    pub(super) announced: Option<Value>,
+    /// The header as a node wrote it.
+    pub(super) written: Option<Value>,
+    /// Whether that was when it announced the block.
+    is_announced: bool,
 }
 
 impl Held {
@@ -46,7 +48,7 @@ impl Held {
             let is_own = block.header.block_hash == Some(keccak256(bytes));
             Header::decode(&mut &bytes[..]).ok().filter(|_| is_own)
         });
-        Self { block, header, announced: None }
+        Self { block, header, written: None, is_announced: false }
     }
 
     pub(super) const fn number(&self) -> u64 {
@@ -178,9 +180,10 @@ impl Ledger {
                 Some(Announced::Head { hash, head, is_news }) => {
                     if let Some(place) = self.by_hash.get(&hash).copied() {
                         times[place].get_or_insert(at);
-                        let announced = &mut self.blocks[place].announced;
-                        if is_news || announced.is_none() {
-                            *announced = Some(head);
+                        let held = &mut self.blocks[place];
+                        if is_news || held.written.is_none() {
+                            held.written = Some(head);
+                            held.is_announced = is_news;
                         }
                     }
                 }
@@ -241,6 +244,26 @@ impl Ledger {
         let first = times.first().copied().flatten().unwrap_or(0);
         self.timeline.retain(|(at, _)| *at >= first);
         self.timeline.sort_by_key(|(at, heard)| (*at, matches!(heard, Heard::Pending(_))));
+    }
+
+    /// A block's head as the node announced it, or would have.
+    pub(super) fn head(&self, held: &Held) -> Value {
+        if let Some(head) = held.written.as_ref().filter(|_| held.is_announced) {
+            return head.clone();
+        }
+        let whole = super::render::block(held, false);
+        let mut head = whole.unwrap_or_else(|_missing| super::render::header(held));
+        // It was asked for before it was announced. Nodes announce all with the same fields.
+        let announced = self.blocks.iter().find(|held| held.is_announced);
+        let other = announced.and_then(|held| held.written.as_ref());
+        let more = ["size", "totalDifficulty", "transactions", "uncles", "withdrawals"];
+        if let Some(fields) = head.as_object_mut() {
+            fields.retain(|key, _| match other {
+                Some(other) => other.get(key).is_some(),
+                None => !more.contains(&key.as_str()),
+            });
+        }
+        head
     }
 
     /// A block by its height.

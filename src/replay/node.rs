@@ -136,12 +136,7 @@ impl Node {
 
     /// A block: its head first, then its logs and receipts.
     fn announce(&self, held: &Held) {
-        let mut head = render::header(held);
-        if let Some(fields) = head.as_object_mut() {
-            // Announced without them.
-            ["size", "totalDifficulty"].iter().for_each(|key| drop(fields.remove(*key)));
-        }
-        let head = held.announced.as_ref().unwrap_or(&head).to_string();
+        let head = self.ledger.head(held).to_string();
         self.hub.publish(|topic| match topic {
             Topic::Heads => vec![Cow::Borrowed(head.as_str())],
             Topic::Logs(_) | Topic::Pending { .. } | Topic::Receipts => Vec::new(),

@@ -25,7 +25,7 @@ fn value(of: &impl Serialize) -> Value {
 
 /// A block's header: whole if it was recorded or heard as a whole, else what is known of it.
 pub(super) fn header(held: &Held) -> Value {
-    match (&held.header, &held.announced) {
+    match (&held.header, &held.written) {
         (Some(header), _) => {
             let row = &held.block.header;
             let hash = row.block_hash.unwrap_or_default();
@@ -37,7 +37,7 @@ pub(super) fn header(held: &Held) -> Value {
                 size,
             })
         }
-        (None, Some(announced)) => announced.clone(),
+        (None, Some(written)) => written.clone(),
         (None, None) => Value::Object(known(held)),
     }
 }
@@ -102,6 +102,7 @@ pub(super) fn block(held: &Held, is_full: bool) -> Result<Value, Missing> {
         Err(missing) if is_full => return Err(missing),
         Err(_) => None,
     };
+    fields.remove("transactions");
     if let Some(transactions) = transactions {
         fields.insert("transactions".to_owned(), transactions);
     }

@@ -2,9 +2,9 @@
 //!
 //! [`feed`], [`dry_run`], [`recordings`], [`replay`], [`live`], [`safety`], [`situations`],
 //! [`secrets`] and [`commands`] fly the binary on real nodes; [`nodes`], [`bot`] and [`relay`] are
-//! what they fly it with. [`faults`] flies it on a node that does everything wrong, [`overload`] on one that says
-//! too much. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository against the
-//! house rules that no lint knows; [`tree`] is the repository as those rules read it.
+//! what they fly it with. [`faults`] flies it on a node that does everything wrong, [`overload`] on
+//! one that says too much. [`mistakes`] needs no node. [`tidy`] and [`upkeep`] hold the repository
+//! against the house rules that no lint knows; [`tree`] is the repository as those rules read it.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, reason = "what cannot be set up fails its test")]
