@@ -20,6 +20,11 @@ use crate::recording::RecordedBlock;
 use crate::recording::column::Height;
 use crate::recording::rows::{BlockRow, LogRow, TransactionRow};
 
+/// How long an end waits for blocks that are still asked for.
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(10);
+/// Receipts that a node refuses in a row before it is asked for no more.
+const REFUSALS_MAX: u32 = 3;
+
 /// Whom blocks are asked of.
 #[derive(Clone, Debug)]
 pub(crate) struct Witnesses {
@@ -47,7 +52,7 @@ impl Bodies {
         std::thread::Builder::new()
             .name("gannet-bodies".to_owned())
             .spawn(move || {
-                let mut desk = Desk { witnesses, rpc: None, is_told: false, has_receipts: true };
+                let mut desk = Desk { witnesses, rpc: None, is_told: false, refusals: 0 };
                 for hash in asked {
                     // Nobody waits for it any more.
                     if tell.send((hash, desk.block(hash))).is_err() {
@@ -90,7 +95,8 @@ struct Desk {
     rpc: Option<Rpc>,
     /// Whether it was said that a node does not answer.
     is_told: bool,
-    has_receipts: bool,
+    /// Receipts that were refused since the last that were not.
+    refusals: u32,
 }
 
 impl Desk {
@@ -123,22 +129,18 @@ impl Desk {
         let block: Option<Block> = rpc.call("eth_getBlockByHash", &json!([hash, true]))?;
         let block = block.context("the node has not this block")?;
         ensure!(block.header.inner.hash_slow() == hash, "the header's hash is another");
-        let receipts = if self.has_receipts {
-            match rpc
-                .call::<Option<Vec<TransactionReceipt>>>("eth_getBlockReceipts", &json!([hash]))
-            {
-                Ok(receipts) => receipts,
+        let mut receipts: Option<Vec<TransactionReceipt>> = None;
+        if self.refusals < REFUSALS_MAX {
+            match rpc.call("eth_getBlockReceipts", &json!([hash])) {
+                Ok(given) => (receipts, self.refusals) = (given, 0),
                 Err(error) if error.is::<NodeError>() => {
+                    self.refusals += 1;
                     let error = format!("{error:#}");
-                    tracing::warn!(error, "receipts are not recorded: the node does not give them");
-                    self.has_receipts = false;
-                    None
+                    tracing::warn!(error, %hash, "the node does not give this block's receipts");
                 }
                 Err(error) => return Err(error),
             }
-        } else {
-            None
-        };
+        }
         recorded(&block, receipts.as_deref(), chain_id)
     }
 }
@@ -245,6 +247,3 @@ fn row_of(
         blob_gas_price: receipt.and_then(|receipt| receipt.blob_gas_price).and_then(narrow),
     }
 }
-
-/// How long an end waits for blocks that are still asked for.
-pub(super) const END_PATIENCE: Duration = Duration::from_secs(10);
