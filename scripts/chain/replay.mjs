@@ -38,9 +38,16 @@ const VIEWS = new Interface([
   'function tickBitmap(int16) view returns (uint256)',
   'function stable() view returns (bool)',
   'function decimals() view returns (uint8)',
+  'function allPairsLength() view returns (uint256)',
 ]);
 /** A pool's reserves were written. */
 const SYNCS = ['Sync(uint112,uint112)', 'Sync(uint256,uint256)'].map(id);
+/** A pool was made. */
+const CREATIONS = [
+  'PairCreated(address,address,address,uint256)',
+  'PoolCreated(address,address,uint24,int24,address)',
+  'PoolCreated(address,address,bool,address,uint256)',
+].map(id);
 /** Code of the error that says what a recording lacks. */
 const MISSING = -32001;
 
@@ -213,6 +220,13 @@ async function ask(rpc, book, { first, last }) {
   add('eth_getLogs', [{ ...range, address: some.slice(0, 3), topics: [kinds.slice(0, 2)] }]);
   add('eth_getLogs', [{ ...range, topics: [null, null] }]);
   add('eth_getLogs', [{ ...range, topics: [[], [`0x${'00'.repeat(31)}01`]] }]);
+  // What a bot asks of the time before, when it starts.
+  add('eth_getBlockByNumber', ['0x0', false]);
+  const factories = [...book.factories.map(({ address }) => address), book.v3.factory, book.solidly.factory];
+  add('eth_getLogs', [{ fromBlock: '0x0', toBlock: hex(last), address: factories, topics: [CREATIONS] }]);
+  for (const { address } of book.factories)
+    for (const at of [first, last])
+      add('eth_call', [{ to: address, data: VIEWS.encodeFunctionData('allPairsLength') }, hex(at)]);
   const nowhere = `0x${'11'.repeat(32)}`;
   for (const method of ['eth_getTransactionByHash', 'eth_getTransactionReceipt']) add(method, [nowhere]);
   add('eth_getBlockByHash', [nowhere, false]);

@@ -24,6 +24,9 @@ const POOL_CREATED: B256 =
 const SOLIDLY_POOL_CREATED: B256 =
     b256!("2128d88d14c80cb081c1252a5acff7a264671bf199ce226b53788fb26065005e");
 
+/// What factories announce pools with.
+pub(crate) const CREATIONS: [B256; 3] = [PAIR_CREATED, POOL_CREATED, SOLIDLY_POOL_CREATED];
+
 /// A log, as far as it is read.
 #[derive(Clone, Debug, Deserialize)]
 struct Log {
@@ -44,8 +47,7 @@ pub(super) fn announced(
         // One that is not there yet has no logs, and some nodes look for them all the same.
         let deployed = factories.iter().filter(|named| named.deployed_block <= to);
         let addresses: Vec<Address> = deployed.map(|named| named.factory.address).collect();
-        let topics = [PAIR_CREATED, POOL_CREATED, SOLIDLY_POOL_CREATED];
-        json!({ "address": addresses, "topics": [topics] })
+        json!({ "address": addresses, "topics": [CREATIONS] })
     };
     let earliest = factories.iter().map(|named| named.deployed_block).min().unwrap_or_default();
     let blocks = earliest.max(*blocks.start())..=*blocks.end();

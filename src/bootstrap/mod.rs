@@ -37,6 +37,7 @@ use gannet_engine::world::{Factory, Tip, World};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use self::discover::CREATIONS;
 pub(crate) use self::growth::Grower;
 pub(crate) use self::pool::{Kind, Known, Read, Reading};
 pub(crate) use self::read::Reader;

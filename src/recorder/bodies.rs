@@ -3,16 +3,19 @@
 //!
 //! Temperature: cold.
 
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use alloy::consensus::Transaction as _;
 use alloy::eips::eip2718::{Encodable2718 as _, Typed2718 as _};
 use alloy::rpc::types::{Block, Transaction, TransactionReceipt};
-use alloy_primitives::{B256, Bloom, Bytes, keccak256};
+use alloy_primitives::{Address, B256, Bloom, Bytes, keccak256};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
+use super::history::History;
+use super::start::Start;
 use crate::bootstrap;
 use crate::config::Node;
 use crate::feed::rpc::{NodeError, Rpc};
@@ -46,13 +49,19 @@ pub(super) struct Bodies {
 
 impl Bodies {
     /// Starts the thread that asks. It ends by itself when it is dropped.
-    pub(super) fn start(witnesses: Witnesses) -> Result<Self> {
+    pub(super) fn start(witnesses: Witnesses, folder: &Path, start: &Start) -> Result<Self> {
+        let (factories, anchor) = (start.deployments(), start.height());
+        let folder = folder.to_owned();
         let (ask, asked) = channel();
         let (tell, told) = channel();
         std::thread::Builder::new()
             .name("gannet-bodies".to_owned())
             .spawn(move || {
                 let mut desk = Desk { witnesses, rpc: None, is_told: false, refusals: 0 };
+                if let Err(error) = desk.history(&factories, anchor, &folder) {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "what was before the run is not recorded");
+                }
                 for hash in asked {
                     // Nobody waits for it any more.
                     if tell.send((hash, desk.block(hash))).is_err() {
@@ -100,6 +109,20 @@ struct Desk {
 }
 
 impl Desk {
+    /// Records what was before the run.
+    fn history(&mut self, factories: &[(Address, u64)], anchor: u64, folder: &Path) -> Result<()> {
+        let history = History::ask(self.connect()?, factories, anchor)?;
+        history.map_or(Ok(()), |history| history.write(folder))
+    }
+
+    fn connect(&mut self) -> Result<&mut Rpc> {
+        let Witnesses { nodes, chain_id } = &self.witnesses;
+        Ok(match &mut self.rpc {
+            Some(rpc) => rpc,
+            closed @ None => closed.insert(bootstrap::connect(nodes, *chain_id)?),
+        })
+    }
+
     fn block(&mut self, hash: B256) -> Option<RecordedBlock> {
         // A connection that was lost meanwhile is made anew once.
         for _attempt in 0..2 {
@@ -120,17 +143,13 @@ impl Desk {
     }
 
     fn ask(&mut self, hash: B256) -> Result<RecordedBlock> {
-        let Witnesses { nodes, chain_id } = &self.witnesses;
-        let chain_id = *chain_id;
-        let rpc = match &mut self.rpc {
-            Some(rpc) => rpc,
-            closed @ None => closed.insert(bootstrap::connect(nodes, chain_id)?),
-        };
+        let chain_id = self.witnesses.chain_id;
+        let (refusals, rpc) = (self.refusals, self.connect()?);
         let block: Option<Block> = rpc.call("eth_getBlockByHash", &json!([hash, true]))?;
         let block = block.context("the node has not this block")?;
         ensure!(block.header.inner.hash_slow() == hash, "the header's hash is another");
         let mut receipts: Option<Vec<TransactionReceipt>> = None;
-        if self.refusals < REFUSALS_MAX {
+        if refusals < REFUSALS_MAX {
             match rpc.call("eth_getBlockReceipts", &json!([hash])) {
                 Ok(given) => (receipts, self.refusals) = (given, 0),
                 Err(error) if error.is::<NodeError>() => {

@@ -18,6 +18,7 @@
 mod bodies;
 mod derive;
 mod entry;
+mod history;
 mod orders;
 mod play;
 mod start;
@@ -41,6 +42,7 @@ use self::bodies::{Bodies, END_PATIENCE};
 use self::derive::Deriver;
 pub(crate) use self::derive::blocks_of;
 pub(crate) use self::entry::entries;
+pub(crate) use self::history::History;
 pub(crate) use self::play::{Played, play};
 pub(crate) use self::start::Start;
 pub(crate) use self::tape::Tape;
@@ -74,7 +76,7 @@ impl Recorder {
         }
         fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
         start.write(out)?;
-        let mut bodies = Bodies::start(witnesses)?;
+        let mut bodies = Bodies::start(witnesses, out, start)?;
         // What a replay stands at before the first block that is heard.
         bodies.ask(start.anchor());
         let mut desk = Desk {
@@ -267,9 +269,12 @@ impl Desk {
         let derived = self.deriver.blocks(is_last);
         let mut blocks = Vec::with_capacity(derived.len() + 1);
         if let Some(anchor) = self.anchor.take_if(|_| is_last || !derived.is_empty()) {
+            // It may have been heard of as well.
             let first = derived.first().map(RecordedBlock::number);
             let follows = |block: &RecordedBlock| first.is_none_or(|first| block.number() < first);
-            blocks.extend(self.whole.remove(&anchor).filter(follows));
+            if self.whole.get(&anchor).is_some_and(follows) {
+                blocks.extend(self.whole.remove(&anchor));
+            }
         }
         for block in derived {
             let whole = block.header.block_hash.and_then(|hash| self.whole.remove(&hash));

@@ -119,6 +119,14 @@ impl Start {
         self.factories.iter().map(|(_, _, address, ..)| *address).collect()
     }
 
+    /// The factories' addresses, and the first block that each has events in.
+    pub(super) fn deployments(&self) -> Vec<(Address, u64)> {
+        let of = |(_, _, address, _, _, first): &(String, usize, Address, Address, u32, u64)| {
+            (*address, *first)
+        };
+        self.factories.iter().map(of).collect()
+    }
+
     /// Writes it into a recording's folder.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let body = postcard::to_stdvec(self).context("writing down what the run starts from")?;

@@ -119,7 +119,10 @@ fn answer(node: &Node, line: Option<&Line>, method: &str, params: &Value) -> Ans
         "web3_clientVersion" => Ok(json!(concat!("gannet-replay/", env!("CARGO_PKG_VERSION")))),
         "eth_syncing" => Ok(json!(false)),
         "eth_blockNumber" => Ok(quantity(node.newest().number())),
-        "eth_getBlockByNumber" => block(block_at(node, param(params, 0)?)?, optional(params, 1)?),
+        "eth_getBlockByNumber" => match genesis(node, params) {
+            Some(genesis) => Ok(genesis.clone()),
+            None => block(block_at(node, param(params, 0)?)?, optional(params, 1)?),
+        },
         "eth_getBlockByHash" => block(of_hash(node, &param(params, 0)?), optional(params, 1)?),
         "eth_getLogs" => logs(node, &param(params, 0)?),
         "eth_getBlockReceipts" => match block_at(node, param(params, 0)?)? {
@@ -246,12 +249,22 @@ fn place(node: &Node, params: &Value, at: usize) -> Result<usize, Refusal> {
     place.ok_or_else(|| Refusal { code: NOT_FOUND, words: "header not found".to_owned() })
 }
 
+/// The chain's first block, where it is recorded beside the run and asked for without its
+/// transactions.
+fn genesis<'n>(node: &'n Node, params: &Value) -> Option<&'n Value> {
+    let is_first = params.get(0).is_some_and(|named| named == "0x0" || named == "earliest");
+    let is_full = params.get(1).and_then(Value::as_bool).unwrap_or(false);
+    let history = node.ledger.history.as_ref()?;
+    Some(&history.genesis).filter(|genesis| is_first && !is_full && genesis.is_object())
+}
+
 fn block(held: Option<&Held>, is_full: bool) -> Answer {
     Ok(held.map_or(Ok(Value::Null), |held| render::block(held, is_full))?)
 }
 
 fn logs(node: &Node, filter: &Filter) -> Answer {
     let tip = node.newest().number();
+    let mut found: Vec<Log> = Vec::new();
     let blocks = match filter.block_option {
         FilterBlockOption::AtBlockHash(hash) => {
             let held = of_hash(node, &hash);
@@ -267,6 +280,16 @@ fn logs(node: &Node, filter: &Filter) -> Answer {
             if from > to {
                 return Err(Refusal::params(format!("block {from} is behind block {to}")));
             }
+            let from = match before(node, filter, (from, to)) {
+                Some(logs) => {
+                    found = logs;
+                    node.ledger.first()
+                }
+                None => from,
+            };
+            if from > to {
+                return Ok(json!(found));
+            }
             let (first, last) = (node.ledger.known(from)?, node.ledger.known(to)?);
             let blocks = node.ledger.blocks.get(first..=last).unwrap_or_default();
             if (blocks.len() as u64) != to - from + 1 {
@@ -275,7 +298,6 @@ fn logs(node: &Node, filter: &Filter) -> Answer {
             blocks
         }
     };
-    let mut found: Vec<Log> = Vec::new();
     for held in blocks {
         knows_logs(held, filter)?;
         let logs = held.block.logs.iter().map(|row| render::log(held, row));
@@ -286,6 +308,24 @@ fn logs(node: &Node, filter: &Filter) -> Answer {
         }
     }
     Ok(json!(found))
+}
+
+/// What factories announced before the first block, if that is recorded and is what is asked for.
+fn before(node: &Node, filter: &Filter, (from, to): (u64, u64)) -> Option<Vec<Log>> {
+    let history = node.ledger.history.as_ref()?;
+    let [first, ..] = &filter.topics;
+    let (addresses, topics): (Vec<Address>, Vec<B256>) =
+        (filter.address.iter().copied().collect(), first.iter().copied().collect());
+    let end = node.ledger.first();
+    let is_known = from < end && end <= history.blocks.1.saturating_add(1);
+    if !is_known || !history.covers(&addresses, &topics, from) {
+        return None;
+    }
+    let range = from..=to.min(end.saturating_sub(1));
+    let within = |log: &&Log| {
+        log.block_number.is_some_and(|number| range.contains(&number)) && filter.matches(&log.inner)
+    };
+    Some(history.logs.iter().filter(within).cloned().collect())
 }
 
 /// Makes sure that a block's logs are known as far as a filter asks for them.

@@ -6,6 +6,7 @@
 use alloy::sol;
 use alloy::sol_types::{SolCall, SolValue as _};
 use alloy_primitives::{Address, Bytes, U256};
+use gannet_engine::decode::topics::PAIR_CREATED;
 
 use super::answer::{Asked, Refusal};
 use super::ledger::{Held, Missing};
@@ -14,7 +15,9 @@ use super::node::Node;
 use super::pools::{Pools, State, Track};
 use crate::bootstrap::Reading;
 use crate::evm::{Replay, Scene};
+use crate::recorder::History;
 use crate::recording::Account;
+use crate::recording::rows::LogRow;
 
 sol! {
     /// What the pools of all kinds and tokens are asked.
@@ -51,12 +54,31 @@ pub(super) fn call(node: &Node, asked: &Asked, place: usize) -> Result<Bytes, Re
     {
         return Ok(answer);
     }
+    if let Some(count) = pair_count(node, number, to, &data) {
+        return Ok(U256::from(count).abi_encode().into());
+    }
     if held.block.state.is_some() {
         return execute(node, held, to, &data);
     }
     let selector = Bytes::copy_from_slice(data.get(..4).unwrap_or(&data));
     let words = format!("the state that {to} answers {selector} from at block {number} is");
     Err(Missing(words).into())
+}
+
+/// How many pairs a factory lists: as it was when the run began, with those that it made since.
+fn pair_count(node: &Node, number: u64, factory: Address, data: &[u8]) -> Option<u64> {
+    let history = node.ledger.history.as_ref().filter(|_| History::is_count(data))?;
+    let count = *history.pair_counts.get(&factory)?;
+    let since = history.blocks.1.saturating_add(1)..=number;
+    let mut made: u64 = 0;
+    for held in node.ledger.blocks.iter().filter(|held| since.contains(&held.number())) {
+        // Otherwise one could be missing.
+        held.block.has_all_logs().then_some(())?;
+        let announces =
+            |log: &&LogRow| log.address == factory && log.topics.first() == Some(&PAIR_CREATED);
+        made += held.block.logs.iter().filter(announces).count() as u64;
+    }
+    (number >= history.blocks.1).then_some(count.saturating_add(made))
 }
 
 /// Runs a call in the EVM, behind the transactions of a block that is recorded with its state.

@@ -15,7 +15,7 @@ use alloy_primitives::{Address, B256, keccak256};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::recorder::Start;
+use crate::recorder::{History, Start};
 use crate::recording::column::Millis;
 use crate::recording::rows::{ArrivalRow, TransactionRow};
 use crate::recording::{RecordedBlock, Recording};
@@ -115,6 +115,8 @@ pub(super) struct Ledger {
     pub(super) timeline: Vec<(u64, Heard)>,
     /// What the run began with, if it is a run's.
     pub(super) start: Option<Start>,
+    /// What was before it, if that is recorded.
+    pub(super) history: Option<History>,
 }
 
 /// Seconds between blocks that do not tell their time.
@@ -137,6 +139,7 @@ impl Ledger {
         let mut ledger = Self::of(recording.manifest.chain_id, blocks);
         if recording.manifest.has_arrivals {
             ledger.start = Some(Start::read(recording.folder())?);
+            ledger.history = History::read(recording.folder())?;
             ledger.hear(recording)?;
         } else {
             ledger.suppose(recording)?;
@@ -156,6 +159,7 @@ impl Ledger {
             by_sighting: HashMap::new(),
             timeline: Vec::new(),
             start: None,
+            history: None,
         };
         for (place, held) in ledger.blocks.iter().enumerate() {
             ledger.by_hash.extend(held.hash().map(|hash| (hash, place)));
