@@ -255,7 +255,6 @@ impl Sketch {
     }
 
     /// A pool at its price, and its ticks.
-    #[expect(clippy::expect_used, reason = "what is made up here fits")]
     fn build(&mut self, place: usize) -> (Pool, Vec<Tick>) {
         let pool = self.pools[place];
         let PoolSketch { fee_pips, depth, skew, .. } = pool;
@@ -264,12 +263,10 @@ impl Sketch {
         let decimals = pool.tokens.map(|token| self.tokens[token].0);
         let solidly = |is_stable| {
             let state = SolidlyState { reserves, decimals, fee_pips, is_stable };
-            Solidly::new(&state).expect("reserves fit").into()
+            fits(Solidly::new(&state)).into()
         };
         let state = match pool.kind {
-            Kind::ConstantProduct => {
-                ConstantProduct::new(reserves, fee_pips).expect("reserves fit").into()
-            }
+            Kind::ConstantProduct => fits(ConstantProduct::new(reserves, fee_pips)).into(),
             Kind::Volatile => solidly(false),
             Kind::Stable => solidly(true),
             Kind::Concentrated => return self.concentrated(&pool),
@@ -279,12 +276,11 @@ impl Sketch {
 
     /// A concentrated pool: a thin position over nearly all prices, and thicker ones around its
     /// own.
-    #[expect(clippy::expect_used, reason = "what is made up here fits")]
     fn concentrated(&mut self, pool: &PoolSketch) -> (Pool, Vec<Tick>) {
         let [zero, one] = [0, 1].map(|side| self.units(pool, side, pool.depth));
         let ratio = (one / zero * pool.skew.exp()).sqrt();
         let sqrt_price = q96(ratio);
-        let tick = tick_at(sqrt_price).expect("a price that pools can have");
+        let tick = fits(tick_at(sqrt_price));
         let tick_spacing = match pool.fee_pips {
             100 => 1,
             500 => 10,
@@ -300,7 +296,7 @@ impl Sketch {
             let snap = |tick: i32| tick.clamp(-887_000, 887_000).div_euclid(tick_spacing);
             let lower = snap(centre - width) * tick_spacing;
             let upper = (snap(centre + width) + 1) * tick_spacing;
-            let signed = i128::try_from(amount).expect("fits");
+            let signed = fits(i128::try_from(amount).ok());
             for (at, net) in [(lower, signed), (upper, -signed)] {
                 let held = nets.entry(at).or_default();
                 *held = (held.0 + net, held.1 + amount);
@@ -312,7 +308,7 @@ impl Sketch {
         let ticks = nets.into_iter().map(|(index, (net, gross))| Tick { index, net, gross });
         let fee_pips = pool.fee_pips;
         let state = ConcentratedState { sqrt_price, tick, liquidity, fee_pips, tick_spacing };
-        (Concentrated::new(&state).expect("a state that pools can have").into(), ticks.collect())
+        (fits(Concentrated::new(&state)).into(), ticks.collect())
     }
 
     /// What a trader does to a pool: a swap of some thousandths of its depth, either way. `None` if
@@ -412,6 +408,12 @@ fn q96(ratio: f64) -> alloy_primitives::U256 {
     let left = ratio / 1.0001_f64.powf(tick / 2.0);
     let parts = alloy_primitives::U256::from(whole(left * 1e12));
     at * parts / alloy_primitives::U256::from(1_000_000_000_000_u64)
+}
+
+/// What is made up here fits what pools can have.
+fn fits<T>(made: Option<T>) -> T {
+    let Some(made) = made else { unreachable!("what is made up fits") };
+    made
 }
 
 /// The whole part of a positive number.

@@ -118,6 +118,9 @@ struct BacktestArgs {
     /// And later by what a run measured: the summary that `gannet run --json=FILE` wrote
     #[arg(long, value_name = "FILE")]
     latency_of: Option<PathBuf>,
+    /// Let no strategy fly: follow the blocks only, and say how fast that is
+    #[arg(long, conflicts_with = "sweep")]
+    no_strategy: bool,
     /// Write the report to FILE, one HTML page that holds everything it shows
     #[arg(long, value_name = "FILE.html", conflicts_with = "sweep")]
     report: Option<PathBuf>,
@@ -392,7 +395,8 @@ fn backtest_command<S: StrategySet>(args: &BacktestArgs) -> Result<ExitCode> {
     for point in points {
         let set = [&common.set[..], &point[..]].concat();
         let (from, to, delay) = (args.from, args.to, delay.clone());
-        let job = Job { recording, from, to, config: &config, set, delay };
+        let is_bare = args.no_strategy;
+        let job = Job { recording, from, to, config: &config, set, delay, is_bare };
         done.push((point, backtest::run::<S>(&job)?));
     }
     if sweep.is_empty() {

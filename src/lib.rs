@@ -73,5 +73,7 @@ pub use self::config::{
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;
 pub use self::presigner::PresignCounts;
+#[doc(hidden)]
+pub use self::recording::Maker;
 pub use self::run::run;
 pub use self::summary::{PendingCounts, Scored, Summary, Totals, Upkeep};

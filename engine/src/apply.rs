@@ -2,14 +2,17 @@
 //!
 //! Temperature: hot.
 
+use alloy_primitives::B256;
+
 use crate::decode::DecodeError;
 use crate::decode::fields::{Field, Fields};
 use crate::decode::head::Head;
+use crate::decode::list::Rows;
 use crate::decode::message::{Item, Message};
 use crate::decode::pending::PendingTx;
 use crate::decode::receipt::quantity;
 use crate::ids::NodeId;
-use crate::input::{Command, Happening, Source};
+use crate::input::{Block, Command, Happening, Source};
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::{Change, Engine};
@@ -76,7 +79,7 @@ impl<S: StrategySet> Engine<S> {
     /// Applies what is not a message.
     pub(crate) fn apply_other(&mut self, what: Happening<'_>, at: Nanos) -> Change {
         match what {
-            Happening::Frame { .. } => {}
+            Happening::Frame { .. } | Happening::Block { .. } => {}
             Happening::Truncated { node, source } => self.apply_truncated(node, source),
             Happening::Tick => self.apply_tick(at),
             Happening::Link { node, source, is_up } => {
@@ -241,6 +244,50 @@ impl<S: StrategySet> Engine<S> {
                 let flights = &mut self.flights;
                 self.world.on_block_logs(
                     list,
+                    at,
+                    &mut self.queries,
+                    Some(&mut |world, after| crate::settle::replay(flights, world, after)),
+                )
+            }
+        }
+    }
+
+    /// Applies a block that is read already: what its head's frame would do, then its list's.
+    pub(crate) fn apply_block<O: Outbox>(
+        &mut self,
+        block: &Block<'_>,
+        at: Nanos,
+        node: NodeId,
+    ) -> Change {
+        let applied = match self.apply_head::<O>(block.head, Word::Announced(node), at) {
+            // It was sealed at once: its filter says that nothing of ours is in it.
+            Ok(Change::Block) => return Change::Block,
+            Ok(Change::None) => {
+                self.report_freshness(at);
+                self.apply_rows::<O>((&block.head.hash, &block.rows), at)
+            }
+            Err(error) => Err(error),
+        };
+        match applied {
+            Ok(progress) => self.after_progress::<O>(progress),
+            Err(error) => {
+                self.tally.undecodable(Source::Chain, error);
+                Change::None
+            }
+        }
+    }
+
+    fn apply_rows<O: Outbox>(
+        &mut self,
+        rows: (&B256, &Rows<'_>),
+        at: Nanos,
+    ) -> Result<Progress, DecodeError> {
+        match O::SETTLES {
+            Settles::ByReceipt => self.world.on_rows(rows, at, &mut self.queries, None),
+            Settles::ByReplay => {
+                let flights = &mut self.flights;
+                self.world.on_rows(
+                    rows,
                     at,
                     &mut self.queries,
                     Some(&mut |world, after| crate::settle::replay(flights, world, after)),

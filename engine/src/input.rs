@@ -9,6 +9,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::amm::{Pool, Tick};
+use crate::decode::head::Head;
+use crate::decode::list::Rows;
 use crate::growth::Growth;
 use crate::ids::{NodeId, PoolId};
 use crate::units::Nanos;
@@ -79,6 +81,16 @@ pub struct Loaded {
     pub ticks: Vec<Tick>,
 }
 
+/// A whole block that is read already, out of a recording's columns: what a head's announcement
+/// and the node's list of its logs say, without a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    /// Its header.
+    pub head: &'a Head,
+    /// Its logs.
+    pub rows: Rows<'a>,
+}
+
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Happening<'a> {
@@ -93,6 +105,13 @@ pub enum Happening<'a> {
         /// Whether more is buffered behind it: pending swaps are put aside then, so that the best
         /// of them are looked at first.
         has_more: bool,
+    },
+    /// A whole block, from a recording.
+    Block {
+        /// The node that stands for the recording.
+        node: NodeId,
+        /// The block.
+        block: Block<'a>,
     },
     /// A message that was longer than the buffer and was skipped.
     Truncated {
@@ -125,7 +144,7 @@ impl Happening<'_> {
                 Some(Self::Frame { node, source, bytes, has_more })
             }
             Self::Truncated { node, source } => Some(Self::Truncated { node, source }),
-            Self::Tick | Self::Link { .. } | Self::Command(_) => None,
+            Self::Block { .. } | Self::Tick | Self::Link { .. } | Self::Command(_) => None,
         }
     }
 }

@@ -106,6 +106,10 @@ impl<S: StrategySet> Engine<S> {
                     }
                 }
             }
+            Happening::Block { node, block } => {
+                stamps.decoded = clock.now();
+                self.apply_block::<O>(&block, at, node)
+            }
             other @ (Happening::Truncated { .. }
             | Happening::Tick
             | Happening::Link { .. }
@@ -267,7 +271,7 @@ impl<S: StrategySet> Engine<S> {
         }
     }
 
-    fn report_freshness(&mut self, at: Nanos) {
+    pub(crate) fn report_freshness(&mut self, at: Nanos) {
         let freshness = *self.world.freshness();
         if freshness != self.reported {
             self.reported = freshness;

@@ -1,12 +1,23 @@
-//! The engine of a run, fed from a recording as a node would feed it: the same frames, and an
-//! answer to each of its questions.
+//! The engine of a run, fed from a recording: its blocks come as they are kept, in columns, and what
+//! the engine asks is answered as a node would.
+//!
+//! ```text
+//! columns ─► Log, binary ─┐
+//! rows ────► Log, binary ─┴─► Happening::Block ─► the world, as a head's frame and its list's do
+//! ```
 //!
 //! Temperature: cold.
 
+use std::cell::Cell;
+use std::time::Instant;
+
 use alloy_primitives::{B256, Bloom, keccak256};
+use gannet_engine::decode::head::Head;
+use gannet_engine::decode::list::Rows;
+use gannet_engine::decode::log::{Data, Log, TOPICS_MAX};
 use gannet_engine::flight::Flight;
 use gannet_engine::ids::NodeId;
-use gannet_engine::input::{Command, Happening, Input, Source};
+use gannet_engine::input::{self, Command, Happening, Input, Source};
 use gannet_engine::note::Note;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
@@ -16,8 +27,8 @@ use gannet_engine::units::Nanos;
 use serde_json::{Value, json};
 
 use super::fly::BLOCK_S;
-use crate::recording::RecordedBlock;
-use crate::recording::rows::LogRow;
+use super::spent::Spent;
+use crate::recording::rows::{BlockRow, LogRow};
 
 /// Questions raise others, but not for ever.
 const ROUNDS_MAX: usize = 64;
@@ -51,63 +62,98 @@ impl Clock for Still {
     }
 }
 
+/// A clock whose stamps mean nothing either, and which notes when it was asked: between decode and
+/// world, world and strategies, strategies and risk.
+#[derive(Debug)]
+struct Laps {
+    at: [Cell<Instant>; 3],
+    count: Cell<usize>,
+}
+
+impl Laps {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { at: [(); 3].map(|()| Cell::new(now)), count: Cell::new(0) }
+    }
+
+    /// Adds what each stage took, up to now.
+    fn add_to(&self, spent: &mut Spent) {
+        let end = Instant::now();
+        let at = |place: usize| if place < self.count.get() { self.at[place].get() } else { end };
+        spent.world += at(1).saturating_duration_since(at(0));
+        spent.strategies += at(2).saturating_duration_since(at(1));
+        spent.trade += end.saturating_duration_since(at(2));
+    }
+}
+
+impl Clock for Laps {
+    fn now(&self) -> Nanos {
+        let count = self.count.get();
+        if let Some(place) = self.at.get(count) {
+            place.set(Instant::now());
+            self.count.set(count + 1);
+        }
+        Nanos(0)
+    }
+}
+
+/// What filter a header has that speaks of other logs than those that are there, or of none.
+const ANY: Bloom = Bloom::repeat_byte(0xff);
+
+/// The header of a recorded block on `parent`.
+pub(super) fn head_of(header: &BlockRow, parent: B256) -> Head {
+    let number = header.block_number.0;
+    let is_whole = header.logs_complete != Some(false);
+    let bloom = header.logs_bloom.as_ref().filter(|_| is_whole);
+    Head {
+        number,
+        hash: header.block_hash.unwrap_or_else(|| stand_in(number)),
+        parent_hash: parent,
+        timestamp: header.timestamp.unwrap_or_default().0,
+        base_fee: header.base_fee_per_gas.map(u128::from),
+        gas_limit: header.gas_limit.unwrap_or_default(),
+        gas_used: header.gas_used.unwrap_or_default(),
+        miner: header.author.unwrap_or_default(),
+        bloom: bloom.and_then(|bloom| Bloom::try_from(&bloom[..]).ok()).unwrap_or(ANY),
+    }
+}
+
+/// That of the block before a recorded one, of which nothing else is known: it moved no pool, and
+/// the next base fee is what it was.
+pub(super) fn head_before(header: &BlockRow, parent: B256) -> Head {
+    let number = header.block_number.0.saturating_sub(1);
+    let gas_limit = header.gas_limit.unwrap_or(30_000_000);
+    Head {
+        number,
+        hash: header.parent_hash.unwrap_or_else(|| stand_in(number)),
+        parent_hash: parent,
+        timestamp: header.timestamp.unwrap_or_default().0.saturating_sub(BLOCK_S),
+        base_fee: header.base_fee_per_gas.map(u128::from),
+        gas_limit,
+        gas_used: gas_limit / 2,
+        miner: header.author.unwrap_or_default(),
+        bloom: Bloom::ZERO,
+    }
+}
+
 /// A header as a node sends it.
-#[derive(Clone, Debug)]
-pub(super) struct Head {
-    pub(super) hash: B256,
-    pub(super) json: Value,
-}
-
-impl Head {
-    /// That of a recorded block on `parent`.
-    pub(super) fn of(block: &RecordedBlock, parent: B256) -> Self {
-        let header = &block.header;
-        let hash = header.block_hash.unwrap_or_else(|| stand_in(block.number()));
-        let mut json = json!({
-            "number": quantity(block.number()),
-            "hash": hash,
-            "parentHash": parent,
-            "timestamp": quantity(header.timestamp.unwrap_or_default().0),
-            "gasLimit": quantity(header.gas_limit.unwrap_or_default()),
-            "gasUsed": quantity(header.gas_used.unwrap_or_default()),
-            "miner": header.author.unwrap_or_default(),
-        });
-        if let Some(fee) = header.base_fee_per_gas {
-            json["baseFeePerGas"] = json!(quantity(fee));
-        }
-        if let Some(bloom) = header.logs_bloom.as_ref().filter(|_| is_whole(block)) {
-            json["logsBloom"] = json!(bloom);
-        }
-        Self { hash, json }
+pub(super) fn json_of(head: &Head) -> Value {
+    let mut json = json!({
+        "number": quantity(head.number),
+        "hash": head.hash,
+        "parentHash": head.parent_hash,
+        "timestamp": quantity(head.timestamp),
+        "gasLimit": quantity(head.gas_limit),
+        "gasUsed": quantity(head.gas_used),
+        "miner": head.miner,
+    });
+    if let Some(fee) = head.base_fee {
+        json["baseFeePerGas"] = json!(format!("{fee:#x}"));
     }
-
-    /// That of the block before a recorded one, of which nothing else is known: it moved no pool,
-    /// and the next base fee is what it was.
-    pub(super) fn before(block: &RecordedBlock, parent: B256) -> Self {
-        let header = &block.header;
-        let number = block.number().saturating_sub(1);
-        let hash = header.parent_hash.unwrap_or_else(|| stand_in(number));
-        let gas_limit = header.gas_limit.unwrap_or(30_000_000);
-        let mut json = json!({
-            "number": quantity(number),
-            "hash": hash,
-            "parentHash": parent,
-            "timestamp": quantity(header.timestamp.unwrap_or_default().0.saturating_sub(BLOCK_S)),
-            "gasLimit": quantity(gas_limit),
-            "gasUsed": quantity(gas_limit / 2),
-            "miner": header.author.unwrap_or_default(),
-            "logsBloom": Bloom::ZERO,
-        });
-        if let Some(fee) = header.base_fee_per_gas {
-            json["baseFeePerGas"] = json!(quantity(fee));
-        }
-        Self { hash, json }
+    if head.bloom != ANY {
+        json["logsBloom"] = json!(head.bloom);
     }
-}
-
-/// Whether the header's filter speaks of the logs that are there.
-fn is_whole(block: &RecordedBlock) -> bool {
-    block.header.logs_complete != Some(false)
+    json
 }
 
 /// Stands for the hash of a block whose hash is not recorded.
@@ -119,19 +165,25 @@ fn quantity(number: u64) -> String {
     format!("{number:#x}")
 }
 
-/// A log as a node sends it.
-pub(super) fn log_of(log: &LogRow, block_hash: B256) -> Value {
-    json!({
-        "address": log.address,
-        "topics": log.topics,
-        "data": log.data,
-        "blockNumber": quantity(log.block_number),
-        "blockHash": block_hash,
-        "transactionHash": log.transaction_hash,
-        "transactionIndex": quantity(log.transaction_index.into()),
-        "logIndex": quantity(log.log_index.into()),
-        "removed": false,
-    })
+/// A log as the engine takes it; none of one without a topic: nothing follows of those, and nodes do
+/// not filter them in either.
+pub(super) fn log_of(row: &LogRow, block_hash: B256) -> Option<Log<'_>> {
+    let count = row.topics.len().min(TOPICS_MAX);
+    let mut topics = [B256::ZERO; TOPICS_MAX];
+    topics[..count].copy_from_slice(&row.topics[..count]);
+    let log = Log {
+        address: row.address,
+        topics,
+        topic_count: u8::try_from(count).unwrap_or(0),
+        data: Data::Binary(&row.data),
+        block_number: row.block_number,
+        block_hash,
+        tx_hash: row.transaction_hash,
+        tx_index: row.transaction_index,
+        log_index: row.log_index,
+        removed: false,
+    };
+    (count > 0).then_some(log)
 }
 
 /// The engine, and where the recording stands.
@@ -143,13 +195,23 @@ pub(super) struct Cockpit<S> {
     at: Nanos,
     seq: u64,
     head: Option<Head>,
-    logs: Value,
+    /// What the engine spent its time with.
+    pub(super) spent: Spent,
+    /// The list of the newest block's logs, where it did not come with its head.
+    logs: Option<Value>,
 }
 
 impl<S: StrategySet> Cockpit<S> {
-    pub(super) const fn new(engine: Engine<S>) -> Self {
-        let logs = Value::Array(Vec::new());
-        Self { engine, told: Vec::new(), at: Nanos(1), seq: 0, head: None, logs }
+    pub(super) fn new(engine: Engine<S>) -> Self {
+        Self {
+            engine,
+            told: Vec::new(),
+            at: Nanos(1),
+            seq: 0,
+            head: None,
+            spent: Spent::default(),
+            logs: None,
+        }
     }
 
     /// The feed comes up.
@@ -164,17 +226,28 @@ impl<S: StrategySet> Cockpit<S> {
         self.answer();
     }
 
-    /// A block comes: its head, then the list of its logs when the engine asks for it.
-    pub(super) fn block(&mut self, head: Head, logs: &[LogRow]) {
-        // Of those without a topic nothing follows, and nodes do not filter them in either.
-        let logs = logs.iter().filter(|log| !log.topics.is_empty());
-        self.logs = logs.map(|log| log_of(log, head.hash)).collect();
+    /// A block comes, with all its logs.
+    pub(super) fn block(&mut self, head: &Head, rows: Rows<'_>) {
+        self.at = self.at.plus(1_000_000);
+        let laps = Laps::new();
+        let block = input::Block { head, rows };
+        self.feed_timed(Happening::Block { node: NODE, block }, &laps);
+        laps.add_to(&mut self.spent);
+        self.head = Some(*head);
+        self.answer();
+    }
+
+    /// The same as frames, as a node sends it: its head, then the list of its logs when the engine
+    /// asks for it.
+    #[cfg(test)]
+    pub(super) fn block_in_frames(&mut self, head: &Head, logs: Value) {
+        self.logs = Some(logs);
         let news = json!({
             "jsonrpc": "2.0",
             "method": "eth_subscription",
-            "params": { "subscription": "0x1", "result": head.json },
+            "params": { "subscription": "0x1", "result": json_of(head) },
         });
-        self.head = Some(head);
+        self.head = Some(*head);
         self.at = self.at.plus(1_000_000);
         self.frame(Source::Chain, &news);
         self.answer();
@@ -187,9 +260,13 @@ impl<S: StrategySet> Cockpit<S> {
     }
 
     fn feed(&mut self, what: Happening<'_>) {
+        self.feed_timed(what, &Still);
+    }
+
+    fn feed_timed(&mut self, what: Happening<'_>, clock: &impl Clock) {
         self.seq += 1;
         let input = Input { at: self.at, seq: self.seq, what };
-        self.engine.on_input(input, &Still, &mut Fills);
+        self.engine.on_input(input, clock, &mut Fills);
         self.told.extend(self.engine.notes.iter());
         self.engine.notes.clear();
     }
@@ -203,6 +280,10 @@ impl<S: StrategySet> Cockpit<S> {
                 break;
             }
             for query in asked {
+                let is_known = self.logs.is_none();
+                if is_known && matches!(query, Query::BlockLogs { .. }) {
+                    continue;
+                }
                 let result = self.result_of(&query);
                 let reply = json!({ "jsonrpc": "2.0", "id": query.id(), "result": result });
                 self.frame(Source::Rpc, &reply);
@@ -213,12 +294,12 @@ impl<S: StrategySet> Cockpit<S> {
     fn result_of(&self, query: &Query) -> Value {
         let head = self.head.as_ref();
         match query {
-            Query::LatestHead => head.map_or(Value::Null, |head| head.json.clone()),
+            Query::LatestHead => head.map_or(Value::Null, json_of),
             Query::Head(hash) => {
                 let known = head.filter(|head| head.hash == *hash);
-                known.map_or(Value::Null, |head| head.json.clone())
+                known.map_or(Value::Null, json_of)
             }
-            Query::BlockLogs { .. } => self.logs.clone(),
+            Query::BlockLogs { .. } => self.logs.clone().unwrap_or_default(),
             // Nothing of ours is ever on the recorded chain.
             Query::Transaction(_)
             | Query::Receipt(..)

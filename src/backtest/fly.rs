@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use anyhow::{Result, anyhow};
+use gannet_engine::decode::list::Rows;
+use gannet_engine::decode::log::Log;
 use gannet_engine::decode::topics::MOVES;
 use gannet_engine::flight::{Flight, Settlement};
 use gannet_engine::input::{Command, Loaded, Reloaded};
@@ -24,15 +26,15 @@ use gannet_engine::units::{BlockNumber, Wei};
 use gannet_engine::wallet::WalletState;
 use gannet_engine::world::{Tip, World};
 
-use super::cockpit::{Cockpit, Head, stand_in};
+use super::cockpit::{Cockpit, head_before, head_of, log_of, stand_in};
 use super::desk::{Desk, Paid, balance, transfer};
-use super::forensics::before;
+use super::forensics::before_header;
 use super::plans::{End, Planned};
 use super::swaps::{Swap, Transfer, by_transaction};
 use crate::config::Config;
 use crate::evm::{Fork, RECIPIENT, Replay, Scene};
 use crate::recording::RecordedBlock;
-use crate::recording::rows::LogRow;
+use crate::recording::rows::{BlockRow, LogRow};
 use crate::venue::{Because, Setting, Venue, world};
 
 /// Seconds between blocks of which only the later one is recorded.
@@ -110,7 +112,7 @@ pub(super) fn fly<S: StrategySet>(
         return Ok(flown);
     }
     flown.pools = venues.len();
-    let anchor = anchor(first);
+    let anchor = anchor(&first.header);
     let setting = Setting { anchor, ..course.setting };
     let world = match world(&venues, &setting) {
         Ok(world) => world,
@@ -119,12 +121,36 @@ pub(super) fn fly<S: StrategySet>(
             return Ok(flown);
         }
     };
+    let begin = (&first.header, anchor);
+    let (mut pilot, mut hash) = match take_off((config, world), &venues, begin, flown, course)? {
+        Ok(pilot) => pilot,
+        Err(flown) => return Ok(flown),
+    };
+    for block in blocks {
+        let head = head_of(&block.header, hash);
+        hash = head.hash;
+        let logs: Vec<Log<'_>> = block.logs.iter().filter_map(|row| log_of(row, hash)).collect();
+        pilot.cockpit.block(&head, Rows { logs: &logs, is_empty: logs.is_empty() });
+        pilot.note(Some(block));
+    }
+    Ok(pilot.flown)
+}
+
+/// An engine over these pools, and told of the block before the first one, with its hash; or what
+/// has come of it where a strategy has nothing to do on them.
+pub(super) fn take_off<'c, S: StrategySet>(
+    (config, world): (Config<S>, World),
+    venues: &[Venue],
+    (first, anchor): (&BlockRow, Tip),
+    mut flown: Flown,
+    course: &Course<'c>,
+) -> Result<Result<(Pilot<'c, S>, B256), Flown>> {
     let engine = match engine(config, world)? {
         Ok(engine) => engine,
         // There is nothing to plan there.
         Err(why) => {
             flown.left_out.insert(why, venues.len());
-            return Ok(flown);
+            return Ok(Err(flown));
         }
     };
     let mut cockpit = Cockpit::new(engine);
@@ -135,30 +161,27 @@ pub(super) fn fly<S: StrategySet>(
     // So that all pools count as moved, and gaps that were open before the first block are seen.
     let reloaded = Reloaded { anchor, pools, unread: Vec::new() };
     cockpit.command(Command::Reload(Box::new(reloaded)));
-    let parent = Head::before(first, anchor.hash);
-    let mut hash = parent.hash;
-    cockpit.block(parent, &[]);
-    let mut pilot = Pilot { cockpit, flown, flights: BTreeMap::new(), codes: course.codes };
+    let parent = head_before(first, anchor.hash);
+    cockpit.block(&parent, Rows { logs: &[], is_empty: true });
+    let mut pilot =
+        Pilot { cockpit, flown, flights: BTreeMap::new(), has_ended: false, codes: course.codes };
     pilot.note(None);
-    for block in blocks {
-        let head = Head::of(block, hash);
-        hash = head.hash;
-        pilot.cockpit.block(head, &block.logs);
-        pilot.note(Some(block));
-    }
-    Ok(pilot.flown)
+    Ok(Ok((pilot, parent.hash)))
 }
 
 /// The block before the one before the first: from there on the engine is told everything.
-fn anchor(first: &RecordedBlock) -> Tip {
-    let tip = before(first);
+pub(super) fn anchor(first: &BlockRow) -> Tip {
+    let tip = before_header(first);
     let number = tip.number.0.saturating_sub(1);
     let timestamp = tip.timestamp.saturating_sub(2 * BLOCK_S);
     Tip { number: BlockNumber(number), hash: stand_in(number), timestamp, ..tip }
 }
 
 /// The engine; or why a strategy has nothing to do on these pools.
-fn engine<S: StrategySet>(config: Config<S>, world: World) -> Result<Result<Engine<S>, String>> {
+pub(super) fn engine<S: StrategySet>(
+    config: Config<S>,
+    world: World,
+) -> Result<Result<Engine<S>, String>> {
     let mut limits = config.limits;
     // There is nobody whose funds could pay.
     limits.funding = Funding::Flash;
@@ -182,7 +205,7 @@ fn engine<S: StrategySet>(config: Config<S>, world: World) -> Result<Result<Engi
 
 /// The pools that the blocks touch, as they are before the first of them, if their tokens can be
 /// moved and arrive.
-fn universe(
+pub(super) fn universe(
     blocks: &[RecordedBlock],
     codes: &BTreeMap<B256, Bytes>,
     flown: &mut Flown,
@@ -292,18 +315,27 @@ fn gist(why: &str) -> String {
 }
 
 /// Follows what the engine tells.
-struct Pilot<'a, S> {
-    cockpit: Cockpit<S>,
-    flown: Flown,
+#[derive(Debug)]
+pub(super) struct Pilot<'a, S> {
+    pub(super) cockpit: Cockpit<S>,
+    pub(super) flown: Flown,
     /// Plans in flight: their place among all plans, by ticket.
     flights: BTreeMap<u32, usize>,
+    /// Whether the last notes tell of the end of one.
+    pub(super) has_ended: bool,
     codes: &'a BTreeMap<B256, Bytes>,
 }
 
 impl<S: StrategySet> Pilot<'_, S> {
+    /// Whether a plan's end is not known yet.
+    pub(super) fn is_in_flight(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
     /// Takes the notes that a block gave rise to.
-    fn note(&mut self, block: Option<&RecordedBlock>) {
+    pub(super) fn note(&mut self, block: Option<&RecordedBlock>) {
         let told = std::mem::take(&mut self.cockpit.told);
+        self.has_ended = false;
         for note in told {
             match self.flown.note(&note, &self.cockpit.engine.world, S::NAMES) {
                 Told::Made(flight, place) => {
@@ -311,6 +343,7 @@ impl<S: StrategySet> Pilot<'_, S> {
                 }
                 Told::Ended(flight, end) => {
                     let Some(place) = self.flights.remove(&flight.ticket) else { continue };
+                    self.has_ended = true;
                     let mut plan = self.flown.plans[place].clone();
                     plan.settle(end);
                     if let Some(block) = block.filter(|_| plan.end == End::Won) {

@@ -18,6 +18,7 @@ use super::plans::maybe_text;
 use super::swaps::{Swap, by_transaction, tokens};
 use crate::evm::{Fork, Replay, Scene, Unknown};
 use crate::recording::RecordedBlock;
+use crate::recording::rows::BlockRow;
 use crate::venue::{Setting, tokens_of};
 
 /// An arbitrage that somebody made, and ours on the same state.
@@ -115,9 +116,13 @@ pub(super) fn known_tokens(
 
 /// Where the world stands before a block.
 pub(super) fn before(block: &RecordedBlock) -> Tip {
-    let header = &block.header;
+    before_header(&block.header)
+}
+
+/// Where the world stands before the block with this header.
+pub(super) fn before_header(header: &BlockRow) -> Tip {
     Tip {
-        number: BlockNumber(block.number().saturating_sub(1)),
+        number: BlockNumber(header.block_number.0.saturating_sub(1)),
         hash: header.parent_hash.unwrap_or_default(),
         timestamp: header.timestamp.unwrap_or_default().0.saturating_sub(1),
         next_base_fee: Wei(header.base_fee_per_gas.unwrap_or_default().into()),

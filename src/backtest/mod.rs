@@ -2,8 +2,10 @@
 //! them.
 //!
 //! ```text
-//! recording ─► runs of blocks ─┬─► forensics   what others took, and whether we would have seen it
-//!                              └─► fly         what our strategies plan, and what becomes of it
+//! recording ─┬─► runs of blocks ─┬─► forensics   what others took, and whether we would have seen it
+//!            │                   └─► fly         what our strategies plan, and what becomes of it
+//!            ├─► segments from pools ─► cruise   the same column by column, for many blocks
+//!            └─► a run's own inputs ──► rerun    the same plans again
 //! ```
 //!
 //! The same recording and configuration give the same digest.
@@ -13,6 +15,7 @@
 mod arbitrages;
 mod arrivals;
 mod cockpit;
+mod cruise;
 mod delay;
 mod desk;
 mod fly;
@@ -22,12 +25,15 @@ mod liquidations;
 mod outcome;
 mod page;
 mod plans;
+mod spent;
 mod swaps;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use alloy_primitives::{Address, B256, Keccak256, address};
 use anyhow::{Context as _, Result, bail};
@@ -36,6 +42,7 @@ use gannet_engine::strategy::StrategySet;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use self::arrivals::rerun;
+use self::cruise::{Cruised, cruise};
 pub(crate) use self::delay::Delay;
 use self::fly::{Course, Flown, fly};
 use self::forensics::{Forensics, look};
@@ -43,7 +50,7 @@ pub(crate) use self::outcome::{Backtest, Swept};
 pub(crate) use self::plans::{End, Planned};
 use crate::config::Config;
 use crate::progress::Progress;
-use crate::recording::{RecordedBlock, Recording};
+use crate::recording::{Manifest, RecordedBlock, Recording, Segment};
 use crate::venue::Setting;
 
 /// Blocks of a run that are flown over at once: their universe is looked at together.
@@ -73,6 +80,16 @@ pub(crate) struct Job<'a> {
     pub(crate) set: Vec<String>,
     /// How much later than in the recorded run plans are made.
     pub(crate) delay: Delay,
+    /// Whether no strategy flies: the world follows the blocks, and nothing is planned.
+    pub(crate) is_bare: bool,
+}
+
+impl Job<'_> {
+    fn config<S: StrategySet>(&self) -> Result<Config<S>> {
+        let config = Config::<S>::parse(self.config, &self.set)?;
+        let strategies = if self.is_bare { S::default() } else { config.strategies };
+        Ok(Config { strategies, ..config })
+    }
 }
 
 /// Runs a backtest.
@@ -106,10 +123,14 @@ pub(crate) fn run_seen<S: StrategySet>(
     let mut progress = Progress::new(Some("backtest, blocks"), total);
     let mut backtest = Backtest::new(job, &recording.manifest, &ground.assumptions);
     if recording.manifest.has_arrivals {
-        let config = Config::<S>::parse(job.config, &job.set)?;
+        let config = job.config::<S>()?;
         let done = rerun(config, &recording, see)?;
         backtest.add_rerun(job, done);
     }
+    let start = Instant::now();
+    let cruised = ground.cruise_all::<S>(job, &recording, &Mutex::new(&mut progress))?;
+    cruised.into_iter().for_each(|done| backtest.add_cruised(done));
+    backtest.took(start.elapsed());
     let mut batch: Vec<Vec<RecordedBlock>> = Vec::new();
     let mut held = 0;
     let mut work = |batch: &mut Vec<Vec<RecordedBlock>>, backtest: &mut Backtest| -> Result<()> {
@@ -121,6 +142,7 @@ pub(crate) fn run_seen<S: StrategySet>(
         }
         Ok(())
     };
+    // Parts of segments that begin with their pools hold nothing else.
     recording.each((job.from, job.to), |block| {
         let follows = batch.last().and_then(|blocks| blocks.last()).is_some_and(|last| {
             last.number().saturating_add(1) == block.number()
@@ -160,7 +182,7 @@ impl Ground {
     fn of<S: StrategySet>(job: &Job<'_>, recording: &Recording) -> Result<Self> {
         let config = Config::<S>::parse(job.config, &job.set)?;
         let chain_id = recording.manifest.chain_id;
-        let mut assumptions = assumptions(recording.manifest.has_arrivals);
+        let mut assumptions = assumptions(&recording.manifest);
         assumptions.extend(recording.manifest.remarks.iter().cloned());
         let (chain, bases) = if config.chain.id == chain_id {
             (config.chain, config.base_tokens)
@@ -181,6 +203,31 @@ impl Ground {
         Ok(Self { chain, bases, assumptions })
     }
 
+    /// Flies over the segments that begin with their pools, beside each other.
+    fn cruise_all<S: StrategySet>(
+        &self,
+        job: &Job<'_>,
+        recording: &Recording,
+        progress: &Mutex<&mut Progress<'_>>,
+    ) -> Result<Vec<Cruised>> {
+        let segments = recording.manifest.segments.iter().filter(|segment| {
+            segment.has_pools && segment.first_block <= job.to && segment.last_block >= job.from
+        });
+        let segments: Vec<&Segment> = segments.collect();
+        let anchor = gannet_engine::world::Tip::default();
+        let setting = Setting { chain: self.chain, anchor, bases: &self.bases };
+        let one = |segment: &&Segment| -> Result<Cruised> {
+            let (first, last) = (segment.first_block, segment.last_block);
+            let done =
+                cruise(job.config::<S>()?, recording, (segment, (job.from, job.to)), setting)
+                    .with_context(|| format!("flying over the blocks from {first} to {last}"))?;
+            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            progress.advance(usize::try_from(done.blocks).unwrap_or(0));
+            Ok(done)
+        };
+        segments.par_iter().map(one).collect()
+    }
+
     fn work<S: StrategySet>(
         &self,
         job: &Job<'_>,
@@ -192,7 +239,7 @@ impl Ground {
             blocks.iter().map(|block| look(block, codes, self.chain)).collect();
         let mut flown = Flown::default();
         if blocks.iter().all(|block| block.state.is_some()) {
-            let config = Config::<S>::parse(job.config, &job.set)?;
+            let config = job.config::<S>()?;
             let anchor = gannet_engine::world::Tip::default();
             let setting = Setting { chain: self.chain, anchor, bases: &self.bases };
             let first = blocks.first().map_or(0, RecordedBlock::number);
@@ -204,7 +251,9 @@ impl Ground {
 }
 
 /// What figures rest on, by whether a run's own inputs are recorded.
-fn assumptions(has_arrivals: bool) -> Vec<String> {
+fn assumptions(manifest: &Manifest) -> Vec<String> {
+    let has_pools = manifest.segments.iter().any(|segment| segment.has_pools);
+    let has_arrivals = manifest.has_arrivals;
     let newest = format!(
         "Transactions of ours run in the EVM under the newest rules ({:?}), whatever the block's \
          are, with a flash loan and without a tip.",
@@ -228,11 +277,18 @@ fn assumptions(has_arrivals: bool) -> Vec<String> {
             "Strategies fly only where the state is recorded; of other blocks the logs are read.",
         ]
     };
+    let from_pools = [
+        "Segments whose pools are known fly each from its own: what was planned in one is not known \
+         to the next. Who else took what is not looked for there, so a plan is contested only if \
+         it pays no more at its block's end.",
+        "Plans there are settled by the pools' exact arithmetic, and pay the gas of the gas table.",
+    ];
+    let from_pools = if has_pools { &from_pools[..] } else { &[] };
     let both = [
         "A plan lands at the top of the next block, or right behind what it follows.",
         "An arbitrage's gross profit is before gas.",
     ];
-    both.iter().chain(own).map(|sentence| (*sentence).to_owned()).collect()
+    both.iter().chain(own).chain(from_pools).map(|sentence| (*sentence).to_owned()).collect()
 }
 
 /// A digest of plans and their ends.

@@ -5,15 +5,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use alloy_primitives::B256;
 use serde::Serialize;
 
 use super::arrivals::Rerun;
+use super::cruise::Cruised;
 use super::fly::Flown;
 use super::forensics::Taken;
 use super::liquidations::Liquidation;
 use super::plans::{End, Planned};
+use super::spent::Spent;
 use super::{Done, Job, by_count, digest};
 use crate::config::in_ether;
 use crate::recording::{Manifest, RecordedBlock};
@@ -40,6 +43,11 @@ impl Counts {
             End::Unknown => &mut self.unknown,
         }
     }
+}
+
+/// As serde asks it.
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How much slower a bot is supposed to be, in milliseconds.
@@ -82,6 +90,12 @@ pub(crate) struct Backtest {
     pub(crate) forensics: Recalled,
     /// Blocks that the EVM does not run as they are recorded, and why.
     pub(crate) differing: BTreeMap<u64, String>,
+    /// Logs that contradicted what was held of their pool, which is not traded with from there on.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(crate) contradicted: u64,
+    /// Where the time went, of flights over columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spent: Option<Spent>,
     pub(crate) parameters: Vec<String>,
     pub(crate) assumptions: Vec<String>,
     /// Times of the blocks, for reports.
@@ -108,6 +122,8 @@ impl Backtest {
             left_out: BTreeMap::new(),
             forensics: Recalled::default(),
             differing: BTreeMap::new(),
+            contradicted: 0,
+            spent: None,
             parameters: job.set.clone(),
             assumptions: assumptions.to_vec(),
             timestamps: BTreeMap::new(),
@@ -132,6 +148,28 @@ impl Backtest {
             self.forensics.arbitrages.extend(found.arbitrages);
         }
         self.add_flown(flown);
+    }
+
+    /// Adds what came of a segment that began with its pools.
+    pub(super) fn add_cruised(&mut self, done: Cruised) {
+        let Cruised { flown, blocks, ends, timestamps, contradicted, spent } = done;
+        self.blocks += blocks;
+        if let Some((first, last)) = ends {
+            self.first_block = self.first_block.min(first);
+            self.last_block = self.last_block.max(last);
+        }
+        self.blocks_flown += blocks;
+        self.contradicted += contradicted;
+        self.timestamps.extend(timestamps);
+        *self.spent.get_or_insert_default() += spent;
+        self.add_flown(flown);
+    }
+
+    /// How long the flights over columns took by the clock on the wall.
+    pub(super) fn took(&mut self, wall: Duration) {
+        if let Some(spent) = &mut self.spent {
+            spent.end(wall);
+        }
     }
 
     /// Adds what came of a run's own inputs.
@@ -253,6 +291,12 @@ impl fmt::Display for Backtest {
         }
         for assumption in &self.assumptions {
             writeln!(out, "assumed       {assumption}")?;
+        }
+        if self.contradicted > 0 {
+            writeln!(out, "contradicted  {} logs, by what was held of a pool", self.contradicted)?;
+        }
+        if let Some(spent) = &self.spent {
+            writeln!(out, "time          {spent}")?;
         }
         write!(out, "digest        {}", self.digest)
     }

@@ -38,7 +38,15 @@ pub(crate) fn fly<S: StrategySet>(
         "no node is named (node.url): flying over a recording, in dry-run"
     );
     let is_over = listen()?;
-    let job = Job { recording, from: 0, to: u64::MAX, config, set, delay: Delay::default() };
+    let job = Job {
+        recording,
+        from: 0,
+        to: u64::MAX,
+        config,
+        set,
+        delay: Delay::default(),
+        is_bare: false,
+    };
     let mut pace = Pace {
         speed: replay.speed,
         began: Instant::now(),

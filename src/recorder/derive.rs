@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::{B256, Bytes, hex};
 use gannet_engine::decode::head::Head;
 use gannet_engine::decode::list::List;
-use gannet_engine::decode::log::Log;
+use gannet_engine::decode::log::{Data, Log};
 use gannet_engine::decode::message::{self, Item, Message};
 use gannet_engine::query::Answers;
 use gannet_engine::wire::json::Value;
@@ -136,7 +136,10 @@ impl Deriver {
 }
 
 fn row_of(log: &Log<'_>) -> LogRow {
-    let data = hex::decode(log.data).unwrap_or_default();
+    let data = match log.data {
+        Data::Hex(text) => hex::decode(text).unwrap_or_default(),
+        Data::Binary(bytes) => bytes.to_vec(),
+    };
     LogRow {
         block_number: log.block_number,
         transaction_index: log.tx_index,

@@ -83,6 +83,8 @@ impl Tape {
                 self.put(Kind::Link, input, &[&[node.0, *source as u8, u8::from(*is_up)]])
             }
             Happening::Command(order) => self.order(input, order),
+            // Recordings give them, and none is recorded again.
+            Happening::Block { .. } => false,
         };
         self.unsaid += u64::from(!is_taken);
         self.lost += u64::from(!is_taken);

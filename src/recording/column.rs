@@ -105,7 +105,7 @@ macro_rules! required {
     )+};
 }
 
-required!(u32, u64, Height, Millis, bool, B256, Address, U256, Bytes, String, Text<B256>);
+required!(u32, u64, i64, Height, Millis, bool, B256, Address, U256, Bytes, String, Text<B256>);
 
 /// A block's height, or its time in seconds: cryo gives them 32 bits, so they are read from any
 /// and written as these.

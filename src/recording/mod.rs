@@ -6,15 +6,19 @@
 //! blocks/12047794-12300570.parquet
 //! transactions/…  logs/…        one file a table and part, under cryo's names and types
 //! accounts/…  storage/…  codes/…  block_hashes/…      state, where it is known
+//! pools/…  ticks/…              the pools before a segment's first block, where they are
 //! mempool/000000.parquet        pending transactions by time, where they are known
 //! ```
 //!
-//! A *segment* is a run of blocks without a gap; a *part* is what one file of each table holds. A
-//! recording is made under another name and takes its own when it is whole.
+//! A *segment* is a run of blocks without a gap, or what follows a snapshot of the pools; a *part* is
+//! what one file of each table holds, and of no more than one such segment. A recording is made under another name and takes its own when it is whole.
 //!
 //! Temperature: cold.
 
 pub(crate) mod column;
+mod columns;
+mod maker;
+mod pools;
 mod read;
 pub(crate) mod rows;
 mod write;
@@ -27,6 +31,9 @@ use alloy_primitives::{Address, B256, U256};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::columns::Lane;
+pub use self::maker::Maker;
+pub(crate) use self::pools::Snapshot;
 pub(crate) use self::read::{Batch, Batches, Recording};
 use self::rows::{BlockRow, LogRow, TransactionRow};
 pub(crate) use self::write::{Size, Writer, write_table};
@@ -101,11 +108,16 @@ impl Manifest {
                     last.last_block = number;
                 }
                 Some(_) | None => {
-                    let segment = Segment { first_block: number, last_block: number, has_state };
-                    self.segments.push(segment);
+                    self.begin(number, has_state, false);
                 }
             }
         }
+    }
+
+    /// Begins a segment.
+    fn begin(&mut self, number: u64, has_state: bool, has_pools: bool) {
+        let (first_block, last_block) = (number, number);
+        self.segments.push(Segment { first_block, last_block, has_state, has_pools });
     }
 
     /// The name of a part with these blocks; one without any stands behind the last.
@@ -159,6 +171,14 @@ pub(crate) struct Segment {
     pub(crate) last_block: u64,
     /// Whether the state before each block is known, as far as the block touches it.
     pub(crate) has_state: bool,
+    /// Whether the pools before the first block are known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) has_pools: bool,
+}
+
+/// As serde asks it.
+const fn is_false(is_so: &bool) -> bool {
+    !*is_so
 }
 
 /// A block with all that is known of it.

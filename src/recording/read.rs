@@ -42,6 +42,15 @@ impl Manifest {
 }
 
 impl Manifest {
+    /// Whether a part is of a segment that begins with its pools.
+    fn is_from_pools(&self, part: &str) -> bool {
+        let first = part.split_once('-').and_then(|(first, _)| first.parse::<u64>().ok());
+        let is_its = |segment: &&Segment| {
+            first.is_some_and(|first| (segment.first_block..=segment.last_block).contains(&first))
+        };
+        self.segments.iter().find(is_its).is_some_and(|segment| segment.has_pools)
+    }
+
     /// Names lead nowhere else, and runs of blocks are in order.
     fn check(&self) -> Result<()> {
         let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
@@ -107,7 +116,18 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Visits each block of a range of heights, in order.
+    /// The header of a block.
+    ///
+    /// # Errors
+    /// When the recording cannot be read.
+    pub(crate) fn header(&self, number: u64) -> Result<Option<BlockRow>> {
+        let Some(part) = self.parts_within((number, number)).next() else { return Ok(None) };
+        let mut headers = self.table::<BlockRow>(part?)?.into_iter();
+        Ok(headers.find(|header| header.block_number.0 == number))
+    }
+
+    /// Visits each block of a range of heights, in order, but those of segments that begin with
+    /// their pools: these are read in columns.
     ///
     /// # Errors
     /// When the recording cannot be read, or those of `visit`.
@@ -116,20 +136,35 @@ impl Recording {
         (from, to): (u64, u64),
         mut visit: impl FnMut(RecordedBlock) -> Result<()>,
     ) -> Result<()> {
-        for part in &self.manifest.parts {
-            let is_within = part.split_once('-').and_then(|(first, last)| {
-                Some(first.parse::<u64>().ok()? <= to && last.parse::<u64>().ok()? >= from)
-            });
-            if is_within.ok_or_else(|| anyhow!("{part} is no range of blocks"))? {
-                for block in self.part(part)? {
-                    if (from..=to).contains(&block.number()) {
-                        visit(block)?;
-                    }
+        for part in self.parts_within((from, to)) {
+            let part = part?;
+            if self.manifest.is_from_pools(part) {
+                continue;
+            }
+            for block in self.part(part)? {
+                if (from..=to).contains(&block.number()) {
+                    visit(block)?;
                 }
             }
         }
         let taped = self.taped.iter().filter(|block| (from..=to).contains(&block.number()));
         taped.cloned().try_for_each(visit)
+    }
+
+    /// The parts with blocks of a range of heights, in order.
+    pub(super) fn parts_within(
+        &self,
+        (from, to): (u64, u64),
+    ) -> impl Iterator<Item = Result<&String>> {
+        let range = |part: &String| {
+            let (first, last) = part.split_once('-')?;
+            Some(first.parse::<u64>().ok()?..=last.parse::<u64>().ok()?)
+        };
+        self.manifest.parts.iter().filter_map(move |part| match range(part) {
+            Some(range) if *range.start() > to || *range.end() < from => None,
+            Some(_) => Some(Ok(part)),
+            None => Some(Err(anyhow!("{part} is no range of blocks"))),
+        })
     }
 
     /// What is on a tape.

@@ -223,6 +223,42 @@ table! {
 }
 
 table! {
+    /// A pool before a block: what a segment starts from where no account's storage is known.
+    PoolRow in "pools" {
+        block_number: Height,
+        address: Address,
+        /// `constant_product`, `concentrated`, `solidly_volatile` or `solidly_stable`.
+        kind: String,
+        token0: Address,
+        token1: Address,
+        /// In millionths of what is paid in.
+        fee_pips: u32,
+        reserve0: Option<U256>,
+        reserve1: Option<U256>,
+        /// Of solidly's: those of its tokens.
+        decimals0: Option<u32>,
+        decimals1: Option<u32>,
+        /// Q64.96.
+        sqrt_price: Option<U256>,
+        tick: Option<i64>,
+        liquidity: Option<U256>,
+        tick_spacing: Option<u32>,
+    }
+}
+
+table! {
+    /// A tick of a concentrated pool before a block; all that are initialised are there.
+    TickRow in "ticks" {
+        block_number: Height,
+        pool: Address,
+        tick: i64,
+        /// Liquidity that comes in when the price rises through it, in decimal digits.
+        net: String,
+        gross: U256,
+    }
+}
+
+table! {
     /// An input of a run, in the order in which the engine saw them.
     ArrivalRow in "arrivals" {
         seq: u64,

@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::column::Height;
 use super::rows::{
-    AccountRow, BlockHashRow, BlockRow, CodeRow, LogColumns, MempoolRow, Row, StorageRow,
-    TransactionRow,
+    AccountRow, BlockHashRow, BlockRow, CodeRow, LogColumns, MempoolRow, PoolRow, Row, StorageRow,
+    TickRow, TransactionRow,
 };
-use super::{MANIFEST, Manifest, Mempool, MempoolPart, PENDING_UNKNOWN, RecordedBlock};
+use super::{MANIFEST, Manifest, Mempool, MempoolPart, PENDING_UNKNOWN, RecordedBlock, Snapshot};
 
 /// Rows of a part, about: what is read at once.
 const PART_ROWS: usize = 1 << 18;
@@ -26,6 +26,10 @@ const PART_ROWS: usize = 1 << 18;
 const MEMPOOL_PART_ROWS: usize = 1 << 16;
 /// What more than this saves, it costs in time.
 const ZSTD_LEVEL: i32 = 3;
+
+/// A column whose values repeat is kept as a dictionary up to this size: enough for the accounts and
+/// transactions of a part, which is smaller then, and read faster.
+const DICTIONARY_BYTES: usize = 1 << 23;
 
 /// What a recording takes.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -61,6 +65,8 @@ struct Part {
     storage: Vec<StorageRow>,
     codes: Vec<CodeRow>,
     block_hashes: Vec<BlockHashRow>,
+    pools: Vec<PoolRow>,
+    ticks: Vec<TickRow>,
 }
 
 impl Part {
@@ -138,6 +144,17 @@ impl Writer {
         })
     }
 
+    /// Begins a segment at a block, from the pools before it. The block comes next.
+    ///
+    /// # Errors
+    /// When the part before it cannot be written.
+    pub(crate) fn begin(&mut self, number: u64, snapshot: Snapshot) -> Result<()> {
+        self.flush()?;
+        let (pools, ticks) = snapshot.into_rows(number);
+        (self.part.pools, self.part.ticks) = (pools, ticks);
+        Ok(())
+    }
+
     /// Adds a block; blocks come in order of height.
     ///
     /// # Errors
@@ -147,7 +164,11 @@ impl Writer {
         if let Some(last) = self.manifest.segments.last().filter(|last| last.last_block >= number) {
             bail!("block {number} comes after block {}", last.last_block);
         }
-        self.manifest.extend(std::slice::from_ref(&block));
+        if self.part.blocks.is_empty() && !self.part.pools.is_empty() {
+            self.manifest.begin(number, block.state.is_some(), true);
+        } else {
+            self.manifest.extend(std::slice::from_ref(&block));
+        }
         let RecordedBlock { header, transactions, logs, state } = block;
         let chain_id = self.manifest.chain_id;
         let part = &mut self.part;
@@ -275,6 +296,8 @@ impl Writer {
         self.write(&name, part.storage)?;
         self.write(&name, part.codes)?;
         self.write(&name, part.block_hashes)?;
+        self.write(&name, part.pools)?;
+        self.write(&name, part.ticks)?;
         self.manifest.parts.push(name);
         Ok(())
     }
@@ -302,7 +325,10 @@ impl Writer {
 pub(crate) fn write_table<R: Row>(path: &Path, rows: Vec<R>) -> Result<()> {
     let told = || format!("writing {}", path.display());
     let compression = Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?);
-    let properties = WriterProperties::builder().set_compression(compression).build();
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .build();
     let file = File::create(path).with_context(told)?;
     let mut writer = ArrowWriter::try_new(file, R::schema(), Some(properties))?;
     writer.write(&R::to_batch(rows)?).with_context(told)?;

@@ -1,5 +1,5 @@
 //! A block's logs as a node lists them: the answer to `eth_getLogs`, or the receipts of all its
-//! transactions (`transactionReceipts`, one notification a block).
+//! transactions (`transactionReceipts`, one notification a block). Or as a recording does, read.
 //!
 //! Temperature: warm.
 
@@ -10,13 +10,24 @@ use super::log::Log;
 use crate::wire::hex;
 use crate::wire::json::{self, Scanner};
 
-/// A list, as the JSON array that it came in.
+/// A list, as it came.
 #[derive(Clone, Copy, Debug)]
 pub enum List<'a> {
-    /// Logs.
+    /// A JSON array of logs.
     Logs(&'a [u8]),
-    /// Receipts, each with its logs.
+    /// A JSON array of receipts, each with its logs.
     Receipts(&'a [u8]),
+    /// Logs that are read already.
+    Rows(&'a Rows<'a>),
+}
+
+/// Logs that are read already: of a recording's columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Those of contracts that whoever reads follows, in order; others need not be there.
+    pub logs: &'a [Log<'a>],
+    /// Whether the block has no log at all.
+    pub is_empty: bool,
 }
 
 impl<'a> List<'a> {
@@ -43,6 +54,7 @@ impl<'a> List<'a> {
                 }
                 Ok(())
             }
+            Self::Rows(rows) => rows.logs.iter().try_for_each(visit),
         }
     }
 }

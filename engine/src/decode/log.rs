@@ -1,7 +1,8 @@
 //! Event logs, with their data left as it is written until a word of it is asked for.
 //!
-//! Come one by one from the `logs` subscription and as arrays from `eth_getLogs`. Logs of a pending
-//! block (null block fields) are refused: the world only follows blocks.
+//! Come one by one from the `logs` subscription and as arrays from `eth_getLogs`, and from the
+//! columns of a recording, where they are binary. Logs of a pending block (null block fields) are
+//! refused: the world only follows blocks.
 //!
 //! Temperature: hot.
 
@@ -14,6 +15,15 @@ use crate::wire::{hex, json};
 /// Most topics that a log can have.
 pub const TOPICS_MAX: usize = 4;
 
+/// A log's data, as whoever told of it wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data<'a> {
+    /// `0x` and an even number of characters, not checked to be digits.
+    Hex(&'a [u8]),
+    /// Its bytes.
+    Binary(&'a [u8]),
+}
+
 /// One event log of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log<'a> {
@@ -23,8 +33,8 @@ pub struct Log<'a> {
     pub topics: [B256; TOPICS_MAX],
     /// How many topics it has.
     pub topic_count: u8,
-    /// Its data as it is written: `0x` and an even number of characters, not checked to be digits.
-    pub data: &'a [u8],
+    /// Its data as it is written.
+    pub data: Data<'a>,
     /// Its block's height.
     pub block_number: u64,
     /// Its block.
@@ -59,7 +69,7 @@ impl<'a> Log<'a> {
             address: Address::new(fields.bytes(Field::Address)?),
             topics,
             topic_count,
-            data: fields.data(Field::Data)?,
+            data: Data::Hex(fields.data(Field::Data)?),
             block_number: fields.u64(Field::BlockNumber)?,
             block_hash: B256::new(fields.bytes(Field::BlockHash)?),
             tx_hash: B256::new(fields.bytes(Field::TransactionHash)?),
@@ -80,7 +90,10 @@ impl<'a> Log<'a> {
     #[must_use]
     #[inline]
     pub const fn data_bytes(&self) -> usize {
-        self.data.len().saturating_sub(2) / 2
+        match self.data {
+            Data::Hex(text) => text.len().saturating_sub(2) / 2,
+            Data::Binary(bytes) => bytes.len(),
+        }
     }
 
     /// The data's 32-byte word number `index`.
@@ -109,15 +122,25 @@ impl<'a> Log<'a> {
     /// When the data ends before it, or is not hexadecimal there.
     #[inline]
     pub fn word_bytes(&self, index: usize) -> Result<[u8; 32], DecodeError> {
-        // Two characters of prefix, then 64 digits a word.
-        let start = index.checked_mul(64).and_then(|start| start.checked_add(2));
-        let digits = start
-            .and_then(|start| self.data.get(start..))
-            .and_then(|rest| rest.first_chunk::<64>())
-            .ok_or(DecodeError::OutOfBounds)?;
-        match hex::word(digits) {
-            Ok(word) => Ok(word),
-            Err(_) => Err(DecodeError::Invalid(Field::Data)),
+        match self.data {
+            Data::Hex(text) => {
+                // Two characters of prefix, then 64 digits a word.
+                let start = index.checked_mul(64).and_then(|start| start.checked_add(2));
+                let digits = start
+                    .and_then(|start| text.get(start..))
+                    .and_then(|rest| rest.first_chunk::<64>())
+                    .ok_or(DecodeError::OutOfBounds)?;
+                match hex::word(digits) {
+                    Ok(word) => Ok(word),
+                    Err(_) => Err(DecodeError::Invalid(Field::Data)),
+                }
+            }
+            Data::Binary(bytes) => index
+                .checked_mul(32)
+                .and_then(|start| bytes.get(start..))
+                .and_then(|rest| rest.first_chunk::<32>())
+                .copied()
+                .ok_or(DecodeError::OutOfBounds),
         }
     }
 }
@@ -188,7 +211,7 @@ mod tests {
         let log = log_of(VERBATIM).unwrap();
         assert_eq!(log.address, address!("5fbdb2315678afecb367f032d93f642f64180aa3"));
         assert_eq!(log.topics(), [B256::with_last_byte(1)]);
-        assert_eq!((log.data, log.data_bytes()), (&b"0x"[..], 0));
+        assert_eq!((log.data, log.data_bytes()), (Data::Hex(b"0x"), 0));
         assert_eq!((log.block_number, log.tx_index, log.log_index), (2, 0, 0));
         assert_eq!(
             log.block_hash,
@@ -233,14 +256,19 @@ mod tests {
             let data = alloy_primitives::hex::encode_prefixed(&bytes);
             let text = with_data(&data);
             let log = log_of(&text).unwrap();
+            let binary = Log { data: Data::Binary(&bytes), ..log };
             prop_assert_eq!(log.data_bytes(), bytes.len());
+            prop_assert_eq!(binary.data_bytes(), bytes.len());
             for (index, word) in words.iter().enumerate() {
                 let expected = U256::from_be_bytes(*word);
                 prop_assert_eq!(log.word(index), Ok(expected));
+                prop_assert_eq!(binary.word(index), Ok(expected));
                 let small = expected >> 144_usize;
                 prop_assert!(u128::try_from(small).is_ok());
             }
             prop_assert_eq!(log.word(words.len()), Err(DecodeError::OutOfBounds));
+            prop_assert_eq!(binary.word(words.len()), Err(DecodeError::OutOfBounds));
+            prop_assert_eq!(binary.word(usize::MAX), Err(DecodeError::OutOfBounds));
         }
     }
 

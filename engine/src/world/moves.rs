@@ -38,19 +38,21 @@ impl World {
     /// What a log says of a pool of ours; `None` if it is of another contract or event.
     pub(super) fn move_in(&self, log: &Log<'_>) -> Result<Option<(PoolId, Move)>, DecodeError> {
         let Some(pool) = self.pools.id_of(&log.address) else { return Ok(None) };
+        Ok(self.move_of(pool, log)?.map(|moved| (pool, moved)))
+    }
+
+    /// What a log of this pool says; `None` if it is of another event.
+    pub(super) fn move_of(&self, pool: PoolId, log: &Log<'_>) -> Result<Option<Move>, DecodeError> {
         let topic = log.topics[0];
         let moved = match &self.pools.get(pool).chain {
             Pool::ConstantProduct(_) if topic == SYNC && log.topic_count == 1 => reserves(log)?,
             Pool::Solidly(_) if topic == SOLIDLY_SYNC && log.topic_count == 1 => {
                 wide_reserves(log)?
             }
-            Pool::Concentrated(_) => match concentrated(log, topic)? {
-                Some(moved) => moved,
-                None => return Ok(None),
-            },
+            Pool::Concentrated(_) => return concentrated(log, topic),
             Pool::ConstantProduct(_) | Pool::Solidly(_) => return Ok(None),
         };
-        Ok(Some((pool, moved)))
+        Ok(Some(moved))
     }
 
     /// Changes a pool to what its own log says; our overlay, if any, is laid over it.

@@ -5,7 +5,7 @@
 use alloy_primitives::{Address, B256, address};
 use gannet_engine::amm::Pool;
 use gannet_engine::chain::ChainSpec;
-use gannet_engine::decode::head::Head as Parsed;
+use gannet_engine::decode::head::Head;
 use gannet_engine::decode::log::Log;
 use gannet_engine::ids::{NodeId, PoolId};
 use gannet_engine::query::{Queries, Query};
@@ -14,7 +14,8 @@ use gannet_engine::world::World;
 use gannet_engine::world::follow::{LogFate, Progress, Visitor, Word};
 use serde_json::Value;
 
-use crate::backtest::cockpit::{Head, log_of};
+use super::doors::log_json;
+use crate::backtest::cockpit::{head_of, json_of};
 use crate::backtest::forensics::before;
 use crate::recording::RecordedBlock;
 use crate::recording::rows::LogRow;
@@ -44,14 +45,14 @@ pub(super) struct Mirror<'r> {
 impl<'r> Mirror<'r> {
     /// A world that stands right before the block, with these pools.
     pub(super) fn new(block: &'r RecordedBlock, venues: &[Venue]) -> Self {
-        let head = Head::of(block, block.header.parent_hash.unwrap_or_default());
+        let head = head_of(&block.header, block.header.parent_hash.unwrap_or_default());
         Self { block, head, world: world_of(block, venues), queries: Queries::default() }
     }
 
     /// Tells the world of the block's header.
     pub(super) fn head(&mut self) {
-        let text = self.head.json.to_string();
-        let head = Parsed::parse(text.as_bytes()).expect("a header");
+        let text = json_of(&self.head).to_string();
+        let head = Head::parse(text.as_bytes()).expect("a header");
         let known =
             self.world.on_head(&head, Word::Announced(NodeId(0)), Nanos(0), &mut self.queries);
         known.expect("a header that follows its parent");
@@ -64,7 +65,7 @@ impl<'r> Mirror<'r> {
 
     /// Tells the world of a log that may not be what its topic says.
     pub(super) fn try_log(&mut self, log: &LogRow) -> Option<LogFate> {
-        let text = log_of(log, self.head.hash).to_string();
+        let text = log_json(log, self.head.hash).to_string();
         let log = Log::parse(text.as_bytes()).expect("a log as nodes send it");
         self.world.on_log(&log).ok()
     }
@@ -76,7 +77,7 @@ impl<'r> Mirror<'r> {
             assert_eq!(self.world.tip().hash, self.hash(), "sealed by its header");
             return;
         };
-        let logs: Value = self.block.logs.iter().map(|log| log_of(log, self.hash())).collect();
+        let logs: Value = self.block.logs.iter().map(|log| log_json(log, self.hash())).collect();
         let list = logs.to_string();
         let list = (open, list.as_bytes());
         let sealed = self.world.on_block_logs(list, Nanos(0), &mut self.queries, Some(visit));

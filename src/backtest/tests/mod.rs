@@ -8,6 +8,7 @@
 //!         ├─► shaped ─► swaps    do quotes bound what users took?
 //!         ├─► hunts         are traders' arbitrages found, and do cycles pay?
 //!         ├─► calls         did routers do what is read in users' calls?
+//!         ├─► doors         are blocks in columns to the engine what they are in frames?
 //!         └─► promises      does a backtest of a recording say what really happened?
 //! ```
 //!
@@ -19,8 +20,11 @@
 mod bare;
 mod blocks;
 mod calls;
+mod doors;
 mod follow;
 mod hunts;
+#[path = "../../../benches/mainnet.rs"]
+mod mainnet;
 mod mirror;
 mod promises;
 mod ranged;
@@ -28,6 +32,9 @@ mod run;
 mod shaped;
 mod swaps;
 mod table;
+#[expect(dead_code, reason = "the benchmarks use all of it")]
+#[path = "../../../benches/universe.rs"]
+mod universe;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -36,8 +36,15 @@ impl Recorded {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
         let config = fs::read_to_string(config).expect("the configuration is there");
         let (recording, set) = (&*self.0, vec![]);
-        let job =
-            Job { recording, from: 0, to: u64::MAX, config: &config, set, delay: Delay::default() };
+        let job = Job {
+            recording,
+            from: 0,
+            to: u64::MAX,
+            config: &config,
+            set,
+            delay: Delay::default(),
+            is_bare: false,
+        };
         run::<Standard>(&job).expect("the backtest runs")
     }
 }

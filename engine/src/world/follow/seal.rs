@@ -5,12 +5,12 @@
 //!
 //! Temperature: warm.
 
-use alloy_primitives::Bloom;
+use alloy_primitives::{B256, Bloom};
 
 use super::Visitor;
 use super::state::{FAILOVER_NS, Included, LogFate, Progress, RETRY_NS};
 use crate::decode::DecodeError;
-use crate::decode::list::{self, List};
+use crate::decode::list::{self, List, Rows};
 use crate::ids::NodeId;
 use crate::query::{Queries, Query};
 use crate::units::Nanos;
@@ -38,6 +38,24 @@ impl World {
             return Ok(Progress::None);
         }
         self.seal_by(List::Logs(logs), at, queries, replay)
+    }
+
+    /// Seals the open block, which is `block`, by logs that are read already. No node is asked for
+    /// the list then.
+    ///
+    /// # Errors
+    /// As [`World::on_block_logs`].
+    pub fn on_rows(
+        &mut self,
+        (block, rows): (&B256, &Rows<'_>),
+        at: Nanos,
+        queries: &mut Queries,
+        replay: Option<&mut Visitor<'_>>,
+    ) -> Result<Progress, DecodeError> {
+        if !self.follower.is_open_block(block) {
+            return Ok(Progress::None);
+        }
+        self.seal_by(List::Rows(rows), at, queries, replay)
     }
 
     /// Seals the open block by the receipts of its transactions (a JSON array), which a node
@@ -125,6 +143,9 @@ impl World {
     /// it is believed. Notes the transactions that touched our pools.
     fn survey(&mut self, list: List<'_>) -> Result<Survey, DecodeError> {
         let mut survey = Survey::default();
+        if let List::Rows(rows) = list {
+            survey.is_empty = rows.is_empty;
+        }
         let mut last = None;
         list.each(|log| {
             if log.block_hash != self.follower.open.head.hash || last >= Some(log.log_index) {
@@ -132,13 +153,12 @@ impl World {
             }
             last = Some(log.log_index);
             survey.is_empty = false;
-            if self.move_in(log)?.is_some() {
+            let Some(pool) = self.pools.id_of(&log.address) else { return Ok(()) };
+            if self.move_of(pool, log)?.is_some() {
                 survey.listed += 1;
                 survey.known += u32::from(self.follower.has_applied(log.log_index));
             }
-            if self.pools.id_of(&log.address).is_some() {
-                self.follower.include(log);
-            }
+            self.follower.include(log);
             Ok(())
         })?;
         Ok(survey)
@@ -150,7 +170,10 @@ impl World {
     fn doubt(&mut self, list: List<'_>, survey: Survey) -> Result<Survey, DecodeError> {
         let open = &mut self.follower.open;
         let has_bloom = open.head.bloom != Bloom::repeat_byte(0xff);
-        let is_asked = matches!(list, List::Logs(_));
+        let is_asked = match list {
+            List::Logs(_) | List::Rows(_) => true,
+            List::Receipts(_) => false,
+        };
         if is_asked && has_bloom && !open.is_doubted && survey.is_empty {
             open.is_doubted = true;
             return Err(DecodeError::Contradiction);

@@ -1,0 +1,112 @@
+//! Makes recordings out of what an engine knows: for tools that generate one.
+//!
+//! Temperature: cold.
+
+use std::path::Path;
+
+use alloy_primitives::{Address, Bytes, hex};
+use anyhow::Result;
+use gannet_engine::decode::head::Head;
+use gannet_engine::decode::log::{Data, Log};
+use gannet_engine::ids::{PoolId, TokenId};
+use gannet_engine::world::pools::PoolTable;
+
+use super::column::Height;
+use super::rows::{BlockRow, LogRow};
+use super::{RecordedBlock, Snapshot, Writer};
+use crate::venue::Venue;
+
+/// A recording that is being made, block by block; nothing of it stays if it is dropped before it
+/// is finished.
+#[derive(Debug)]
+pub struct Maker {
+    writer: Writer,
+    chain_id: u64,
+}
+
+impl Maker {
+    /// A recording at `out`, where nothing may be yet.
+    ///
+    /// # Errors
+    /// When there is something, or nothing can be made there.
+    pub fn create(out: &Path, chain_id: u64, origin: &str) -> Result<Self> {
+        Ok(Self { writer: Writer::create(out, chain_id, origin)?, chain_id })
+    }
+
+    /// Begins a segment at block `number`, from these pools; `token` gives a token's address.
+    ///
+    /// # Errors
+    /// When the part before it cannot be written.
+    pub fn begin(
+        &mut self,
+        number: u64,
+        pools: &PoolTable,
+        token: impl Fn(TokenId) -> Address,
+    ) -> Result<()> {
+        let venue = |id: &PoolId| {
+            let entry = pools.get(*id);
+            Venue {
+                address: entry.address,
+                tokens: entry.tokens.map(&token),
+                state: entry.chain,
+                ticks: pools.tick_list(*id).collect(),
+                known: pools.ticks(*id).known(),
+            }
+        };
+        self.writer.begin(number, Snapshot(pools.ids().iter().map(venue).collect()))
+    }
+
+    /// Adds a block and its logs, in order.
+    ///
+    /// # Errors
+    /// When it is out of order, or cannot be written.
+    pub fn add(&mut self, head: &Head, logs: &[Log<'_>]) -> Result<()> {
+        let header = BlockRow {
+            block_hash: Some(head.hash),
+            author: Some(head.miner),
+            block_number: Height(head.number),
+            gas_used: Some(head.gas_used),
+            extra_data: None,
+            timestamp: Some(Height(head.timestamp)),
+            base_fee_per_gas: head.base_fee.and_then(|fee| u64::try_from(fee).ok()),
+            chain_id: self.chain_id,
+            parent_hash: Some(head.parent_hash),
+            gas_limit: Some(head.gas_limit),
+            logs_bloom: None,
+            receipts_root: None,
+            difficulty: None,
+            mix_hash: None,
+            excess_blob_gas: None,
+            parent_beacon_block_root: None,
+            logs_complete: None,
+        };
+        let row = |log: &Log<'_>| LogRow {
+            block_number: head.number,
+            transaction_index: log.tx_index,
+            log_index: log.log_index,
+            transaction_hash: log.tx_hash,
+            address: log.address,
+            topics: log.topics().to_vec(),
+            data: match log.data {
+                Data::Hex(text) => hex::decode(text).unwrap_or_default().into(),
+                Data::Binary(bytes) => Bytes::copy_from_slice(bytes),
+            },
+        };
+        let logs = logs.iter().map(row).collect();
+        self.writer.add(RecordedBlock { header, transactions: Vec::new(), logs, state: None })
+    }
+
+    /// Adds a remark for whoever relies on the recording.
+    pub fn remark(&mut self, remark: &str) {
+        self.writer.remark(remark.to_owned());
+    }
+
+    /// Gives the recording its name; what it takes on disk, in bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(self) -> Result<u64> {
+        let (_, size) = self.writer.finish()?;
+        Ok(size.bytes.values().sum())
+    }
+}
