@@ -4,7 +4,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -170,6 +170,13 @@ struct ImportArgs {
     /// Where the recording is made; nothing may be there yet, or a recording that gets a mempool
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Read the pools before cryo's blocks from the node of this configuration, so that strategies
+    /// can fly over them; it must keep the state of that block
+    #[arg(long, value_name = "CONFIG")]
+    pools_of: Option<PathBuf>,
+    /// Override a key of that configuration
+    #[arg(long, value_name = "KEY=VALUE", requires = "pools_of")]
+    set: Vec<String>,
     /// Print one JSON object on stdout, or write it to FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     json: Option<Option<PathBuf>>,
@@ -228,7 +235,7 @@ pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
         Command::Record(args) => record_command::<S>(args),
         Command::Check(common) => check_command::<S>(&common),
         Command::Deploy(common) => deploy_command::<S>(&common),
-        Command::Import(args) => import_command(&args),
+        Command::Import(args) => import_command::<S>(&args),
         Command::Backtest(args) => backtest_command::<S>(&args),
         Command::Replay(args) => replay_command(&args),
         Command::Kill(common) => switch_command(&common, kill::kill),
@@ -295,8 +302,12 @@ impl std::fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 fn read_text(common: &Common) -> Result<String> {
-    let path = common.config.display();
-    let text = std::fs::read_to_string(&common.config).map_err(|error| {
+    read_file(&common.config)
+}
+
+fn read_file(config: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(config).map_err(|error| {
+        let path = config.display();
         Unreadable(format!(
             "cannot read the configuration {path}: {error} (name another with --config)"
         ))
@@ -367,11 +378,23 @@ fn deploy_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn import_command(args: &ImportArgs) -> Result<ExitCode> {
-    let ImportArgs { paths, out, .. } = args;
+fn import_command<S: StrategySet>(args: &ImportArgs) -> Result<ExitCode> {
+    let ImportArgs { paths, out, pools_of, set, .. } = args;
     let imported = match (args.kind, &paths[..]) {
+        (ImportKind::Cryo, [path]) => match pools_of {
+            None => import::cryo::import(path, out, None)?,
+            Some(config) => {
+                let config = Config::<S>::parse(&read_file(config)?, set)?;
+                let mut source = import::pools::Source::connect(config)?;
+                let mut pools = |number, chain_id| source.before(number, chain_id);
+                import::cryo::import(path, out, Some(&mut pools))?
+            }
+        },
+        _ if pools_of.is_some() => {
+            let told = "--pools-of is for cryo's blocks: witnesses have state, a mempool no blocks";
+            return Err(Unreadable(told.to_owned()).into());
+        }
         (ImportKind::Witness, [path]) => import::witness::import(path, out)?,
-        (ImportKind::Cryo, [path]) => import::cryo::import(path, out)?,
         (ImportKind::MempoolDumpster, paths) => import::mempool::import(paths, out)?,
         (ImportKind::Witness | ImportKind::Cryo, paths) => {
             return Err(Unreadable(format!("found {} paths; wanted one", paths.len())).into());

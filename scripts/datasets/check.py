@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pyarrow.parquet
 
 BLOCKS = 30
 CHUNK = 8
+FLOWN = 24
 SCRATCH = Path("target/datasets/run")
 RECORDING = SCRATCH / "recording"
 
@@ -42,6 +44,7 @@ def main(bot):
             frozen[name] = freeze(node.url, name, options)
         raw = {tx["hash"]: node.ask("eth_getRawTransactionByHash", tx["hash"])
                for block in blocks for tx in block["transactions"]}
+        check_flight(bot, node, devnet)
     finally:
         devnet.terminate()
         devnet.wait()
@@ -77,6 +80,53 @@ def wait(process, happened, seconds=120):
             return found
         time.sleep(0.2)
     raise SystemExit(f"the devnet was not ready within {seconds} s: see {SCRATCH}/devnet.log")
+
+
+def check_flight(bot, node, devnet):
+    """What the strategies make of cryo's blocks is what they make of the same blocks as the bot recorded them."""
+    # Without pending transactions in cryo's data sets there is nothing to run behind.
+    config = SCRATCH / "config.toml"
+    tables = re.split(r"(?m)^(?=\[)", Path("config.toml").read_text())
+    config.write_text("".join(table for table in tables if not table.startswith("[strategy.backrun]")))
+    own = SCRATCH / "own"
+    options = ["--config", config, "--set", f"node.url={node.url.replace('http', 'ws')}"]
+    log = SCRATCH / "record.log"
+    # The market rests, though not the node, until the bot has tried the pools: both flights begin with the same ones.
+    devnet.send_signal(signal.SIGSTOP)
+    try:
+        with log.open("w") as out:
+            recorder = subprocess.Popen([bot, "record", "--out", own, *options], stdout=out, stderr=out)
+        wait(recorder, lambda: "every pool was tried" in log.read_text())
+        # The bot's first look is at the next block; a flight over cryo's blocks begins on the one before the first.
+        first = node.height() + 2
+    finally:
+        devnet.send_signal(signal.SIGCONT)
+    last = first + FLOWN - 1
+    wait(devnet, lambda: node.height() > last + 1)
+    recorder.send_signal(signal.SIGINT)
+    same("exit of gannet record", recorder.wait(60), 0)
+    folder = SCRATCH / "cryo-flown"
+    folder.mkdir()
+    for data_set in ("blocks", "transactions", "logs"):
+        cryo.freeze(data_set, blocks=[f"{first}:{last + 1}"], rpc=node.url, output_dir=str(folder),
+                    chunk_size=CHUNK, verbose=False)
+    shutil.rmtree(RECORDING, ignore_errors=True)
+    imported(bot, "cryo", folder, "--pools-of", config, *options[2:])
+    plans = [flown(bot, recording, config, first, last) for recording in (RECORDING, own)]
+    for place, (found, wanted) in enumerate(zip(*plans)):
+        same(f"plan {place} over cryo's blocks", found, wanted)
+    same("plans over cryo's blocks", len(plans[0]), len(plans[1]))
+    if not plans[0]:
+        raise SystemExit("the strategies made no plan, so nothing was compared")
+    print(f"cryo, flown: {len(plans[0])} plans in {FLOWN} blocks, the same as over the bot's own recording")
+
+
+def flown(bot, recording, config, first, last):
+    command = [bot, "backtest", recording, "--config", config, "--from", str(first), "--to", str(last), "--json"]
+    done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    # What is planned on the last block is settled by the one after it, which cryo's data set has not.
+    return [(plan["block"], plan["strategy"], plan["legs"], plan["profit"], plan["net_wei"], plan["end"])
+            for plan in done["planned"] if plan["block"] <= last]
 
 
 def freeze(url, name, options):

@@ -177,6 +177,17 @@ pub(crate) fn load<S>(config: &Config<S>, rpc: &mut Rpc) -> Result<Loaded> {
     finish(config, reader, found, is_warm)
 }
 
+/// The whole universe as it was at block `number`.
+///
+/// # Errors
+/// When the node does not have that block or its state, or no pool was there.
+pub(crate) fn load_at<S>(config: &Config<S>, rpc: &mut Rpc, number: u64) -> Result<World> {
+    let anchor = block(rpc, &config.chain, &format!("{number:#x}"))?;
+    let mut reader = Reader::new(rpc, anchor)?;
+    let found = found(config, &mut reader)?;
+    finish(config, reader, found, false).map(|loaded| loaded.world)
+}
+
 /// What there is to choose from.
 #[derive(Debug, Default)]
 struct Found {

@@ -17,7 +17,7 @@ use super::witness::bloom_of;
 use crate::progress::Progress;
 use crate::recording::column::Height;
 use crate::recording::rows::{BlockRow, LogColumns, LogRow, Row, TransactionRow};
-use crate::recording::{PENDING_UNKNOWN, RecordedBlock, Writer};
+use crate::recording::{PENDING_UNKNOWN, RecordedBlock, Snapshot, Writer};
 
 const BLOCKS: &str = BlockRow::TABLE;
 const TRANSACTIONS: &str = TransactionRow::TABLE;
@@ -35,12 +35,17 @@ const CHECKS: [(&str, &str, &str); 6] = [
     (LOGS, "block_hash", "that logs are of these blocks and not of their forks"),
 ];
 
-/// Makes a recording of a folder, or of a file of it.
+/// Makes a recording of a folder, or of a file of it. `pools` is asked for the pools before each run
+/// of blocks, by its first block and the chain.
 ///
 /// # Errors
 /// When a file is not what it should be, with the place in it, or files contradict each other;
 /// nothing stays then.
-pub(crate) fn import(path: &Path, out: &Path) -> Result<Imported> {
+pub(crate) fn import(
+    path: &Path,
+    out: &Path,
+    mut pools: Option<&mut dyn FnMut(u64, u64) -> Result<Snapshot>>,
+) -> Result<Imported> {
     let mut folder = Folder::list(path)?;
     let mut found = Found::default();
     for (name, chunks) in &folder.chunks {
@@ -62,6 +67,7 @@ pub(crate) fn import(path: &Path, out: &Path) -> Result<Imported> {
     let mut logs = Table::<LogColumns>::new(chain_id, chunks(LOGS));
     let rows = found.outlines.values().map(|outline| outline.rows).sum();
     let mut progress = Progress::new(Some("importing rows"), rows);
+    let mut before = None;
     loop {
         let next =
             [blocks.next_block()?, transactions.next_block()?, logs.next_block()?].into_iter();
@@ -73,7 +79,13 @@ pub(crate) fn import(path: &Path, out: &Path) -> Result<Imported> {
             logs: logs.take(number)?,
         };
         progress.advance(assembled.rows());
-        writer.add(found.check(assembled, chain_id)?)?;
+        let block = found.check(assembled, chain_id)?;
+        let is_next = before.is_some_and(|before: u64| before.checked_add(1) == Some(number));
+        if let Some(pools) = pools.as_mut().filter(|_| !is_next) {
+            writer.begin(number, pools(number, chain_id)?)?;
+        }
+        before = Some(number);
+        writer.add(block)?;
     }
     drop(progress);
     found.repeated = blocks.repeated + transactions.repeated + logs.repeated;

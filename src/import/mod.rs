@@ -6,6 +6,7 @@ mod chunks;
 pub(crate) mod cryo;
 mod json;
 pub(crate) mod mempool;
+pub(crate) mod pools;
 mod sightings;
 pub(crate) mod witness;
 

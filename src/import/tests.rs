@@ -67,7 +67,7 @@ impl Scratch {
     }
 
     fn cryo(&self) -> anyhow::Result<Imported> {
-        cryo::import(&self.0.join("in"), &self.out())
+        cryo::import(&self.0.join("in"), &self.out(), None)
     }
 
     /// What an import fails with; nothing may stay of it.

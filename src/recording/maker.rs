@@ -8,13 +8,12 @@ use alloy_primitives::{Address, Bytes, hex};
 use anyhow::Result;
 use gannet_engine::decode::head::Head;
 use gannet_engine::decode::log::{Data, Log};
-use gannet_engine::ids::{PoolId, TokenId};
+use gannet_engine::ids::TokenId;
 use gannet_engine::world::pools::PoolTable;
 
 use super::column::Height;
 use super::rows::{BlockRow, LogRow};
 use super::{RecordedBlock, Snapshot, Writer};
-use crate::venue::Venue;
 
 /// A recording that is being made, block by block; nothing of it stays if it is dropped before it
 /// is finished.
@@ -43,17 +42,7 @@ impl Maker {
         pools: &PoolTable,
         token: impl Fn(TokenId) -> Address,
     ) -> Result<()> {
-        let venue = |id: &PoolId| {
-            let entry = pools.get(*id);
-            Venue {
-                address: entry.address,
-                tokens: entry.tokens.map(&token),
-                state: entry.chain,
-                ticks: pools.tick_list(*id).collect(),
-                known: pools.ticks(*id).known(),
-            }
-        };
-        self.writer.begin(number, Snapshot(pools.ids().iter().map(venue).collect()))
+        self.writer.begin(number, Snapshot::of(pools, token))
     }
 
     /// Adds a block and its logs, in order.
@@ -79,6 +68,10 @@ impl Maker {
             excess_blob_gas: None,
             parent_beacon_block_root: None,
             logs_complete: None,
+            header: None,
+            withdrawals: None,
+            total_difficulty: None,
+            size: None,
         };
         let row = |log: &Log<'_>| LogRow {
             block_number: head.number,

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use gannet_engine::amm::{
     Concentrated, ConcentratedState, ConstantProduct, Pool, Solidly, SolidlyState, Tick, Ticks,
 };
+use gannet_engine::ids::{PoolId, TokenId};
+use gannet_engine::world::pools::PoolTable;
 
 use super::column::Height;
 use super::read::{Recording, rows};
@@ -24,6 +26,21 @@ const STABLE: &str = "solidly_stable";
 pub(crate) struct Snapshot(pub(crate) Vec<Venue>);
 
 impl Snapshot {
+    /// The pools of a world as the chain has them; `token` gives a token's address.
+    pub(crate) fn of(pools: &PoolTable, token: impl Fn(TokenId) -> Address) -> Self {
+        let venue = |id: &PoolId| {
+            let entry = pools.get(*id);
+            Venue {
+                address: entry.address,
+                tokens: entry.tokens.map(&token),
+                state: entry.chain,
+                ticks: pools.tick_list(*id).collect(),
+                known: pools.ticks(*id).known(),
+            }
+        };
+        Self(pools.ids().iter().map(venue).collect())
+    }
+
     /// As tables: what they are before block `number`.
     pub(super) fn into_rows(self, number: u64) -> (Vec<PoolRow>, Vec<TickRow>) {
         let block_number = Height(number);

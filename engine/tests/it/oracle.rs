@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use alloy::primitives::{Address, B256, I256, Log as EvmLog, U256, hex, keccak256};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
-use gannet_engine::decode::log::Log;
+use gannet_engine::decode::log::{Data, Log};
 use gannet_engine::lending::price::{
     ANSWER_UPDATED, Answered, FeedSpec, NEW_TRANSMISSION_OCR1, NEW_TRANSMISSION_OCR2, Node,
     PriceLimits, Prices,
@@ -41,7 +41,7 @@ fn told<'a>(log: &EvmLog, text: &'a mut String) -> Log<'a> {
         address: log.address,
         topics,
         topic_count: u8::try_from(log.topics().len()).expect("at most four"),
-        data: text.as_bytes(),
+        data: Data::Hex(text.as_bytes()),
         block_number: 1,
         block_hash: B256::ZERO,
         tx_hash: B256::ZERO,

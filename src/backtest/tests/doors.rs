@@ -27,7 +27,7 @@ use super::mainnet::{Chain, Sink, Size, token_at};
 use super::mirror::{WETH, setting};
 use crate::backtest::cockpit::{Cockpit, head_of, log_of};
 use crate::backtest::fly::{self, Flown, universe};
-use crate::backtest::{Backtest, Job, MAINNET_BASES, run};
+use crate::backtest::{Backtest, Delay, Job, MAINNET_BASES, run};
 use crate::config::Config;
 use crate::import::witness::{codes, files_in, read};
 use crate::recorder::Start;
@@ -249,7 +249,7 @@ impl MadeUp {
 
     fn backtest(&self, (from, to): (u64, u64), is_bare: bool) -> Backtest {
         let (recording, config, set) = (&*self.0, &*configuration(), vec![]);
-        let job = Job { recording, from, to, config, set, latency_ms: 0, is_bare };
+        let job = Job { recording, from, to, config, set, delay: Delay::default(), is_bare };
         run::<Standard>(&job).expect("the backtest runs")
     }
 }

@@ -11,7 +11,7 @@ use alloy_primitives::{B256, hex};
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::log::Log;
+use crate::decode::log::{Data, Log};
 use crate::lending::transmission::Transmission;
 
 const AT: u64 = 1_800_000_000;
@@ -211,7 +211,7 @@ fn log<'a>(address: Address, topics: &[B256], data: &'a str) -> Log<'a> {
         address,
         topics: all,
         topic_count: u8::try_from(topics.len()).unwrap(),
-        data: data.as_bytes(),
+        data: Data::Hex(data.as_bytes()),
         block_number: 1,
         block_hash: B256::ZERO,
         tx_hash: B256::ZERO,
