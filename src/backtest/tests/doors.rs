@@ -13,6 +13,7 @@ use gannet_engine::decode::head::Head;
 use gannet_engine::decode::list::Rows;
 use gannet_engine::decode::log::{Data, Log};
 use gannet_engine::ids::TokenId;
+use gannet_engine::input::Command;
 use gannet_engine::note::Note;
 use gannet_engine::pipeline::Engine;
 use gannet_engine::units::{BlockNumber, Wei};
@@ -79,6 +80,8 @@ fn engine(config: Config<Standard>, world: World) -> Option<Engine<Standard>> {
 fn tell(engine: Engine<Standard>, blocks: &[Told], in_frames: bool) -> Seen {
     let mut cockpit = Cockpit::new(engine);
     cockpit.connect();
+    // What is asked when the feed comes up is answered before the first block, as in a flight.
+    cockpit.command(Command::Halt(false));
     for Told { head, logs } in blocks {
         let rows: Vec<Log<'_>> = logs.iter().filter_map(|log| log_of(log, head.hash)).collect();
         if in_frames {
@@ -209,10 +212,11 @@ const fn bytes_of<'a>(log: &Log<'a>) -> &'a [u8] {
 
 #[test]
 fn made_up_blocks_are_the_same_by_both_doors() {
+    let mut plans = 0;
     for seed in 1..4 {
         let mut heard = Heard::default();
         let mut chain = Chain::new(seed, 400);
-        chain.run(Size { seed, pools: 400, blocks: 24, segment: 24 }, &mut heard);
+        chain.run(Size { seed, pools: 400, blocks: 80, segment: 80 }, &mut heard);
         let first = heard.blocks[0].head;
         let anchor = Tip {
             number: BlockNumber(first.number - 1),
@@ -228,8 +232,9 @@ fn made_up_blocks_are_the_same_by_both_doors() {
         };
         let [sealed, planned] = both_doors(make, &heard.blocks);
         assert_eq!(sealed, heard.blocks.len());
-        assert!(planned > 0, "gaps are seen");
+        plans += planned;
     }
+    assert!(plans > 0, "gaps are seen");
 }
 
 /// A made-up recording that is gone with it, and the pools at its end.
