@@ -1,5 +1,5 @@
-//! The engine of a run, fed from a recording: its blocks come as they are kept, in columns, and what
-//! the engine asks is answered as a node would.
+//! The engine of a run, fed from a recording: its blocks come as they are kept, in columns, and
+//! what the engine asks is answered as a node would.
 //!
 //! ```text
 //! columns ─► Log, binary ─┐
@@ -165,8 +165,8 @@ fn quantity(number: u64) -> String {
     format!("{number:#x}")
 }
 
-/// A log as the engine takes it; none of one without a topic: nothing follows of those, and nodes do
-/// not filter them in either.
+/// A log as the engine takes it; none of one without a topic: nothing follows of those, and nodes
+/// do not filter them in either.
 pub(super) fn log_of(row: &LogRow, block_hash: B256) -> Option<Log<'_>> {
     let count = row.topics.len().min(TOPICS_MAX);
     let mut topics = [B256::ZERO; TOPICS_MAX];

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! ```text
-//! recording ─┬─► runs of blocks ─┬─► forensics   what others took, and whether we would have seen it
+//! recording ─┬─► runs of blocks ─┬─► forensics   what others took, and whether we saw it
 //!            │                   └─► fly         what our strategies plan, and what becomes of it
 //!            ├─► segments from pools ─► cruise   the same column by column, for many blocks
 //!            └─► a run's own inputs ──► rerun    the same plans again
@@ -278,8 +278,8 @@ fn assumptions(manifest: &Manifest) -> Vec<String> {
         ]
     };
     let from_pools = [
-        "Segments whose pools are known fly each from its own: what was planned in one is not known \
-         to the next. Who else took what is not looked for there, so a plan is contested only if \
+        "Segments whose pools are known fly each from its own: what was planned in one is not \
+         known to the next. Who else took what is not looked for there, so a plan is contested only if \
          it pays no more at its block's end.",
         "Plans there are settled by the pools' exact arithmetic, and pay the gas of the gas table.",
     ];

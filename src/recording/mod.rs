@@ -10,8 +10,9 @@
 //! mempool/000000.parquet        pending transactions by time, where they are known
 //! ```
 //!
-//! A *segment* is a run of blocks without a gap, or what follows a snapshot of the pools; a *part* is
-//! what one file of each table holds, and of no more than one such segment. A recording is made under another name and takes its own when it is whole.
+//! A *segment* is a run of blocks without a gap, or what follows a snapshot of the pools; a *part*
+//! is what one file of each table holds, and of no more than one such segment. A recording is made
+//! under another name and takes its own when it is whole.
 //!
 //! Temperature: cold.
 

@@ -27,8 +27,8 @@ const MEMPOOL_PART_ROWS: usize = 1 << 16;
 /// What more than this saves, it costs in time.
 const ZSTD_LEVEL: i32 = 3;
 
-/// A column whose values repeat is kept as a dictionary up to this size: enough for the accounts and
-/// transactions of a part, which is smaller then, and read faster.
+/// A column whose values repeat is kept as a dictionary up to this size: enough for the accounts
+/// and transactions of a part, which is smaller then, and read faster.
 const DICTIONARY_BYTES: usize = 1 << 23;
 
 /// What a recording takes.

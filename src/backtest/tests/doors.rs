@@ -107,8 +107,8 @@ fn tell(engine: Engine<Standard>, blocks: &[Told], in_frames: bool) -> Seen {
     }
 }
 
-/// Tells two engines of the same blocks, one by each door; how many blocks both sealed, and how many
-/// plans they made.
+/// Tells two engines of the same blocks, one by each door; how many blocks both sealed, and how
+/// many plans they made.
 fn both_doors(make: impl Fn() -> Option<Engine<Standard>>, blocks: &[Told]) -> [usize; 2] {
     let (Some(one), Some(other)) = (make(), make()) else { return [0; 2] };
     let [frames, columns] = [tell(one, blocks, true), tell(other, blocks, false)];
