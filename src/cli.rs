@@ -2,7 +2,7 @@
 //!
 //! Temperature: cold.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,13 +12,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use gannet_engine::strategy::StrategySet;
 use serde::Serialize;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 use crate::backtest::{self, Delay, Job, Swept};
 use crate::clock::utc_now;
+use crate::commands::positions::{self, Which};
 use crate::commands::{check, deploy, kill, replay};
 use crate::config::{Config, Mode, Place, Problems};
 use crate::import;
+use crate::log::{self, LogFormat};
 use crate::replay as recorded;
 use crate::run::{self, CutShort};
 
@@ -43,12 +44,6 @@ struct Cli {
     log: String,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
-    Human,
-    Json,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Fly: watch the chain and the mempool, and trade (or, in dry-run, score) what pays
@@ -57,6 +52,13 @@ enum Command {
     Record(RecordArgs),
     /// Look at everything that a run needs, say what is unfit, and what to do about it
     Check(Common),
+    /// Tell how the borrowers of the configured lending protocols stand, the riskiest first
+    Positions {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        which: Which,
+    },
     /// Deploy the executor, with the configured wallets as operators, and print its address
     Deploy(Common),
     /// Make a recording of a data set that others have written
@@ -227,14 +229,17 @@ pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
         Err(error) => return explain(&error),
     };
     let format = cli.log_format;
-    if let Err(error) = start_log(format, &cli.log) {
+    if let Err(error) = log::start(format, &cli.log) {
         return complain(format, &Unreadable(format!("{error:#}")).into());
     }
     let done = match cli.command.unwrap_or_else(|| Command::Run(RunArgs::default())) {
         Command::Run(args) => run_command::<S>(&args),
         Command::Record(args) => record_command::<S>(args),
         Command::Check(common) => check_command::<S>(&common),
-        Command::Deploy(common) => deploy_command::<S>(&common),
+        Command::Positions { common, which } => {
+            node_command::<S, _>(&common, |config| positions::positions(config, &which))
+        }
+        Command::Deploy(common) => node_command::<S, _>(&common, deploy::deploy),
         Command::Import(args) => import_command::<S>(&args),
         Command::Backtest(args) => backtest_command::<S>(&args),
         Command::Replay(args) => replay_command(&args),
@@ -370,11 +375,14 @@ fn check_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
     Ok(if is_fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn deploy_command<S: StrategySet>(common: &Common) -> Result<ExitCode> {
+/// A command that asks a node and tells what came of it.
+fn node_command<S: StrategySet, T: Serialize + std::fmt::Display>(
+    common: &Common,
+    ask: impl FnOnce(&Config<S>) -> Result<T>,
+) -> Result<ExitCode> {
     let config = read_config::<S>(common)?;
     config.need_node()?;
-    let deployed = deploy::deploy(&config)?;
-    print(&deployed, common.json.as_ref())?;
+    print(&ask(&config)?, common.json.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -472,23 +480,4 @@ fn print<T: Serialize + std::fmt::Display>(
             .with_context(|| format!("writing {}", path.display()))?;
     }
     said
-}
-
-fn start_log(format: LogFormat, filter: &str) -> Result<()> {
-    // A bare level is ours; libraries then tell their warnings only.
-    let is_level = filter.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let filter = if is_level { format!("warn,gannet={filter}") } else { filter.to_owned() };
-    let filter = EnvFilter::try_new(filter).context("--log: not a filter")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // Otherwise it says with `eprintln!` what cannot be written, and that panics there.
-        .log_internal_errors(false);
-    let started = match format {
-        LogFormat::Json => log.json().try_init(),
-        LogFormat::Human => {
-            log.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
-        }
-    };
-    started.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
 }

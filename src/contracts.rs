@@ -15,6 +15,7 @@ sol!(Erc20, "abi/erc20.json");
 sol!(Executor, "abi/Executor.json");
 sol!(Lens, "abi/Lens.json");
 sol!(Probe, "abi/Probe.json");
+sol!(Calls, "abi/Calls.json");
 
 /// The executor's code as this build deploys it, with its wrapped native token in its place.
 pub(crate) fn executor_code(wrapped_native: Address) -> Vec<u8> {

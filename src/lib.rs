@@ -37,8 +37,10 @@ mod feed;
 mod hardening;
 mod import;
 mod latency;
+mod lending;
 mod links;
 mod locks;
+mod log;
 mod nodes;
 mod presigner;
 mod progress;
@@ -67,8 +69,8 @@ pub use self::audit::AuditCounts;
 pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
-    AuditPlan, Config, Endpoint, KeySource, Mode, NamedFactory, NewPools, Node, Patience, Problem,
-    Problems, Replay, Runtime, Snapshots, Wallet,
+    AuditPlan, Config, Deployment, Endpoint, KeySource, Lending, Mode, MorphoDeployment,
+    NamedFactory, NewPools, Node, Patience, Problem, Problems, Replay, Runtime, Snapshots, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::nodes::NodeCounts;

@@ -25,6 +25,7 @@ const CONTRACTS = {
   // Sent whole with every call, to chains of any age: small, and without the newer opcodes.
   Lens: settings('paris', 200),
   Probe: settings('paris', 200),
+  Calls: settings('paris', 200),
 };
 
 const { values: flags } = parseArgs({ options: { check: { type: 'boolean', default: false } } });

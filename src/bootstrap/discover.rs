@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::pool::{Kind, Known};
-use super::ranges;
+use super::ranges::Sought;
 use super::read::Reader;
 use crate::config::NamedFactory;
 
@@ -51,7 +51,7 @@ pub(super) fn announced(
     };
     let earliest = factories.iter().map(|named| named.deployed_block).min().unwrap_or_default();
     let blocks = earliest.max(*blocks.start())..=*blocks.end();
-    ranges::logs(reader.rpc, blocks, filter, |log: Log| pools.extend(pool(&log, factories)))?;
+    reader.logs(&Sought::POOLS, blocks, filter, |log: Log| pools.extend(pool(&log, factories)))?;
     pools.sort_unstable_by_key(|pool: &Known| pool.address);
     pools.dedup_by_key(|pool| pool.address);
     Ok(pools)
@@ -138,7 +138,7 @@ pub(super) fn touched(
 ) -> Result<HashSet<Address>> {
     let mut touched = HashSet::new();
     let filter = |_| json!({ "topics": [topics] });
-    ranges::logs(reader.rpc, blocks, filter, |touch: Touch| {
+    reader.logs(&Sought::POOLS, blocks, filter, |touch: Touch| {
         touched.insert(touch.address);
     })?;
     Ok(touched)

@@ -40,6 +40,7 @@ use serde_json::{Value, json};
 pub(crate) use self::discover::CREATIONS;
 pub(crate) use self::growth::Grower;
 pub(crate) use self::pool::{Kind, Known, Read, Reading};
+pub(crate) use self::ranges::Sought;
 pub(crate) use self::read::Reader;
 pub(crate) use self::renewal::Renewal;
 pub(crate) use self::warm::Shelf;

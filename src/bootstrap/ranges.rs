@@ -29,6 +29,21 @@ const CALM: u32 = 16;
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// What logs are searched for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought {
+    /// What the progress line says.
+    pub(crate) label: &'static str,
+    /// The key of the configuration that says where to begin.
+    pub(crate) key: &'static str,
+}
+
+impl Sought {
+    /// Pools of factories.
+    pub(super) const POOLS: Self =
+        Self { label: "blocks searched for pools", key: "factory.deployed_block" };
+}
+
 /// What is still to be asked, and in what pieces.
 #[derive(Debug)]
 pub(super) struct Ranges {
@@ -85,13 +100,13 @@ impl Ranges {
 /// They come in no order.
 pub(super) fn logs<L: DeserializeOwned>(
     rpc: &mut Rpc,
+    sought: &Sought,
     blocks: RangeInclusive<u64>,
     filter: impl Fn(u64) -> Value,
     mut each: impl FnMut(L),
 ) -> Result<()> {
     let total = blocks.end().saturating_add(1).saturating_sub(*blocks.start());
-    let mut progress =
-        Progress::new(Some("blocks searched for pools"), usize::try_from(total).unwrap_or(0));
+    let mut progress = Progress::new(Some(sought.label), usize::try_from(total).unwrap_or(0));
     let mut ranges = Ranges::new(&blocks);
     let mut on_their_way: HashMap<u64, (u64, u64)> = HashMap::new();
     let mut refusals: HashMap<u64, u32> = HashMap::new();
@@ -115,7 +130,7 @@ pub(super) fn logs<L: DeserializeOwned>(
                 progress.advance(usize::try_from(range.1 - range.0 + 1).unwrap_or(0));
                 logs.into_iter().for_each(&mut each);
             }
-            Err(error) => refuse(&mut ranges, range, error, &mut refusals)?,
+            Err(error) => refuse(&mut ranges, range, (error, sought.key), &mut refusals)?,
         }
     }
 }
@@ -124,7 +139,7 @@ pub(super) fn logs<L: DeserializeOwned>(
 fn refuse(
     ranges: &mut Ranges,
     range: (u64, u64),
-    error: NodeError,
+    (error, key): (NodeError, &str),
     refusals: &mut HashMap<u64, u32>,
 ) -> Result<()> {
     tracing::debug!(from = range.0, to = range.1, %error, "the node refuses a range of logs");
@@ -142,7 +157,7 @@ fn refuse(
     Err(error).with_context(|| {
         format!(
             "the node refuses the logs of block {} alone: start from a node that has them, or \
-             from a later factory.deployed_block",
+             from a later {key}",
             range.0
         )
     })
@@ -209,7 +224,7 @@ mod tests {
         let answers: String =
             (1..=4).map(|id| refusal.replace("ID", &format!("{id}")) + "\n").collect();
         let (mut rpc, _node) = Rpc::answered(answers.as_bytes()).unwrap();
-        let found = logs::<Value>(&mut rpc, 9..=9, |_| json!({}), |_| {});
+        let found = logs::<Value>(&mut rpc, &Sought::POOLS, 9..=9, |_| json!({}), |_| {});
         let error = format!("{:#}", found.unwrap_err());
         assert!(error.contains("block 9 alone") && error.contains("deployed_block"), "{error}");
         assert!(error.contains("limit exceeded"), "{error}");
@@ -232,7 +247,7 @@ mod tests {
             );
             let (mut rpc, _node) = Rpc::answered(answers.as_bytes()).unwrap();
             let mut seen: Vec<u64> = Vec::new();
-            logs(&mut rpc, 0..=1, |_| json!({}), |log| seen.push(log)).unwrap();
+            logs(&mut rpc, &Sought::POOLS, 0..=1, |_| json!({}), |log| seen.push(log)).unwrap();
             assert_eq!(seen, [1, 2], "{text}");
         }
     }

@@ -2,18 +2,20 @@
 //!
 //! Temperature: cold.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, Bytes, U256};
 use anyhow::{Context, Result, ensure};
 use gannet_engine::amm::Tick;
 use gannet_engine::world::Tip;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::lens::{self, Question};
 use super::pool::{Kind, Known, Reading};
 use super::questions::{Concentrated, Decimals, Listed, Pair, Solidly, TickAnswer, TickSlice};
+use super::ranges::{self, Sought};
 use crate::contracts::UniswapV2Factory;
 use crate::feed::rpc::{NodeError, Rpc};
 
@@ -56,6 +58,23 @@ impl<'a> Reader<'a> {
         let is_same = block["hash"] == json!(self.anchor.hash);
         ensure!(is_same, "block {} was replaced while it was read", self.anchor.number.0);
         Ok(())
+    }
+
+    /// The height of the block.
+    pub(crate) const fn height(&self) -> u64 {
+        self.anchor.number.0
+    }
+
+    /// Every log of these blocks that fits, in no order; `filter` makes the filter of a range but
+    /// for its two ends, from its last block.
+    pub(crate) fn logs<L: DeserializeOwned>(
+        &mut self,
+        sought: &Sought,
+        blocks: RangeInclusive<u64>,
+        filter: impl Fn(u64) -> Value,
+        each: impl FnMut(L),
+    ) -> Result<()> {
+        ranges::logs(self.rpc, sought, blocks, filter, each)
     }
 
     /// How many pairs a V2 factory lists.

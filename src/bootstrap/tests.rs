@@ -122,7 +122,7 @@ impl Chain {
     }
 
     /// Every answer, asked as often as it takes; and how often that was.
-    fn look_until_done<Q: Question>(
+    pub(crate) fn look_until_done<Q: Question>(
         &mut self,
         questions: &[Q],
         gas: u64,

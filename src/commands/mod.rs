@@ -6,4 +6,5 @@ pub(crate) mod check;
 pub(crate) mod deploy;
 mod host;
 pub(crate) mod kill;
+pub(crate) mod positions;
 pub(crate) mod replay;

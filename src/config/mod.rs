@@ -7,6 +7,7 @@
 mod amount;
 mod endpoint;
 mod keystore;
+mod lending;
 mod near;
 mod overrides;
 mod place;
@@ -31,6 +32,7 @@ use toml::{Table, Value};
 
 pub(crate) use self::amount::in_ether;
 pub use self::endpoint::Endpoint;
+pub use self::lending::{Deployment, Lending, MorphoDeployment};
 pub(crate) use self::place::Place;
 pub use self::problems::{Problem, Problems};
 pub use self::secret::KeySource;
@@ -185,6 +187,8 @@ pub struct Config<S> {
     pub factories: Vec<NamedFactory>,
     /// Routers whose pending swaps are followed, beside those of the V2 factories.
     pub routers: Vec<Router>,
+    /// Lending protocols whose borrowers are looked at.
+    pub lending: Lending,
     /// Base tokens, most preferred first.
     pub base_tokens: Vec<Address>,
     /// Pools in the universe; the most liquid are kept.
@@ -232,6 +236,20 @@ impl<S> Config<S> {
         let mut problems = Problems::default();
         if self.nodes.is_empty() {
             problems.add("node.url", format!("missing; wanted {}", endpoint::WANTED));
+            return Err(problems);
+        }
+        Ok(())
+    }
+
+    /// For commands that look at borrowers.
+    ///
+    /// # Errors
+    /// When no lending protocol is named.
+    pub(crate) fn need_lending(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        if self.lending.is_empty() {
+            let wanted = "[[lending.aave_v3]], [[lending.comet]] or [[lending.morpho]]";
+            problems.add("lending", format!("missing; wanted a table {wanted}"));
             return Err(problems);
         }
         Ok(())
@@ -314,7 +332,7 @@ fn read_file(text: &str, overrides: &[String], problems: &mut Problems) -> Optio
 }
 
 /// What stands at the top of the file.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "mode",
     "chain",
     "node",
@@ -323,6 +341,7 @@ const SECTIONS: [&str; 15] = [
     "wallet",
     "factory",
     "router",
+    "lending",
     "universe",
     "admission",
     "audit",
@@ -342,6 +361,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
     let wallets = sections::wallets(&mut file, mode, problems);
     let factories = venues::factories(&mut file, problems);
     let routers = venues::routers(&mut file, &factories, problems);
+    let lending = lending::lending(&mut file, problems);
     let (base_tokens, pools_max, new_pools) = sections::universe(&mut file, problems);
     let admission = sections::admission(&mut file, problems);
     let audit = sections::audit(&mut file, problems);
@@ -366,6 +386,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         wallets: &wallets,
         factories: &factories,
         routers: &routers,
+        lending: &lending,
     };
     named.check(&base_tokens, problems);
     Some(Config {
@@ -379,6 +400,7 @@ fn check<S: StrategySet>(mut file: Table, problems: &mut Problems) -> Option<Con
         wallets,
         factories,
         routers,
+        lending,
         base_tokens,
         pools_max,
         new_pools,

@@ -92,10 +92,15 @@ impl Problems {
 
     /// Takes a list of tables out of the file.
     pub(super) fn tables(&mut self, file: &mut Table, key: &str) -> Vec<Table> {
-        let Some(value) = file.remove(key) else { return Vec::new() };
-        let wanted = format!("wanted tables [[{key}]]");
+        self.tables_at(file, key, key)
+    }
+
+    /// Takes a list of tables out of a table that may itself stand somewhere in the file.
+    pub(super) fn tables_at(&mut self, table: &mut Table, key: &str, path: &str) -> Vec<Table> {
+        let Some(value) = table.remove(key) else { return Vec::new() };
+        let wanted = format!("wanted tables [[{path}]]");
         let Value::Array(items) = value else {
-            self.add(key, format!("found {}; {wanted}", shown(&value)));
+            self.add(path, format!("found {}; {wanted}", shown(&value)));
             return Vec::new();
         };
         let mut tables = Vec::new();
@@ -103,7 +108,7 @@ impl Problems {
             if let Value::Table(table) = item {
                 tables.push(table);
             } else {
-                self.add(format!("{key}.{index}"), format!("found {}; {wanted}", shown(&item)));
+                self.add(format!("{path}.{index}"), format!("found {}; {wanted}", shown(&item)));
             }
         }
         tables

@@ -82,6 +82,38 @@ pub(super) struct Router {
     pub(super) v3: Option<String>,
 }
 
+/// `[[lending.aave_v3]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AaveV3 {
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "address")]
+    pub(super) pool: Option<Address>,
+    pub(super) deployed_block: Option<u64>,
+}
+
+/// `[[lending.comet]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Comet {
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "address")]
+    pub(super) address: Option<Address>,
+    pub(super) deployed_block: Option<u64>,
+}
+
+/// `[[lending.morpho]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Morpho {
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "address")]
+    pub(super) address: Option<Address>,
+    #[serde(deserialize_with = "address")]
+    pub(super) adaptive_curve: Option<Address>,
+    pub(super) deployed_block: Option<u64>,
+}
+
 /// `[universe]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -23,8 +23,8 @@ use super::amount::spelled;
 use super::problems::{self, Problems};
 use super::secret::KeySource;
 use super::{
-    AuditPlan, Endpoint, Mode, NamedFactory, NewPools, Node, Patience, Replay, Runtime, Snapshots,
-    Wallet, endpoint, raw,
+    AuditPlan, Endpoint, Lending, Mode, NamedFactory, NewPools, Node, Patience, Replay, Runtime,
+    Snapshots, Wallet, endpoint, raw,
 };
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
@@ -419,6 +419,7 @@ pub(super) struct Named<'a> {
     pub(super) wallets: &'a [Wallet],
     pub(super) factories: &'a [NamedFactory],
     pub(super) routers: &'a [Router],
+    pub(super) lending: &'a Lending,
 }
 
 impl Named<'_> {
@@ -447,6 +448,9 @@ impl Named<'_> {
         }
         for (index, router) in self.routers.iter().enumerate() {
             name(format!("router.{index}.address"), router.address, problems);
+        }
+        for (path, address) in self.lending.named() {
+            name(path, address, problems);
         }
         name("executor.address".to_owned(), self.executor.unwrap_or_default(), problems);
         let native = self.chain.map(|chain| chain.wrapped_native).unwrap_or_default();

@@ -106,17 +106,24 @@ impl Rpc {
     pub(crate) fn answered(answers: &[u8]) -> Result<(Self, std::os::unix::net::UnixStream)> {
         use std::io::Write as _;
 
+        let (rpc, mut node) = Self::paired(answers.len())?;
+        node.write_all(answers)?;
+        node.shutdown(std::net::Shutdown::Write)?;
+        // What the socket does not take of the questions waits in the wire.
+        rpc.wire.socket().set_nonblocking(true)?;
+        Ok((rpc, node))
+    }
+
+    /// A connection with room for so many bytes, and its other end: messages are lines.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn paired(buffer: usize) -> Result<(Self, std::os::unix::net::UnixStream)> {
         use gannet_engine::wire::newline::Reader;
 
         use super::socket::Socket;
         use super::wire::Framing;
 
-        let (ours, mut node) = std::os::unix::net::UnixStream::pair()?;
-        node.write_all(answers)?;
-        node.shutdown(std::net::Shutdown::Write)?;
-        // What the socket does not take of the questions waits in the wire.
-        ours.set_nonblocking(true)?;
-        let framing = Framing::Newline(Reader::new(answers.len()));
+        let (ours, node) = std::os::unix::net::UnixStream::pair()?;
+        let framing = Framing::Newline(Reader::new(buffer));
         Ok((Self::over(Wire::new(Socket::Unix(ours), framing, 1)), node))
     }
 

@@ -71,10 +71,11 @@ fn live_mode_without_keys_does_not_start() {
     assert!(!said.stderr.contains("coffee"), "what it holds is not repeated: {}", said.stderr);
     let deploy = ["deploy", "--set", node];
     assert_said(&gannet(&folder, &deploy, &[]), 2, &["GANNET_OWNER_KEY", "is not set"]);
-    let nodeless: [&[&str]; 4] = [
+    let nodeless: [&[&str]; 5] = [
         &["run", "--mode", "live", "--set", &executor],
         &["deploy"],
         &["check"],
+        &["positions"],
         &["record", "--out", "r"],
     ];
     for command in nodeless {

@@ -1,0 +1,103 @@
+//! The views of the lending protocols that are asked, as far as they are read.
+//!
+//! Temperature: cold.
+
+use alloy::sol;
+
+sol! {
+    /// Aave V3's pool.
+    interface AavePool {
+        function POOL_REVISION() external view returns (uint256 revision);
+        function ADDRESSES_PROVIDER() external view returns (address provider);
+        function FLASHLOAN_PREMIUM_TOTAL() external view returns (uint128 bps);
+        function getReservesList() external view returns (address[] memory assets);
+        /// Fifteen words in every revision: configuration, indices and rates, time, number, tokens.
+        function getReserveData(address asset) external view returns (uint256[15] memory words);
+        /// From revision 4 on.
+        function getLiquidationGracePeriod(address asset) external view returns (uint40 until);
+        /// From revision 4 on.
+        function getVirtualUnderlyingBalance(address asset) external view returns (uint128 amount);
+        function getUserConfiguration(address user) external view returns (uint256 flags);
+        function getUserEMode(address user) external view returns (uint256 category);
+        /// Up to revision 4.
+        function getEModeCategoryData(uint8 id) external view returns (OldCategory memory category);
+        /// From revision 5 on.
+        function getEModeCategoryCollateralConfig(uint8 id)
+            external view returns (uint256 ltv, uint256 threshold, uint256 bonus);
+        /// From revision 5 on.
+        function getEModeCategoryCollateralBitmap(uint8 id) external view returns (uint128 bitmap);
+    }
+
+    struct OldCategory {
+        uint16 ltv;
+        uint16 threshold;
+        uint16 bonus;
+        address priceSource;
+        string label;
+    }
+
+    interface AaveProvider {
+        function getPriceOracle() external view returns (address oracle);
+        function getPoolConfigurator() external view returns (address configurator);
+        function getPriceOracleSentinel() external view returns (address sentinel);
+    }
+
+    interface AaveOracle {
+        function getAssetPrice(address asset) external view returns (uint256 price);
+    }
+
+    interface AaveSentinel {
+        function isLiquidationAllowed() external view returns (bool allowed);
+    }
+
+    interface ScaledToken {
+        function scaledBalanceOf(address user) external view returns (uint256 scaled);
+    }
+
+    interface Token {
+        function balanceOf(address user) external view returns (uint256 amount);
+        function decimals() external view returns (uint8 count);
+        function symbol() external view returns (string memory text);
+    }
+
+    interface MorphoBlue {
+        function market(bytes32 id) external view returns (uint256[6] memory words);
+        function position(bytes32 id, address user) external view returns (uint256[3] memory words);
+    }
+
+    interface MorphoOracle {
+        function price() external view returns (uint256 price);
+    }
+
+    interface AdaptiveCurve {
+        function rateAtTarget(bytes32 id) external view returns (uint256 rate);
+    }
+
+    interface CometMarket {
+        function baseToken() external view returns (address token);
+        function baseTokenPriceFeed() external view returns (address feed);
+        function baseScale() external view returns (uint256 scale);
+        function supplyKink() external view returns (uint256 factor);
+        function supplyPerSecondInterestRateSlopeLow() external view returns (uint256 rate);
+        function supplyPerSecondInterestRateSlopeHigh() external view returns (uint256 rate);
+        function supplyPerSecondInterestRateBase() external view returns (uint256 rate);
+        function borrowKink() external view returns (uint256 factor);
+        function borrowPerSecondInterestRateSlopeLow() external view returns (uint256 rate);
+        function borrowPerSecondInterestRateSlopeHigh() external view returns (uint256 rate);
+        function borrowPerSecondInterestRateBase() external view returns (uint256 rate);
+        function storeFrontPriceFactor() external view returns (uint256 factor);
+        function targetReserves() external view returns (uint256 amount);
+        function numAssets() external view returns (uint8 count);
+        /// Place, token, feed, scale, factors of borrowing and of both liquidations, supply cap.
+        function getAssetInfo(uint8 place) external view returns (uint256[8] memory words);
+        /// Indices of supply and borrowing, two of rewards, totals, time, what is paused.
+        function totalsBasic() external view returns (uint256[8] memory words);
+        function totalsCollateral(address asset) external view returns (uint256[2] memory words);
+        function userBasic(address user)
+            external view
+            returns (int104 principal, uint64 index, uint64 accrued, uint16 assetsIn, uint8 more);
+        function userCollateral(address user, address asset)
+            external view returns (uint128 balance, uint128 reserved);
+        function getPrice(address feed) external view returns (uint256 price);
+    }
+}

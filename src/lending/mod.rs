@@ -1,0 +1,70 @@
+//! The borrowers of lending protocols, read from a node at one block.
+//!
+//! ```text
+//! events ─► who may owe ─► views, many in one call ─► the engine's tables ─► standings
+//! ```
+//!
+//! The tables are the engine's own, and so is all arithmetic: here is only how they are filled, and
+//! what is worth telling about an account.
+//!
+//! Temperature: cold.
+
+mod aave;
+mod abi;
+mod calls;
+mod comet;
+mod logs;
+mod morpho;
+mod risk;
+mod standing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::Address;
+use anyhow::Result;
+
+pub(crate) use self::calls::{decimals, symbols};
+pub(crate) use self::risk::FALLS_PER_CENT;
+pub(crate) use self::standing::{Deal, Holding, Protocol, Standing, Times, in_per_cent};
+use crate::bootstrap::Reader;
+use crate::config::Lending;
+
+/// How the borrowers of these protocols stand, of one alone if it is named; in no order.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    lending: &Lending,
+    only: Option<Protocol>,
+    times: Times,
+) -> Result<Vec<Standing>> {
+    let wants = |protocol| only.is_none_or(|only| only == protocol);
+    let mut standings = Vec::new();
+    for deployment in lending.aave_v3.iter().filter(|_| wants(Protocol::Aave)) {
+        standings.extend(aave::read(reader, deployment)?.standings(times));
+    }
+    for deployment in lending.comet.iter().filter(|_| wants(Protocol::Comet)) {
+        standings.extend(comet::read(reader, deployment)?.standings(times));
+    }
+    for morpho in lending.morpho.iter().filter(|_| wants(Protocol::Morpho)) {
+        standings.extend(morpho::read(reader, morpho)?.standings(times));
+    }
+    Ok(standings)
+}
+
+/// What is said where a view of a deployment's first contract is not answered.
+fn not_there(what: &str, address: Address, table: &str) -> String {
+    format!(
+        "there is no {what} at {address}: is the address in [[lending.{table}]] right, and on this \
+         chain?"
+    )
+}
+
+/// Every token that is owed, held or priced in these.
+pub(crate) fn tokens(standings: &[Standing]) -> Vec<Address> {
+    let tokens = standings.iter().flat_map(|standing| {
+        let holdings = standing.debt.iter().chain(&standing.collateral);
+        holdings.map(|holding| holding.token).chain(standing.moves.iter().map(|one| one.token))
+    });
+    tokens.collect::<BTreeSet<_>>().into_iter().collect()
+}
