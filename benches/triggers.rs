@@ -4,7 +4,7 @@
 //! A time is that of one update of the feed that most positions rest on, from the answer that is
 //! set to the last position that is handed out, each recomputed exactly and watched again if it is
 //! healthy. Cases: an update that makes none, ten and a thousand liquidatable, and a look at all
-//! positions, exactly and behind a screen of floats. Afterwards everything is as it was, unmeasured.
+//! positions, exactly and behind a screen of floats. Afterwards all is as it was, unmeasured.
 //!
 //! The positions are made from a seed, in the shape of the protocols: pools where an account is one
 //! health over up to six assets, markets with one debt and up to four collaterals, and isolated

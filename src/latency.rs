@@ -115,10 +115,10 @@ fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
     }
 }
 
-/// Rounded up to two digits, so that the list of all times is short.
+/// Rounded up to three digits, so that the list of all times is short.
 const fn rounded(ns: u64) -> u64 {
     let mut unit = 1;
-    while ns / unit >= 100 {
+    while ns / unit >= 1_000 {
         unit *= 10;
     }
     ns.div_ceil(unit).saturating_mul(unit)
@@ -136,6 +136,6 @@ mod tests {
             latency.record(&Stamps::default(), Nanos(time));
         }
         let told = latency.histogram();
-        assert_eq!(told, [(7, 1), (120, 1), (130, 1), (140, 1), (10_000, 1), (1_000_000, 1)]);
+        assert_eq!(told, [(7, 1), (120, 1), (129, 1), (131, 1), (10_100, 1), (1_010_000, 1)]);
     }
 }

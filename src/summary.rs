@@ -195,7 +195,7 @@ pub struct Summary {
     /// From the read that completed a message to the return of the write that carried the
     /// transaction, of what was submitted.
     pub tick_to_trade_ns: Quantiles,
-    /// The same, each: the time, rounded up to two digits, and how many submissions took so long.
+    /// The same, each: the time, rounded up to three digits, and how many submissions took so long.
     pub tick_to_trade_histogram_ns: Vec<(u64, u64)>,
     /// The same, stage by stage.
     pub stages_ns: Stages,

@@ -140,6 +140,6 @@ mod tests {
             assert!(format!("{refused:#}").contains(&*path.to_string_lossy()), "{refused:#}");
             fs::remove_file(path).unwrap();
         }
-        assert!(Delay::default().with_measured(Path::new("/nowhere/at/all")).is_err());
+        assert!(Delay::default().with_measured(Path::new("not-there.json")).is_err());
     }
 }

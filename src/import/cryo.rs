@@ -35,8 +35,8 @@ const CHECKS: [(&str, &str, &str); 6] = [
     (LOGS, "block_hash", "that logs are of these blocks and not of their forks"),
 ];
 
-/// Makes a recording of a folder, or of a file of it. `pools` is asked for the pools before each run
-/// of blocks, by its first block and the chain.
+/// Makes a recording of a folder, or of a file of it. `pools` is asked for the pools before each
+/// run of blocks, by its first block and the chain.
 ///
 /// # Errors
 /// When a file is not what it should be, with the place in it, or files contradict each other;

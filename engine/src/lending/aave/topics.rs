@@ -4,16 +4,7 @@
 //!
 //! Temperature: hot.
 
-use alloy_primitives::{B256, b256};
-
-macro_rules! topics {
-    ($($name:ident = $signature:literal, $hash:literal;)*) => {
-        $(#[doc = concat!("`", $signature, "`")] pub const $name: B256 = b256!($hash);)*
-
-        /// Every topic with its event's signature.
-        pub const ALL: &[(&str, B256)] = &[$(($signature, $name)),*];
-    };
-}
+use crate::decode::topics::topics;
 
 topics! {
     RESERVE_DATA = "ReserveDataUpdated(address,uint256,uint256,uint256,uint256,uint256)",

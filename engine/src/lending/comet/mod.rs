@@ -22,6 +22,7 @@ pub mod store;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod topics;
 
 use alloy_primitives::{Address, U256};
 

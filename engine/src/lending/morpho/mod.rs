@@ -27,6 +27,7 @@ pub mod liquidate;
 pub mod preliquidation;
 pub mod shares;
 pub mod table;
+pub mod topics;
 
 pub use self::accrue::Accrual;
 pub use self::events::Event;
