@@ -12,11 +12,11 @@ macro_rules! topics {
         $(
             $(#[$doc])*
             #[doc = concat!("\n\n`", $signature, "`")]
-            pub const $name: B256 = alloy_primitives::b256!($hash);
+            pub const $name: alloy_primitives::B256 = alloy_primitives::b256!($hash);
         )*
 
         /// Every topic with its event's signature.
-        pub const ALL: &[(&str, B256)] = &[$(($signature, $name)),*];
+        pub const ALL: &[(&str, alloy_primitives::B256)] = &[$(($signature, $name)),*];
     };
 }
 pub(crate) use topics;
