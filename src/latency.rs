@@ -136,6 +136,6 @@ mod tests {
             latency.record(&Stamps::default(), Nanos(time));
         }
         let told = latency.histogram();
-        assert_eq!(told, [(7, 1), (120, 1), (129, 1), (131, 1), (10_100, 1), (1_010_000, 1)]);
+        assert_eq!(told, [(7, 1), (120, 1), (129, 1), (131, 1), (10_000, 1), (1_010_000, 1)]);
     }
 }
