@@ -279,8 +279,8 @@ fn assumptions(manifest: &Manifest) -> Vec<String> {
     };
     let from_pools = [
         "Segments whose pools are known fly each from its own: what was planned in one is not \
-         known to the next. Who else took what is not looked for there, so a plan is contested only \
-         if it pays no more at its block's end.",
+         known to the next. Who else took what is not looked for there, so a plan is contested \
+         only if it pays no more at its block's end.",
         "Plans there are settled by the pools' exact arithmetic, and pay the gas of the gas table.",
     ];
     let from_pools = if has_pools { &from_pools[..] } else { &[] };
