@@ -154,9 +154,20 @@ async fn http(node: &Node, mut stream: TcpStream) -> Result<()> {
         };
         timeout(PATIENCE, write).await.context("it takes nothing")??;
         if is_last {
-            return Ok(());
+            return linger(&mut stream).await;
         }
     }
+}
+
+/// Hears a client out that is told no more: a connection that is closed with words unread is cut,
+/// and the answer with it.
+async fn linger(stream: &mut TcpStream) -> Result<()> {
+    stream.shutdown().await?;
+    let mut rest = (&mut *stream).take(MESSAGE_BYTES_MAX as u64);
+    timeout(PATIENCE, tokio::io::copy(&mut rest, &mut tokio::io::sink()))
+        .await
+        .context("it goes on talking")??;
+    Ok(())
 }
 
 /// What comes by HTTP.
