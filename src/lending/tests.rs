@@ -4,7 +4,7 @@
 //! Temperature: cold.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::thread::JoinHandle;
 
 use alloy::sol_types::SolCall;
@@ -70,8 +70,11 @@ fn node(answers: &Answers, logs: Vec<Value>) -> (Rpc, JoinHandle<()>) {
         let mut chain = answers.chain();
         let mut out = stream.try_clone().unwrap();
         for line in BufReader::new(stream).lines() {
-            // Whoever leaves with an answer unread resets the connection.
-            let Ok(line) = line else { break };
+            let line = match line {
+                // Whoever asked left with an answer unread.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+                line => line.unwrap(),
+            };
             let asked: Value = serde_json::from_str(&line).unwrap();
             let result = match asked["method"].as_str().unwrap() {
                 "eth_getBalance" => json!("0x0"),
