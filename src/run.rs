@@ -23,13 +23,17 @@ use zeroize::Zeroizing;
 use crate::admission::{Admission, Setting};
 use crate::allocation::HotAllocations;
 use crate::audit::{self, Auditor};
-use crate::bootstrap::{self, Grower, Loaded, Market, Renewal, Roster, Rosters, Shelf, growth};
+use crate::bootstrap::{
+    self, Grower, Loaded, Market, Reader, Renewal, Roster, Rosters, Shelf, growth,
+};
 use crate::clock::Monotonic;
 use crate::commands::check;
 use crate::config::{Config, Mode, Node, Wallet};
 use crate::contracts::Executor;
 use crate::cores;
 use crate::feed::keeper::Keeper;
+use crate::feed::rpc::Rpc;
+use crate::lending::{Lenders, LoanKeeper};
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
 use crate::presigner::Presigner;
@@ -129,7 +133,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let clock = Monotonic::start();
     let presigner = presigner(&start.config, &keys)?;
     let Outfit { port, legacy, file } = outfit(clock, &start, presigner)?;
-    let Start { config, world, roster, market, shelf, wallets, owner, .. } = start;
+    let Start { config, world, roster, market, lenders, shelf, wallets, owner, .. } = start;
 
     let rosters = Rosters::new(roster);
     let silent_after_ns = silent_after_ns(&config.nodes);
@@ -155,9 +159,9 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let auditor = Auditor::start(audit, rosters.clone())?;
     let grower = Grower::start(growth, rosters.clone(), engine.searched_hops())?;
     let _renewal = Renewal::start(shelf.clone(), config.nodes.clone(), config.chain)?;
-    let keepers =
-        config.nodes.into_iter().map(|node| Keeper::start(node, config.chain, rosters.clone()));
-    let keepers = keepers.collect::<Result<Vec<_>>>()?;
+    let loans = LoanKeeper::start(&config.nodes, config.chain, lenders.clone())?;
+    let keeper = |node| Keeper::start(node, config.chain, rosters.clone(), lenders.clone());
+    let keepers = config.nodes.into_iter().map(keeper).collect::<Result<Vec<_>>>()?;
     let scribe = Scribe::start(names, config.runtime.journal.as_deref(), file)?;
     if let Some(path) = &config.runtime.snapshot {
         // Seen now, and not when the run is over.
@@ -168,7 +172,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
         .map(|wanted| Series::start(wanted, &engine.world, rosters.clone()))
         .transpose()?;
     core.take();
-    let crew = Crew { keepers, scribe, series, switch, admission, auditor, grower, tape };
+    let crew = Crew { keepers, scribe, series, switch, admission, auditor, grower, loans, tape };
     let mut hot = Hot::new(engine, port, crew, clock);
     let drain = Duration::from_secs(config.runtime.drain_s);
     let ending = runtime.block_on(hot.fly(&mut signals, config.runtime.spin, drain))?;
@@ -303,6 +307,8 @@ struct Start<S> {
     world: World,
     roster: Roster,
     market: Market,
+    /// If loans are followed.
+    lenders: Option<Lenders>,
     /// Where the universe is kept for the next start.
     shelf: Shelf,
     wallets: Vec<WalletState>,
@@ -312,7 +318,10 @@ struct Start<S> {
 }
 
 /// Prepares on a thread of its own, which a signal leaves behind: it only reads.
-async fn start<S: Send + 'static>(config: Config<S>, signals: &mut Signals) -> Result<Start<S>> {
+async fn start<S: StrategySet + Send + 'static>(
+    config: Config<S>,
+    signals: &mut Signals,
+) -> Result<Start<S>> {
     let (done, started) = oneshot::channel();
     std::thread::Builder::new()
         .name("gannet-start".to_owned())
@@ -328,7 +337,7 @@ async fn start<S: Send + 'static>(config: Config<S>, signals: &mut Signals) -> R
 }
 
 /// Reads everything that the engine starts from.
-fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
+fn prepare<S: StrategySet>(config: Config<S>) -> Result<Start<S>> {
     let mut rpc = bootstrap::connect(&config.nodes, config.chain.id)?;
     let mut owner = None;
     if config.executor == Address::ZERO {
@@ -340,9 +349,13 @@ fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
             .context("the executor")?;
         owner = Some(rpc.view(config.executor, &Executor::ownerCall {})?);
     }
-    let Loaded { world, roster, market } = bootstrap::load(&config, &mut rpc)?;
+    let Loaded { mut world, roster, market } = bootstrap::load(&config, &mut rpc)?;
     let shelf = Shelf::of(&config);
     shelf.put_as_loaded(&world, &roster);
+    let lenders = Lenders::of(&config);
+    if let Some(lenders) = &lenders {
+        lend(&mut world, lenders, &mut rpc).context("loading loans")?;
+    }
     let mut wallets = Vec::new();
     for Wallet { address, .. } in &config.wallets {
         let mined = rpc.nonce(*address)?;
@@ -358,7 +371,16 @@ fn prepare<S>(config: Config<S>) -> Result<Start<S>> {
         demand_funds(&wallets)?;
     }
     let genesis = rpc.genesis()?;
-    Ok(Start { config, world, roster, market, shelf, wallets, owner, genesis })
+    Ok(Start { config, world, roster, market, lenders, shelf, wallets, owner, genesis })
+}
+
+/// Loads loans at the block that the world stands at.
+fn lend(world: &mut World, lenders: &Lenders, rpc: &mut Rpc) -> Result<()> {
+    let mut reader = Reader::new(rpc, *world.tip())?;
+    let loans = lenders.load(&mut reader, |token| world.tokens.id_of(token))?;
+    reader.finish()?;
+    drop(world.lend(loans));
+    Ok(())
 }
 
 /// One wallet that can pay gas is enough to fly; the others wait until they can.

@@ -35,6 +35,7 @@ use crate::bootstrap::growth::Returned;
 use crate::clock::Monotonic;
 use crate::feed::connect::Opened;
 use crate::feed::keeper::{Delivery, Keeper, Request};
+use crate::lending::LoanKeeper;
 use crate::links::{Line, Links, Lost};
 use crate::recorder::Tape;
 use crate::scribe::Scribe;
@@ -79,6 +80,7 @@ pub(crate) struct Hot<S, P> {
     admission: Admission,
     pub(crate) auditor: Auditor,
     pub(crate) grower: Grower,
+    loans: Option<LoanKeeper>,
     /// Keeps every input, if there is a recorder.
     pub(crate) tape: Option<Tape>,
     clock: Monotonic,
@@ -104,13 +106,16 @@ pub(crate) struct Crew {
     pub(crate) admission: Admission,
     pub(crate) auditor: Auditor,
     pub(crate) grower: Grower,
+    /// If loans are followed.
+    pub(crate) loans: Option<LoanKeeper>,
     /// If there is a recorder.
     pub(crate) tape: Option<Tape>,
 }
 
 impl<S: StrategySet, P: Port> Hot<S, P> {
     pub(crate) fn new(engine: Engine<S>, port: P, crew: Crew, clock: Monotonic) -> Self {
-        let Crew { keepers, scribe, series, switch, admission, auditor, grower, tape } = crew;
+        let Crew { keepers, scribe, series, switch, admission, auditor, grower, loans, tape } =
+            crew;
         Self {
             engine,
             port,
@@ -122,6 +127,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
             admission,
             auditor,
             grower,
+            loans,
             tape,
             clock,
             seq: 0,
@@ -362,6 +368,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         }
         self.engine.notes.clear();
         self.auditor.work(&self.engine.world);
+        if let Some(loans) = &mut self.loans {
+            loans.work(&self.engine.world);
+        }
         if let Some(series) = &mut self.series {
             series.look(&self.engine.world);
         }
@@ -374,6 +383,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                     Delivery::Connection(source, opened) => self.install((node, source), *opened),
                     Delivery::Reloaded(reloaded) => {
                         self.is_reloading = false;
+                        self.loans.iter_mut().for_each(LoanKeeper::reloaded);
                         self.feed(None, |_| Happening::Command(Command::Reload(reloaded)));
                     }
                     // Another node may lead by now.
@@ -387,6 +397,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         self.port.presigner().renew();
         while let Some(drift) = self.auditor.drift() {
             self.feed(None, |_| Happening::Command(Command::Drift(drift)));
+        }
+        while let Some(read) = self.loans.as_mut().and_then(LoanKeeper::next) {
+            self.feed(None, |_| Happening::Command(Command::Lend(read)));
         }
         let is_halted = self.switch.is_on();
         if is_halted != self.engine.risk.is_halted {

@@ -15,13 +15,15 @@ use alloy_primitives::Address;
 use anyhow::{Context, Result};
 use gannet_engine::flight::{Flight, Outcome, Settlement};
 use gannet_engine::ids::{StrategyId, WalletId};
+use gannet_engine::loans::{Order, Size};
 use gannet_engine::note::{Alert, Note};
 use gannet_engine::plan::Plan;
+use gannet_engine::sign::liquidation::Funding;
 use gannet_engine::units::Wei;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde_json::{Value, json};
 
-use crate::bootstrap::Rosters;
+use crate::bootstrap::{Roster, Rosters};
 use crate::config::{Wallet, in_ether};
 
 /// Notes on their way; a full ring is counted, never waited for.
@@ -67,7 +69,7 @@ impl Names {
                 })
             })
             .collect();
-        json!({
+        let mut line = json!({
             "strategy": self.strategy(plan.strategy),
             "legs": legs,
             "profit_token": roster.token(plan.profit_token),
@@ -76,8 +78,38 @@ impl Names {
             "profit_wei": plan.profit_wei.0.to_string(),
             "last_block": plan.last_block.0,
             "target": plan.follows().map(|follow| follow.hash),
-        })
+        });
+        if let Some(order) = &plan.order {
+            line["liquidation"] = liquidation(order, &roster);
+        }
+        line
     }
+}
+
+/// What a plan has to say of the liquidation that it makes.
+fn liquidation(order: &Order, roster: &Roster) -> Value {
+    let funding = match order.funding {
+        Funding::Own => json!({ "kind": "own" }),
+        Funding::Morpho(lender) => json!({ "kind": "morpho", "lender": lender }),
+        Funding::Balancer(lender) => json!({ "kind": "balancer", "lender": lender }),
+        Funding::Aave(lender) => json!({ "kind": "aave", "lender": lender }),
+        Funding::Market => json!({ "kind": "market" }),
+    };
+    let (unit, amount) = match order.size {
+        Size::Debt(amount) => ("debt", amount),
+        Size::Shares(amount) => ("shares", amount),
+        Size::Seized(amount) => ("seized", amount),
+    };
+    json!({
+        "loan": order.loan.0,
+        "debt": roster.token(order.debt),
+        "collateral": roster.token(order.collateral),
+        "paid_most": order.paid_most.to_string(),
+        "size": { "unit": unit, "amount": amount.to_string() },
+        "funding": funding,
+        "premium": order.premium.to_string(),
+        "exit_legs": order.exit_count,
+    })
 }
 
 /// The hot thread's end.

@@ -11,8 +11,8 @@ use crate::decode::list::Rows;
 use crate::decode::message::{Item, Message};
 use crate::decode::pending::PendingTx;
 use crate::decode::receipt::quantity;
-use crate::ids::NodeId;
-use crate::input::{Block, Command, Happening, Source};
+use crate::ids::{LoanId, NodeId};
+use crate::input::{Block, Command, Happening, Reloaded, Source};
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::{Change, Engine};
@@ -93,14 +93,35 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Admit(tried)) => self.world.admit(&tried),
             Happening::Command(Command::Drift(drift)) => self.world.on_drift(&drift),
             Happening::Command(Command::Grow(growth)) => self.grow(growth),
-            Happening::Command(Command::Reload(reloaded)) => {
-                self.world.reload(&reloaded.anchor, &reloaded.pools, &mut self.queries);
-                self.world.quarantine(&reloaded.unread);
-                self.forget_mined();
-                self.review_settled(true);
+            Happening::Command(Command::Reload(reloaded)) => self.reload(*reloaded),
+            Happening::Command(Command::Lend(read)) => {
+                // Whom it makes liquidatable does not wait for the next block.
+                if self.world.reread(&read) && self.can_trade() {
+                    return Change::Block;
+                }
             }
         }
         Change::None
+    }
+
+    #[cold]
+    fn reload(&mut self, reloaded: Reloaded) {
+        let Reloaded { anchor, pools, unread, loans } = reloaded;
+        self.world.reload(&anchor, &pools, &mut self.queries);
+        self.world.quarantine(&unread);
+        if let Some(loans) = loans {
+            drop(self.world.lend(loans));
+            // Their handles are new ones; the pools of what is on its way still keep others off.
+            for flight in self.flights.iter_mut() {
+                if let Some(order) = &mut flight.admitted.plan.order {
+                    order.loan = LoanId(u32::MAX);
+                }
+            }
+        } else {
+            self.world.loans.distrust_all();
+        }
+        self.forget_mined();
+        self.review_settled(true);
     }
 
     fn apply_tick(&mut self, at: Nanos) {
@@ -246,7 +267,7 @@ impl<S: StrategySet> Engine<S> {
                     list,
                     at,
                     &mut self.queries,
-                    Some(&mut |world, after| crate::settle::replay(flights, world, after)),
+                    Some(&mut |world, after| crate::verdict::replay(flights, world, after)),
                 )
             }
         }
@@ -290,7 +311,7 @@ impl<S: StrategySet> Engine<S> {
                     rows,
                     at,
                     &mut self.queries,
-                    Some(&mut |world, after| crate::settle::replay(flights, world, after)),
+                    Some(&mut |world, after| crate::verdict::replay(flights, world, after)),
                 )
             }
         }
@@ -309,7 +330,7 @@ impl<S: StrategySet> Engine<S> {
                     receipts,
                     at,
                     &mut self.queries,
-                    Some(&mut |world, after| crate::settle::replay(flights, world, after)),
+                    Some(&mut |world, after| crate::verdict::replay(flights, world, after)),
                 )
             }
         }

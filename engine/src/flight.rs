@@ -5,10 +5,10 @@
 
 use alloy_primitives::B256;
 
-use crate::gas::Shape;
+use crate::gas::Work;
 use crate::ids::WalletId;
 use crate::limits::{CANCELS_MAX, FLIGHTS_MAX};
-use crate::plan::Plan;
+use crate::plan::{Leg, Plan};
 use crate::units::{BlockNumber, Gas, Wei};
 use crate::world::BlockRef;
 use crate::world::nodes::NodeSet;
@@ -46,7 +46,7 @@ pub struct Admitted {
     /// Whether a pool lends the input (a flash swap) or the executor's own funds pay it.
     pub is_flash: bool,
     /// What its gas depends on.
-    pub shape: Shape,
+    pub work: Work,
 }
 
 /// How a submission ended.
@@ -438,12 +438,15 @@ impl Flights {
         self.unmined().any(|flight| flight.admitted.wallet == wallet)
     }
 
-    /// Whether a pool of this plan is used by one that is on its way.
+    /// Whether a pool of this plan, or its loan, is used by one that is on its way.
     #[must_use]
     pub fn overlaps(&self, plan: &Plan) -> bool {
+        let loan = plan.order.map(|order| order.loan);
         self.unmined().any(|flight| {
-            let busy = flight.admitted.plan.legs();
-            plan.legs().iter().any(|leg| busy.iter().any(|held| held.pool == leg.pool))
+            let busy = &flight.admitted.plan;
+            let has_loan = loan.is_some() && busy.order.map(|order| order.loan) == loan;
+            let is_busy = |leg: &Leg| busy.legs().iter().any(|held| held.pool == leg.pool);
+            has_loan || plan.legs().iter().any(is_busy)
         })
     }
 }
@@ -451,9 +454,12 @@ impl Flights {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::ids::{StrategyId, TokenId};
+    use crate::gas::Shape;
+    use crate::ids::{LoanId, PoolId, StrategyId, TokenId};
     use crate::limits::HOPS_MAX;
-    use crate::plan::{Bid, Leg};
+    use crate::loans::{Order, Size, Way};
+    use crate::plan::Bid;
+    use crate::sign::liquidation::Funding;
     use crate::units::Bps;
 
     /// A submission of two swaps through nothing.
@@ -468,6 +474,7 @@ pub(crate) mod tests {
             profit_wei: Wei(100),
             bid: Bid::Share(Bps(0)),
             last_block: BlockNumber(1),
+            order: None,
         };
         let fees = Fees { max_fee: Wei(8), priority_fee: Wei(8), gas_limit: Gas(100_000) };
         let admitted = Admitted {
@@ -480,7 +487,7 @@ pub(crate) mod tests {
             gas_price: Wei(1),
             stake: Wei(1),
             is_flash: true,
-            shape: Shape::default(),
+            work: Work::Swaps(Shape::default()),
         };
         Flight::new(admitted, B256::repeat_byte(1), BlockNumber(1))
     }
@@ -493,6 +500,52 @@ pub(crate) mod tests {
         flight.missing = 0;
         assert!(!flight.misses(1));
         assert!(flight.misses(0));
+    }
+
+    /// A liquidation of this loan, with one swap through this pool.
+    pub(crate) fn liquidation(loan: u32, pool: u32) -> Plan {
+        let order = Order {
+            loan: LoanId(loan),
+            way: Way::default(),
+            size: Size::Debt(1),
+            debt: TokenId(0),
+            collateral: TokenId(1),
+            funding: Funding::Own,
+            paid_most: 1,
+            premium: 0,
+            exit_count: 1,
+        };
+        let mut plan = Plan { leg_count: 1, order: Some(order), ..flight().admitted.plan };
+        plan.legs[0].pool = PoolId(pool);
+        plan
+    }
+
+    #[test]
+    fn a_loan_or_a_pool_that_is_on_its_way_keeps_others_off_until_it_is_mined() {
+        let plan = liquidation(3, 5);
+        let admitted = Admitted { plan, ..flight().admitted };
+        let mut flights = Flights::default();
+        assert!(!flights.overlaps(&plan));
+        let ticket = flights.next_ticket().unwrap();
+        let launched = Flight::new(admitted, B256::repeat_byte(1), BlockNumber(1));
+        flights.launch(Flight { ticket, ..launched });
+        assert!(flights.overlaps(&liquidation(3, 6)), "the same loan through another pool");
+        assert!(flights.overlaps(&liquidation(4, 5)), "another loan through the same pool");
+        assert!(!flights.overlaps(&liquidation(4, 6)));
+        let cycle = |pool| Plan { order: None, ..liquidation(0, pool) };
+        assert!(flights.overlaps(&cycle(5)) && !flights.overlaps(&cycle(6)));
+        flights.get_mut(ticket).unwrap().is_mined = true;
+        assert!(!flights.overlaps(&plan));
+    }
+
+    #[test]
+    fn plans_without_a_loan_share_none() {
+        let admitted =
+            Admitted { plan: Plan { order: None, ..liquidation(0, 5) }, ..flight().admitted };
+        let mut flights = Flights::default();
+        flights.launch(Flight::new(admitted, B256::repeat_byte(1), BlockNumber(1)));
+        assert!(!flights.overlaps(&Plan { order: None, ..liquidation(0, 6) }));
+        assert!(!flights.overlaps(&liquidation(0, 6)));
     }
 
     #[test]

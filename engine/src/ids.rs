@@ -81,3 +81,7 @@ handle!(
     /// A strategy, by its place in the strategy set.
     StrategyId(u8)
 );
+handle!(
+    /// A borrower's position with a lending protocol.
+    LoanId(u32)
+);

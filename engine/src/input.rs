@@ -13,6 +13,8 @@ use crate::decode::head::Head;
 use crate::decode::list::Rows;
 use crate::growth::Growth;
 use crate::ids::{NodeId, PoolId};
+use crate::loans::Loans;
+use crate::loans::reread::Reread;
 use crate::units::Nanos;
 use crate::world::audit::Drift;
 use crate::world::{Tip, Tried};
@@ -59,6 +61,8 @@ pub enum Command {
     Drift(Box<Drift>),
     /// Pools that were created meanwhile, and what finds cycles through them.
     Grow(Box<Growth>),
+    /// What was read anew of loans and prices.
+    Lend(Box<Reread>),
 }
 
 /// The world at a block, read from the node.
@@ -70,6 +74,8 @@ pub struct Reloaded {
     pub pools: Vec<Loaded>,
     /// Those of them that did not answer, and are taken to be empty until they do.
     pub unread: Vec<PoolId>,
+    /// Loans there, if any are followed.
+    pub loans: Option<Loans>,
 }
 
 /// A pool as it was read from the node.

@@ -28,6 +28,9 @@
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
+// What tests of several crates share names this one as the others do.
+#[cfg(test)]
+extern crate self as gannet_engine;
 
 #[cfg(feature = "serde")]
 #[doc(hidden)]
@@ -51,6 +54,7 @@ pub mod world;
 
 pub mod amm;
 pub mod lending;
+pub mod loans;
 pub mod search;
 
 pub mod plan;
@@ -80,4 +84,5 @@ mod senders;
 mod settle;
 mod taken;
 mod targets;
+mod verdict;
 mod waiting;

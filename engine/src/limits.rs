@@ -49,6 +49,15 @@ pub const GROWTH_POOLS_MAX: usize = 64;
 /// Pools that new tables of a search read at once, so that heads and replies get their turn.
 pub const FILL_POOLS_MAX: usize = 64;
 
+/// Loans that one sealed block may change before the rest of its list is "all of them".
+pub const LOANS_TOUCHED_MAX: usize = 4_096;
+/// Feeds that are told apart of those that one sealed block moves.
+pub const FEEDS_MOVED_MAX: usize = 256;
+/// Loans that stand to be liquidated and are looked at in every block.
+pub const LOANS_OPEN_MAX: usize = 1_024;
+/// Loans that one oracle update may strike.
+pub const LOANS_STRUCK_MAX: usize = 4_096;
+
 /// Blocks that can be played backwards.
 pub const REORG_BLOCKS_MAX: usize = 64;
 /// Changes to the world that can be played backwards.

@@ -32,12 +32,12 @@ use crate::query::Queries;
 use crate::rehearsal::Rehearsal;
 use crate::risk::{Reject, Risk};
 use crate::senders::Senders;
-use crate::settle;
 use crate::sign::Signer;
 use crate::strategy::{Ctx, StrategySet};
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::units::Nanos;
+use crate::verdict;
 use crate::waiting::Waiting;
 use crate::world::{Freshness, World};
 
@@ -206,9 +206,13 @@ impl<S: StrategySet> Engine<S> {
     /// Whether the plan still pays if the pending swaps that may stand before it land first.
     fn check_place(&mut self, admitted: &Admitted) -> Result<(), Reject> {
         let mark = self.world.mark();
+        let loan = admitted.plan.order.map(|order| order.loan);
+        let mut is_rescued = false;
         for target in self.waiting.ahead_of(admitted) {
             // One that would not land on this state does not stand before anybody.
-            let _unfit = self.world.apply_target(target);
+            let applied = self.world.apply_target(target);
+            let relieves = |loan| target.route.relieves(loan);
+            is_rescued |= applied.is_ok() && loan.is_some_and(relieves);
         }
         let followed = admitted.plan.follows();
         let followed = followed.map(|follow| self.waiting.get(&follow.hash).copied());
@@ -216,14 +220,15 @@ impl<S: StrategySet> Engine<S> {
             // Those ahead may also keep the followed swap from landing.
             Some(target) => target
                 .and_then(|target| self.apply_in_turn(&target).ok())
-                .and_then(|_mark| settle::requote(&admitted.plan, &self.world)),
-            None => settle::requote(&admitted.plan, &self.world),
+                .and_then(|_mark| verdict::requote(&admitted.plan, &self.world)),
+            None => verdict::requote(&admitted.plan, &self.world),
         };
         if self.world.take_back(mark).is_err() {
             self.world.set_stale(crate::world::Stale::Lost, true);
         }
         match profit {
             Some(profit) if profit >= admitted.least_profit => Ok(()),
+            Some(_) | None if is_rescued => Err(Reject::Rescued),
             Some(_) | None => Err(Reject::Outbid),
         }
     }

@@ -9,6 +9,7 @@ use alloy_primitives::B256;
 
 use crate::ids::{Direction, PoolId, StrategyId, TokenId};
 use crate::limits::{HOPS_MAX, PLANS_MAX};
+use crate::loans::Order;
 use crate::units::{BlockNumber, Bps, Wei};
 
 /// One swap of a plan, with the exact amounts that the pool's arithmetic gives.
@@ -67,7 +68,8 @@ pub struct Plan {
     pub profit_token: TokenId,
     /// What goes into the first leg, in the profit token's smallest unit.
     pub amount_in: u128,
-    /// What comes out of the last leg less `amount_in`, in the profit token's smallest unit.
+    /// What comes out of the last leg less `amount_in`, in the profit token's smallest unit; of an
+    /// order, less all that it costs.
     pub profit: u128,
     /// The same in wei of the native token, by an exact quote; before gas and tip.
     pub profit_wei: Wei,
@@ -75,6 +77,8 @@ pub struct Plan {
     pub bid: Bid,
     /// The last block in which it may land; later the executor reverts.
     pub last_block: BlockNumber,
+    /// The liquidation that it makes, if it does; its legs are the swaps around it then.
+    pub order: Option<Order>,
 }
 
 impl Plan {
@@ -122,7 +126,10 @@ impl Plans {
 
     /// Adds a plan in its place by profit. Equal profit keeps the order of proposal.
     pub fn propose(&mut self, plan: &Plan) {
-        debug_assert!(plan.leg_count >= 2, "a cycle has at least two swaps");
+        debug_assert!(
+            plan.leg_count >= 2 || plan.order.is_some(),
+            "a cycle has at least two swaps"
+        );
         let rank = self.best_first().take_while(|held| held.profit_wei >= plan.profit_wei).count();
         if rank == PLANS_MAX {
             self.dropped += 1;
@@ -182,6 +189,7 @@ mod tests {
             profit_wei: Wei(profit),
             bid: Bid::Share(Bps(0)),
             last_block: BlockNumber(1),
+            order: None,
         }
     }
 

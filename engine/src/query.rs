@@ -13,10 +13,11 @@ use crate::decode::topics::MOVES;
 use crate::flight::Attempt;
 use crate::ids::{NodeId, WalletId};
 use crate::limits::QUERIES_MAX;
+use crate::loans;
 use crate::world::nodes::NodeSet;
 
 /// Longest question, in bytes.
-pub const QUERY_BYTES_MAX: usize = 1_024;
+pub const QUERY_BYTES_MAX: usize = 8_192;
 
 /// One question to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Query {
         block: B256,
         /// The engine's own count of opened blocks.
         open: u32,
+        /// Whether events of lending protocols are among those that are followed.
+        with_loans: bool,
     },
     /// A pending transaction's body, by hash.
     Transaction(B256),
@@ -210,9 +213,10 @@ impl Query {
                 text.write_str(r#""eth_getBlockByNumber","params":["latest",false]"#)
             }
             Self::Head(hash) => write!(text, r#""eth_getBlockByHash","params":["{hash}",false]"#),
-            Self::BlockLogs { block, .. } => {
+            Self::BlockLogs { block, with_loans, .. } => {
                 write!(text, r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":[["#)?;
-                for (place, topic) in MOVES.iter().enumerate() {
+                let of_loans = loans::topics().take(if *with_loans { usize::MAX } else { 0 });
+                for (place, topic) in MOVES.iter().chain(of_loans).enumerate() {
                     write!(text, r#"{}"{topic}""#, if place == 0 { "" } else { "," })?;
                 }
                 text.write_str("]]}]")
@@ -354,7 +358,7 @@ mod tests {
         [
             Query::LatestHead,
             Query::Head(hash),
-            Query::BlockLogs { block: hash, open: u32::MAX },
+            Query::BlockLogs { block: hash, open: u32::MAX, with_loans: true },
             Query::Transaction(hash),
             Query::Receipt(attempt, hash),
             Query::Known(attempt, hash),

@@ -14,11 +14,13 @@ use alloy_primitives::U256;
 
 use crate::amm::{Amm, Pool};
 use crate::flight::{Admitted, Fees, Flights};
-use crate::gas::{GasTable, Shape};
+use crate::gas::{Shape, Tables, Work, liquidations};
 use crate::guard::{Guard, GuardLimits};
 use crate::ids::WalletId;
 use crate::limits::BASE_TOKENS_MAX;
+use crate::loans::Order;
 use crate::plan::{Bid, Leg, Plan};
+use crate::sign::liquidation::Funding as Borrowed;
 use crate::taken::{Memory, fingerprint};
 use crate::units::{Gas, Wei};
 use crate::wallet::WalletState;
@@ -66,11 +68,15 @@ pub enum Reject {
     Unsignable,
     /// Pending swaps that pay more and may stand before it would leave it without profit.
     Outbid,
+    /// Somebody is about to pay back, or to add collateral: the borrower is left alone.
+    Rescued,
+    /// Nobody lends its input, and the executor may not pay it, or cannot.
+    Unfunded,
 }
 
 impl Reject {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::StaleWorld,
         Self::OpenBlock,
         Self::Draining,
@@ -90,6 +96,8 @@ impl Reject {
         Self::TableFull,
         Self::Unsignable,
         Self::Outbid,
+        Self::Rescued,
+        Self::Unfunded,
     ];
 
     /// The name used in the journal and in metrics.
@@ -115,6 +123,8 @@ impl Reject {
             Self::TableFull => "table-full",
             Self::Unsignable => "unsignable",
             Self::Outbid => "outbid",
+            Self::Rescued => "rescued",
+            Self::Unfunded => "unfunded",
         }
     }
 }
@@ -150,8 +160,8 @@ pub struct Risk {
     pub wallets: Vec<WalletState>,
     /// What the executor holds of each base token, by rank.
     pub holdings: [u128; BASE_TOKENS_MAX],
-    /// Gas by the legs of a program.
-    pub gas: GasTable,
+    /// Gas by what a program does.
+    pub gas: Tables,
     /// Budgets of losses, and the breaker.
     pub guard: Guard,
     /// Whether the process is ending.
@@ -174,7 +184,7 @@ impl Risk {
             limits,
             wallets,
             holdings: [0; BASE_TOKENS_MAX],
-            gas: GasTable::default(),
+            gas: Tables::default(),
             guard: Guard::new(guard),
             is_draining: false,
             is_halted: false,
@@ -261,9 +271,11 @@ impl Risk {
             return Err(Reject::Quarantined);
         }
         let is_flash = !self.can_fund(plan, world);
-        let shape = shape_of(plan, world, is_flash);
-        let gas_limit = self.gas.limit(&shape).min(world.chain.tx_gas_max);
-        let gas = self.gas.expected(&shape);
+        let funded = if is_flash { *plan } else { from_own_funds(plan) };
+        let plan = &funded;
+        let work = work_of(plan, world, is_flash).ok_or(Reject::Unsignable)?;
+        let gas_limit = self.gas.limit(&work).min(world.chain.tx_gas_max);
+        let gas = self.gas.expected(&work);
         let gas_units = GasUnits { limit: gas_limit, expected: gas };
         let offer = Offer::of(plan, world, gas_units, self.limits.gas_price_max)?;
         let net_wei = plan.profit_wei.less(offer.expected.times_gas(gas));
@@ -279,6 +291,9 @@ impl Risk {
         // A follower's cap is the target's: what it may cost later counts too.
         if offer.max_fee(self.limits.gas_price_max) > self.limits.gas_price_max {
             return Err(Reject::GasPriceCap);
+        }
+        if is_flash && plan.order.is_some_and(|order| order.funding == Borrowed::Own) {
+            return Err(Reject::Unfunded);
         }
         if notional(plan) > self.limits.notional_max {
             return Err(Reject::NotionalCap);
@@ -297,9 +312,9 @@ impl Risk {
             least_profit,
             net_wei,
             gas_price: offer.expected,
-            stake: offer.worst.times_gas(shape.revert().min(gas_limit)),
+            stake: offer.worst.times_gas(work.revert().min(gas_limit)),
             is_flash,
-            shape,
+            work,
         })
     }
 
@@ -309,7 +324,9 @@ impl Risk {
             Funding::Own => {
                 let rank = world.bases.iter().position(|base| *base == plan.profit_token);
                 let held = rank.and_then(|rank| self.holdings.get(rank)).copied();
-                held.is_some_and(|held| held >= plan.amount_in)
+                // Where the market itself pays first, there is nothing to be funded.
+                let is_lent = plan.order.is_none_or(|order| order.funding != Borrowed::Market);
+                is_lent && held.is_some_and(|held| held >= plan.amount_in)
             }
         }
     }
@@ -338,12 +355,30 @@ impl Risk {
     }
 }
 
-/// What the gas of a plan depends on.
-fn shape_of(plan: &Plan, world: &World, is_flash: bool) -> Shape {
-    let kinds = plan.legs().iter().map(|leg| world.pools.get(leg.pool).state.kind());
-    let crossings =
-        plan.legs().iter().map(|leg| crossings_of(leg, world)).fold(0, u8::saturating_add);
-    let transfers = plan.legs().iter().map(|leg| transfer_gas(leg, world));
+/// The plan, paid from what the executor holds: nobody takes a premium.
+const fn from_own_funds(plan: &Plan) -> Plan {
+    let Some(order) = plan.order else { return *plan };
+    let profit = plan.profit.saturating_add(order.premium);
+    // Worth a little more in wei, too: what is not known exactly is left out.
+    Plan { profit, order: Some(Order { funding: Borrowed::Own, premium: 0, ..order }), ..*plan }
+}
+
+/// What the gas of a plan depends on; `None` if its loan is not there any more.
+fn work_of(plan: &Plan, world: &World, is_flash: bool) -> Option<Work> {
+    let Some(order) = &plan.order else {
+        return Some(Work::Swaps(shape_of(plan.legs(), world, is_flash)));
+    };
+    let (exit, entry) = order.paths(plan);
+    let swaps = shape_of(exit, world, false).and(&shape_of(entry, world, false));
+    let program = order.program(plan, 0, world)?;
+    Some(Work::Liquidation(liquidations::Shape::of(&program, swaps)))
+}
+
+/// What the gas of some swaps depends on.
+fn shape_of(legs: &[Leg], world: &World, is_flash: bool) -> Shape {
+    let kinds = legs.iter().map(|leg| world.pools.get(leg.pool).state.kind());
+    let crossings = legs.iter().map(|leg| crossings_of(leg, world)).fold(0, u8::saturating_add);
+    let transfers = legs.iter().map(|leg| transfer_gas(leg, world));
     Shape {
         transfers: transfers.fold(0, u32::saturating_add),
         ..Shape::of(kinds, crossings, is_flash)
@@ -435,7 +470,9 @@ impl Offer {
 
 /// What the input is worth in wei, in the proportion in which the profit is.
 fn notional(plan: &Plan) -> Wei {
-    let worth = U256::from(plan.amount_in)
+    // What the market lends by paying first counts as what is repaid.
+    let paid = plan.order.filter(|_| plan.amount_in == 0).map(|order| order.paid_most);
+    let worth = U256::from(paid.unwrap_or(plan.amount_in))
         .checked_mul(U256::from(plan.profit_wei.0))
         .and_then(|product| product.checked_div(U256::from(plan.profit)));
     Wei(worth.and_then(|worth| u128::try_from(worth).ok()).unwrap_or(u128::MAX))

@@ -22,14 +22,14 @@ use crate::limits::FLIGHTS_MAX;
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles};
 use crate::pipeline::Engine;
-use crate::plan::{Follow, Plan};
+use crate::plan::Follow;
 use crate::query::{Queries, Query};
 use crate::strategy::StrategySet;
 use crate::units::{BlockNumber, Wei};
+use crate::verdict::{replay, verdict};
 use crate::wire::json::Value;
-use crate::world::follow::Included;
 use crate::world::nodes::NodeSet;
-use crate::world::{BlockRef, Tip, World};
+use crate::world::{BlockRef, Tip};
 
 /// The tickets of all submissions, so that the table may change while they are walked.
 fn tickets(flights: &Flights) -> ([u32; FLIGHTS_MAX], usize) {
@@ -90,7 +90,11 @@ impl<S: StrategySet> Engine<S> {
             let Some(flight) = self.flights.get_mut(*ticket) else { continue };
             let Some(end) = verdict(flight, &self.world) else { continue };
             if end.outcome == Outcome::Won {
-                self.world.overlay(flight.admitted.plan.legs());
+                let plan = &flight.admitted.plan;
+                self.world.overlay(plan.legs());
+                if let Some(order) = &plan.order {
+                    self.world.loans.take(order.loan);
+                }
             }
             self.settle(*ticket, &end, None);
         }
@@ -340,9 +344,9 @@ impl<S: StrategySet> Engine<S> {
         if self.risk.guard.on_end(plan, end) {
             self.notes.add(Note::Alert(Alert::RevertsPause));
         }
-        let Admitted { wallet, nonce, shape, fees, .. } = flight.admitted;
+        let Admitted { wallet, nonce, work, fees, .. } = flight.admitted;
         if end.outcome == Outcome::Landed {
-            self.risk.gas.learn(&shape, end.gas_used, fees.gas_limit);
+            self.risk.gas.learn(&work, end.gas_used, fees.gas_limit);
         }
         if end.outcome == Outcome::Refused {
             self.risk.refused(plan, &self.world);
@@ -440,58 +444,4 @@ fn end_of(flight: &Flight, receipt: &Receipt) -> Settlement {
         gas_price: receipt.gas_price,
         is_behind_target: receipt.is_success && right_behind,
     }
-}
-
-/// Executes the plans on the state where they would land: at the top of the block, or right behind
-/// the transaction that they follow.
-pub(crate) fn replay(flights: &mut Flights, world: &mut World, after: Option<Included>) {
-    for flight in flights.iter_mut() {
-        let is_here = match (flight.admitted.plan.follows(), after) {
-            (None, None) => true,
-            (Some(follow), Some(landed)) => follow.hash == landed.hash,
-            (None, Some(_)) | (Some(_), None) => false,
-        };
-        if is_here {
-            flight.replayed = requote(&flight.admitted.plan, world);
-        }
-    }
-}
-
-/// The profit of a plan's program on the world as it is; the executor quotes on chain like this.
-pub(crate) fn requote(plan: &Plan, world: &World) -> Option<u128> {
-    let mut amount = plan.amount_in;
-    for leg in plan.legs() {
-        amount = world.quote(leg.pool, leg.direction, amount)?;
-    }
-    amount.checked_sub(plan.amount_in)
-}
-
-/// How a dry-run submission ended, once the block where it would have landed is sealed.
-fn verdict(flight: &Flight, world: &World) -> Option<Settlement> {
-    let plan = &flight.admitted.plan;
-    let tip = world.tip();
-    if tip.number < flight.first_block {
-        return None;
-    }
-    if plan.follows().is_some() && flight.target_place.is_none() {
-        let is_over = tip.number >= plan.last_block;
-        return is_over.then(|| Settlement::empty(Outcome::TargetMissing));
-    }
-    let least = flight.admitted.least_profit;
-    let Some(gained) = flight.replayed.filter(|gained| *gained >= least) else {
-        return Some(Settlement::empty(Outcome::Vanished));
-    };
-    // Whoever moved these pools in the same block may have been before us.
-    let was_moved = plan.legs().iter().any(|leg| world.touched().contains(&leg.pool));
-    let still_pays = requote(plan, world).is_some_and(|profit| profit >= least);
-    if plan.follows().is_none() && was_moved && !still_pays {
-        return Some(Settlement::empty(Outcome::Contested));
-    }
-    Some(Settlement {
-        outcome: Outcome::Won,
-        gained: i128::try_from(gained).unwrap_or(i128::MAX),
-        gas_used: crate::gas::GasTable::default().expected(&flight.admitted.shape),
-        gas_price: flight.admitted.gas_price,
-        is_behind_target: false,
-    })
 }

@@ -129,6 +129,9 @@ pub trait StrategySet: Default {
     /// How many strategies are on.
     fn enabled_count(&self) -> usize;
 
+    /// Whether the strategy of this name is on.
+    fn is_enabled(&self, name: &str) -> bool;
+
     /// Calls [`Strategy::init`] of each.
     ///
     /// # Errors
@@ -182,6 +185,11 @@ macro_rules! strategies {
 
             fn enabled_count(&self) -> usize {
                 [$(self.$field.is_some()),+].into_iter().filter(|is_on| *is_on).count()
+            }
+
+            fn is_enabled(&self, name: &str) -> bool {
+                use $crate::strategy::Strategy;
+                false $(|| (self.$field.is_some() && name == <$strategy as Strategy>::NAME))+
             }
 
             fn init(

@@ -64,11 +64,17 @@ impl Memory {
     }
 }
 
-/// A cycle on a state: its pools, their order and their versions, and the transaction that it
-/// follows.
+/// An opportunity on a state: a cycle's pools, their order and their versions, or a loan and its
+/// version; and the transaction that it follows.
 pub(crate) fn fingerprint(plan: &Plan, world: &World) -> u64 {
     let mut hasher = FixedState.build_hasher();
-    for leg in plan.legs() {
+    if let Some(order) = &plan.order {
+        let (version, moves) = world.loans.version(order.loan);
+        hasher.write_u64((u64::from(order.loan.0) << 32) | u64::from(version));
+        hasher.write_u64((u64::from(moves) << 1) | 1);
+    }
+    // A liquidation is one opportunity, whichever way its collateral is sold.
+    for leg in plan.legs().iter().filter(|_| plan.order.is_none()) {
         let version = world.pools.get(leg.pool).version;
         hasher.write_u64((u64::from(leg.pool.0) << 32) | u64::from(version));
         hasher.write_u64(leg.direction as u64);

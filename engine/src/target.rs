@@ -10,8 +10,9 @@
 
 use alloy_primitives::{Address, B256, U256};
 
-use crate::ids::{Direction, PoolId};
+use crate::ids::{Direction, LoanId, PoolId};
 use crate::limits::{TARGET_HOPS_MAX, TARGET_STEPS_MAX, TARGET_TOKENS_MAX};
+use crate::loans::pending::Pending;
 use crate::plan::Follow;
 
 /// One swap of a pending transaction.
@@ -120,6 +121,8 @@ pub enum Step {
         /// What the router holds more of by it, if anything.
         to: Option<Slot>,
     },
+    /// Moves a feed, or helps a borrower.
+    Loan(Pending),
     /// The next steps are done all or not at all, and the rest in any case.
     Try {
         /// How many they are.
@@ -164,6 +167,15 @@ impl Route {
             deadline: u64::MAX,
             parent: None,
         }
+    }
+
+    /// What does nothing but this to loans.
+    #[must_use]
+    pub const fn of_loans(pending: Pending) -> Self {
+        let mut route = Self::new();
+        route.steps[0] = Step::Loan(pending);
+        route.step_count = 1;
+        route
     }
 
     /// One path that the sender pays and receives; `None` if it is too long.
@@ -225,8 +237,28 @@ impl Route {
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         self.steps().iter().filter_map(|step| match step {
             Step::Swap(part) => Some(part),
-            Step::Get { .. } | Step::Give { .. } | Step::Try { .. } => None,
+            Step::Get { .. } | Step::Give { .. } | Step::Loan(_) | Step::Try { .. } => None,
         })
+    }
+
+    /// What it does to loans, in order.
+    pub fn loans(&self) -> impl Iterator<Item = &Pending> {
+        self.steps().iter().filter_map(|step| match step {
+            Step::Loan(pending) => Some(pending),
+            Step::Swap(_) | Step::Get { .. } | Step::Give { .. } | Step::Try { .. } => None,
+        })
+    }
+
+    /// Whether it brings an oracle update.
+    #[must_use]
+    pub fn has_report(&self) -> bool {
+        self.loans().any(|pending| matches!(pending, Pending::Report(_)))
+    }
+
+    /// Whether it helps this borrower.
+    #[must_use]
+    pub fn relieves(&self, loan: LoanId) -> bool {
+        self.loans().any(|pending| matches!(pending, Pending::Relief(of, ..) if *of == loan))
     }
 
     /// The swaps of one of its parts, in the order of its path.

@@ -20,6 +20,7 @@ use crate::decode::pending::PendingTx;
 use crate::decode::swap;
 use crate::ids::{NodeId, TokenId};
 use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_AGAIN_MAX};
+use crate::loans::pending::Pending;
 use crate::mempool::News;
 use crate::outbox::{Clock, Outbox, Stamps};
 use crate::pipeline::Engine;
@@ -64,6 +65,10 @@ impl<S: StrategySet> Engine<S> {
             return;
         }
         let target = self.target_of(tx);
+        if tx.to.is_some_and(|to| self.world.loans.is_concerned(&to)) {
+            let pending = target.as_ref().and_then(|target| target.route.loans().next());
+            self.world.loans.count_pending(pending);
+        }
         // What is no swap matters only if it takes the place of one.
         if target.is_none() && !self.mempool.has_rival(tx.from, tx.nonce) {
             self.tally.pending_other += 1;
@@ -94,7 +99,13 @@ impl<S: StrategySet> Engine<S> {
     }
 
     pub(crate) fn target_of(&mut self, tx: &PendingTx<'_>) -> Option<Target> {
-        let route = swap::decode(tx, &self.world, &mut self.scratch.calldata)?;
+        let to = tx.to?;
+        let route = if self.world.loans.is_concerned(&to) {
+            let input = tx.decode_input(&mut self.scratch.calldata).ok()?;
+            Route::of_loans(self.world.loans.pending([tx.from, to], input)?)
+        } else {
+            swap::decode(tx, &self.world, &mut self.scratch.calldata)?
+        };
         Some(Target { follow: follow_of(tx), sender: tx.from, nonce: tx.nonce, route })
     }
 
@@ -248,8 +259,20 @@ const fn follow_of(tx: &PendingTx<'_>) -> Follow {
     Follow { hash: tx.hash, max_fee: Wei(tx.max_fee), priority_fee: Wei(tx.priority_fee) }
 }
 
+/// What an oracle update is worth beside swaps: there are few, of senders who are known, and none
+/// may be pushed out by a flood of swaps.
+const REPORT_WORTH: Wei = Wei(u128::MAX >> 1);
+/// What somebody's help for a borrower is worth beside swaps: anybody can help.
+const RELIEF_WORTH: Wei = Wei(1_000_000_000_000_000_000);
+
 /// What a route moves, in wei, all its paths together.
 fn worth_of(route: &Route, world: &World) -> Wei {
+    if let Some(pending) = route.loans().next() {
+        return match pending {
+            Pending::Report(_) => REPORT_WORTH,
+            Pending::Relief(..) => RELIEF_WORTH,
+        };
+    }
     route.parts().fold(Wei(0), |sum, part| {
         Wei(sum.0.saturating_add(worth_of_part(route, part, world).unwrap_or(0)))
     })

@@ -65,6 +65,8 @@ struct Brief {
     pools: Pools,
     max_fee: Wei,
     rank: Rank,
+    /// Whether it does something to loans or to their prices.
+    has_loans: bool,
 }
 
 impl Brief {
@@ -76,6 +78,7 @@ impl Brief {
             pools: Pools::of(target.hops().iter().map(|hop| hop.pool)),
             max_fee: *max_fee,
             rank,
+            has_loans: target.route.loans().next().is_some(),
         }
     }
 }
@@ -263,15 +266,20 @@ impl Waiting {
         order.into_iter().take(count).map(|place| &self.entries[place].target)
     }
 
-    /// The swaps that may stand before a transaction of ours in the same block and move a pool of
-    /// its plan: they pay more by one rule or the other (the fee cap or the tip), and may land at
-    /// all. What must land before the swap that is followed belongs to it and is not among them.
+    /// What may stand before a transaction of ours in the same block and move a pool or a feed of
+    /// its plan: it pays more by one rule or the other (the fee cap or the tip), and may land at
+    /// all. Whoever helps the borrower whom we would liquidate is among them whatever it pays: the
+    /// borrower is left to it. What must land before the transaction that is followed belongs to it
+    /// and is not among them.
     pub(crate) fn ahead_of<'a>(&'a self, ours: &'a Admitted) -> impl Iterator<Item = &'a Target> {
         let (max_fee, tip) = (ours.fees.max_fee, ours.fees.priority_fee);
         let followed = ours.plan.follows().and_then(|follow| self.get(&follow.hash));
         let pools = Pools::of(ours.plan.legs().iter().map(|leg| leg.pool));
+        let loan = ours.plan.order.map(|order| order.loan);
         let may_matter = self.those(move |brief| {
-            (brief.max_fee > max_fee || brief.rank.tip > tip) && brief.pools.may_meet(pools)
+            let has_loans = loan.is_some() && brief.has_loans;
+            let pays_more = brief.max_fee > max_fee || brief.rank.tip > tip;
+            has_loans || (pays_more && brief.pools.may_meet(pools))
         });
         let can_land = may_matter.filter(|entry| entry.look != Look::Early);
         can_land.map(|entry| &entry.target).filter(move |target| {
@@ -282,7 +290,12 @@ impl Waiting {
             let leads_to = |followed: &Target| {
                 followed.sender == target.sender && target.nonce <= followed.nonce
             };
-            moves_ours && !followed.is_some_and(leads_to)
+            let Follow { max_fee: cap, priority_fee, .. } = target.follow;
+            let pays_more = cap > max_fee || priority_fee > tip;
+            let relieves = loan.is_some_and(|loan| target.route.relieves(loan));
+            let reports = loan.is_some() && target.route.has_report();
+            let matters = relieves || (pays_more && (moves_ours || reports));
+            matters && !followed.is_some_and(leads_to)
         })
     }
 

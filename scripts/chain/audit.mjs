@@ -19,8 +19,8 @@ export async function readHoldings(rpc, book, holders, block) {
 
 /**
  * The transactions that `wallets` had in the blocks of the run, and what the holdings changed by:
- * { transactions, trades, kinds, landed, reverted, cancelled, gasPaid, profit, deltas }. A transaction to anybody but the executor
- * is no trade: taking one back is a transfer to itself.
+ * { transactions, trades, kinds, landed, reverted, cancelled, gasPaid, profit, deltas, worths }. A transaction to anybody but the
+ * executor is no trade: taking one back is a transfer to itself. `worths` are what the changes of each token are worth in ether.
  */
 export async function readChain(rpc, { book, wallets, executor, before, after }) {
   const kinds = kindsOfPools(book);
@@ -29,7 +29,8 @@ export async function readChain(rpc, { book, wallets, executor, before, after })
   const deltas = new Map([...after.tokens].map(([token, amount]) => [token, amount - before.tokens.get(token)]));
   const at = hex(after.block);
   const quotes = new Quotes(rpc, book, await readDepths(rpc, book, at), at);
-  const values = await Promise.all([...deltas].map(([token, delta]) => exitValue(book, quotes, token, delta)));
+  const valued = [...deltas].map(async ([token, delta]) => [token, await exitValue(book, quotes, token, delta)]);
+  const worths = new Map(await Promise.all(valued));
   return {
     transactions,
     trades,
@@ -38,8 +39,9 @@ export async function readChain(rpc, { book, wallets, executor, before, after })
     reverted: trades.filter(({ ok }) => !ok).length,
     cancelled: transactions.length - trades.length,
     gasPaid: transactions.reduce((total, { gasPaid }) => total + gasPaid, 0n),
-    profit: values.reduce((total, value) => total + value, after.ether - before.ether),
+    profit: [...worths.values()].reduce((total, value) => total + value, after.ether - before.ether),
     deltas,
+    worths,
   };
 }
 

@@ -21,6 +21,7 @@ import { countSends, startProxy } from './proxy.mjs';
 import { countLegs, missingLegs } from './legs.mjs';
 import { jsonReport, tableReport } from './report.mjs';
 import { compareBacktest } from './backtest.mjs';
+import { missingLiquidations, readLending, takeOutLeftovers } from './liquidations.mjs';
 import { compareSnapshot } from './snapshot.mjs';
 
 const USAGE = `scripts/demo: builds the bot, flies it on a local chain with a market, and checks its books against the chain
@@ -35,7 +36,8 @@ or more trades that landed went through a V3 pool, or none through pools of two 
                          of all runs together must be those of the chain (default 0, live only)
   --record DIR           records what the bot hears, and fails unless a backtest of it makes the same plans in the same
                          order (dry-run only)
-  --lending              a chain with price feeds, Aave V3, Morpho Blue and borrowers too; its prices go somewhere
+  --lending              a chain with price feeds, Aave V3, Morpho Blue and borrowers too, whose prices go somewhere; the bot
+                         liquidates, and it fails if a minute or more of that brings no liquidation of either protocol
   --json                 the last line of stdout is one JSON object; progress goes to stderr
   --seed N               seed of the market (default 1)
   --rate N               trades per second in the market (default 3)
@@ -107,7 +109,11 @@ async function demo() {
   const isWatched = flags.mode === 'dry-run' || flags.kills > 0;
   running.proxy = isWatched ? await startProxy(node.ws, signed && ((raw) => signed.take(raw))) : null;
   const url = running.proxy?.url ?? node.ws;
-  const more = flags.record ? [`record.out=${flags.record}`] : [];
+  const more = [
+    ...(flags.record ? [`record.out=${flags.record}`] : []),
+    // A table turns a strategy on; this is its default.
+    ...(flags.lending ? ['strategy.liquidation.valid_blocks=2'] : []),
+  ];
   const start = (run) => startBot({ bot, config: flags.config, urls: [url], executor, mode: flags.mode, files: filesOf(run), more });
   running.bot = start(0);
   say(`the bot flies for ${flags.seconds} s, ${flags.mode}${flags.kills > 0 ? `, and is killed ${flags.kills} times` : ''}`);
@@ -120,18 +126,21 @@ async function demo() {
   const after = await readHoldings(rpc, book, holders, Number(await rpc.call('eth_blockNumber')));
   const chain = await readChain(rpc, { book, wallets, executor, before, after });
 
+  const lending = flags.lending ? await readLending({ rpc, book, wallets, before, after, journal: readJournals() }) : null;
+  const left = lending ? takeOutLeftovers({ book, chain, lending }) : [];
   const problems =
     flags.mode === 'live'
       ? compare({ book, chain, summary, journal: readJournals(), isOnlyRun: kills.length === 0 })
       : checkDryRun(chain, running.proxy.counts);
   if (flags.record) problems.push(...compareBacktest({ bot, config: flags.config, recording: flags.record, journal: readJournals() }));
   if (signed) problems.push(...signed.compare(chain.transactions));
+  if (lending && flags.mode === 'live') problems.push(...left, ...missingLiquidations(lending, flags.seconds));
   const legs = countLegs(chain.trades);
   if (flags.mode === 'live') problems.push(...missingLegs({ landed: chain.landed, legs }));
   const snapshot = JSON.parse(readFileSync(filesOf(kills.length).snapshot, 'utf8'));
   problems.push(...(await compareSnapshot(rpc, book, snapshot)));
   const counts = flags.mode === 'dry-run' ? running.proxy.counts : undefined;
-  const context = { summary, chain, legs, market: market.stats, blocks: after.block - before.block, counts, kills, signed };
+  const context = { summary, chain, legs, lending, market: market.stats, blocks: after.block - before.block, counts, kills, signed };
   for (const problem of problems) complain(`demo: FAILED: ${problem}`);
   console.log(flags.json ? jsonReport(context) : tableReport(context, problems.length === 0));
   return problems.length === 0;

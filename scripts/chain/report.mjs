@@ -4,7 +4,7 @@ import { formatEther } from 'ethers';
 
 import { countSends } from './proxy.mjs';
 
-export function jsonReport({ summary, chain, legs, kills, signed }) {
+export function jsonReport({ summary, chain, legs, lending, kills, signed }) {
   const books = summary.lifetime ?? summary;
   const { p50, p99, max } = summary.tick_to_trade_ns;
   return JSON.stringify({
@@ -15,6 +15,7 @@ export function jsonReport({ summary, chain, legs, kills, signed }) {
     cancelled: books.cancelled,
     backruns_behind_target: books.backruns_behind_target,
     landed_legs: legs,
+    ...(lending && { liquidations: { ...lending, repaid: undefined } }),
     profit_wei: String(books.profit_wei),
     chain_profit_wei: String(chain.profit),
     gas_paid_wei: String(books.gas_paid_wei),
@@ -25,7 +26,7 @@ export function jsonReport({ summary, chain, legs, kills, signed }) {
   });
 }
 
-export function tableReport({ summary, chain, legs, market, blocks, counts, kills, signed }, isRight) {
+export function tableReport({ summary, chain, legs, lending, market, blocks, counts, kills, signed }, isRight) {
   const isDryRun = counts !== undefined;
   const rows = [...Object.entries(summary.by_strategy), ['all', summary]];
   if (kills.length > 0) rows.push([`all ${kills.length + 1} runs`, summary.lifetime]);
@@ -43,6 +44,7 @@ export function tableReport({ summary, chain, legs, market, blocks, counts, kill
       ['market', marketLine(market, blocks)],
       ['the chain says', `${ether(chain.profit)} ETH profit, ${chain.landed} landed, ${chain.reverted} reverted${takenBack(chain)}`],
       ...(isDryRun ? [] : [['went through', legsLine(legs)]]),
+      ...(lending ? [['liquidated', lendingLine(lending, market)]] : []),
       ...(kills.length > 0 ? [['killed', killed(kills, signed)]] : []),
       ...(isDryRun ? [['sent by the bot', `${countSends(counts)} transactions, in ${asked()} calls to the node`]] : []),
       ['verdict', isRight ? 'the bot and the chain agree' : 'the bot and the chain do not agree'],
@@ -60,6 +62,14 @@ function tradeRow(name, line) {
 
 const legsLine = ({ v3, solidly, mixed, behind_v3: behind }) =>
   `V3 pools ${v3}, Solidly pools ${solidly}, pools of two kinds or more ${mixed}; right behind a V3 swap ${behind}`;
+
+function lendingLine({ aave, morpho, behind, others, rescued, left }, { oracle }) {
+  const bought = Object.entries(left).map(([symbol, amount]) => `; ${amount} units of bought ${symbol} are left in the executor`);
+  return (
+    `${aave} on Aave, ${morpho} on Morpho, ${behind} right behind their oracle update, ${others} by others; ` +
+    `${oracle.repaid} owners paid back in time, ${rescued} borrowers left alone for that${bought.join('')}`
+  );
+}
 
 function marketLine({ mined, reverted, liquidity }, blocks) {
   const moved = `V3 liquidity added ${liquidity.minted} times and taken out ${liquidity.burned} times`;

@@ -159,7 +159,7 @@ pub(super) fn take_off<'c, S: StrategySet>(
         venues.iter().map(|venue| Loaded { state: venue.state, ticks: venue.ticks.clone() });
     let pools = loaded.collect();
     // So that all pools count as moved, and gaps that were open before the first block are seen.
-    let reloaded = Reloaded { anchor, pools, unread: Vec::new() };
+    let reloaded = Reloaded { anchor, pools, unread: Vec::new(), loans: None };
     cockpit.command(Command::Reload(Box::new(reloaded)));
     let parent = head_before(first, anchor.hash);
     cockpit.block(&parent, Rows { logs: &[], is_empty: true });

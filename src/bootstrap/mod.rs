@@ -31,6 +31,7 @@ use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::head::Head;
 use gannet_engine::ids::{PoolId, TokenId};
 use gannet_engine::input::{self, Reloaded};
+use gannet_engine::loans::Loans;
 use gannet_engine::units::BlockNumber;
 use gannet_engine::world::pools::PoolEntry;
 use gannet_engine::world::{Factory, Tip, World};
@@ -41,7 +42,7 @@ pub(crate) use self::discover::CREATIONS;
 pub(crate) use self::growth::Grower;
 pub(crate) use self::pool::{Kind, Known, Read, Reading};
 pub(crate) use self::ranges::Sought;
-pub(crate) use self::read::Reader;
+pub(crate) use self::read::{Naming, Reader};
 pub(crate) use self::renewal::Renewal;
 pub(crate) use self::warm::Shelf;
 use crate::config::{Config, NamedFactory, Node};
@@ -357,11 +358,17 @@ pub fn load_from<S>(config: &Config<S>, answers: &[u8]) -> Result<World> {
     finish(config, reader, found, false).map(|loaded| loaded.world)
 }
 
-/// Reads the states of known pools again, at the newest block.
-pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, roster: &Roster) -> Result<Reloaded> {
+/// Reads the states of known pools again, at the newest block, and with `loans` the loans there.
+pub(crate) fn reload(
+    rpc: &mut Rpc,
+    chain: &ChainSpec,
+    roster: &Roster,
+    loans: impl FnOnce(&mut Reader<'_>) -> Result<Option<Loans>>,
+) -> Result<Reloaded> {
     let anchor = latest(rpc, chain)?;
     let mut reader = Reader::new(rpc, anchor)?;
     let pools = read_pools(&mut reader, roster)?;
+    let loans = loans(&mut reader)?;
     reader.finish()?;
     let missing = pools.iter().zip(0..).filter(|(pool, _)| pool.is_none());
     let unread = missing.map(|(_, place)| PoolId(place)).collect();
@@ -372,7 +379,7 @@ pub(crate) fn reload(rpc: &mut Rpc, chain: &ChainSpec, roster: &Roster) -> Resul
         })
     };
     let pools = pools.into_iter().enumerate().map(or_empty).collect();
-    Ok(Reloaded { anchor, pools, unread })
+    Ok(Reloaded { anchor, pools, unread, loans })
 }
 
 /// The states of pools at the reader's block; `None` where one does not answer like its kind.

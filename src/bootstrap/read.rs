@@ -26,11 +26,21 @@ const PAIRS_MAX: u32 = 1 << 22;
 /// A pool's state, and what it has of its tokens.
 pub(super) type State = (Reading, [u128; 2]);
 
+/// How blocks are named to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// By their hashes (EIP-1898): another block's state cannot be answered.
+    Hash,
+    /// By their numbers, to a node that takes no hash.
+    Number,
+}
+
 /// Asks a node about one block.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     pub(super) rpc: &'a mut Rpc,
     pub(super) anchor: Tip,
+    naming: Naming,
     /// How the block is named to the node.
     block: Value,
 }
@@ -42,12 +52,26 @@ impl<'a> Reader<'a> {
         let by_hash = json!({ "blockHash": anchor.hash });
         // Any question that names a block will do.
         let probed = rpc.call::<U256>("eth_getBalance", &json!([Address::ZERO, by_hash]));
-        let block = match probed {
-            Ok(_) => by_hash,
-            Err(error) if error.is::<NodeError>() => json!(U256::from(anchor.number.0)),
+        let naming = match probed {
+            Ok(_) => Naming::Hash,
+            Err(error) if error.is::<NodeError>() => Naming::Number,
             Err(error) => return Err(error),
         };
-        Ok(Self { rpc, anchor, block })
+        Ok(Self::named(rpc, anchor, naming))
+    }
+
+    /// The same of a node of which it is known how blocks are named to it.
+    pub(crate) fn named(rpc: &'a mut Rpc, anchor: Tip, naming: Naming) -> Self {
+        let block = match naming {
+            Naming::Hash => json!({ "blockHash": anchor.hash }),
+            Naming::Number => json!(U256::from(anchor.number.0)),
+        };
+        Self { rpc, anchor, naming, block }
+    }
+
+    /// How blocks are named to this node.
+    pub(crate) const fn naming(&self) -> Naming {
+        self.naming
     }
 
     /// Makes sure that everything was read at the block that was meant.
@@ -63,6 +87,11 @@ impl<'a> Reader<'a> {
     /// The height of the block.
     pub(crate) const fn height(&self) -> u64 {
         self.anchor.number.0
+    }
+
+    /// The time of the block, in seconds.
+    pub(crate) const fn timestamp(&self) -> u64 {
+        self.anchor.timestamp
     }
 
     /// Every log of these blocks that fits, in no order; `filter` makes the filter of a range but

@@ -227,7 +227,7 @@ fn check_node<S>(config: &Config<S>, node: &Node, rpc: &mut Rpc, report: &mut Re
         (Source::Chain, "heads and logs are announced"),
         (Source::Rpc, "questions and transactions are taken"),
     ] {
-        let opened = connect::open(node, config.chain.id, source, 1);
+        let opened = connect::open(node, config.chain.id, (source, false), 1);
         report.note(source.name(), opened.map_or_else(Found::from, |_opened| Found::ok(what)));
     }
     report.note(Source::Pending.name(), pending_of(node));

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use gannet_engine::decode::topics::MOVES;
 use gannet_engine::input::Source;
+use gannet_engine::loans;
 use gannet_engine::wire::{newline, websocket};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -42,8 +43,13 @@ pub(crate) struct Opened {
 }
 
 /// Opens the connection for `source`, makes sure that it leads to the right chain, and subscribes
-/// to what belongs on it.
-pub(crate) fn open(node: &Node, chain_id: u64, source: Source, mask_seed: u32) -> Result<Opened> {
+/// to what belongs on it; to the events of lending protocols, too, if they are followed.
+pub(crate) fn open(
+    node: &Node,
+    chain_id: u64,
+    (source, with_loans): (Source, bool),
+    mask_seed: u32,
+) -> Result<Opened> {
     let limit = Duration::from_secs(node.connect_timeout_s);
     let wire = connect(&node.endpoint, limit, buffer_bytes(source), mask_seed)?;
     let mut rpc = Rpc::over(wire);
@@ -52,7 +58,9 @@ pub(crate) fn open(node: &Node, chain_id: u64, source: Source, mask_seed: u32) -
     match source {
         Source::Chain => {
             subscribe(&mut rpc, &json!(["newHeads"]), &mut early)?;
-            subscribe(&mut rpc, &json!(["logs", { "topics": [MOVES] }]), &mut early)?;
+            let of_loans = loans::topics().take(if with_loans { usize::MAX } else { 0 });
+            let topics: Vec<_> = MOVES.iter().chain(of_loans).collect();
+            subscribe(&mut rpc, &json!(["logs", { "topics": [topics] }]), &mut early)?;
             if node.receipts {
                 // Where the node has it, each block brings its own list and none is asked for.
                 let all = json!(["transactionReceipts"]);

@@ -3,26 +3,34 @@
 //!
 //! Temperature: cold.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use alloy_primitives::Address;
 use anyhow::{Context, Result};
 use gannet_engine::chain::ChainSpec;
+use gannet_engine::ids::TokenId;
 use gannet_engine::input::{Reloaded, Source};
+use gannet_engine::loans::Loans;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::connect::{self, Opened};
-use crate::bootstrap::{self, Rosters};
+use crate::bootstrap::{self, Reader, Roster, Rosters};
 use crate::config::Node;
+use crate::lending::Lenders;
 
 /// Requests and answers on their way; there are three connections and one reload.
 const RING: usize = 16;
 /// First pause before a connection is tried again; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Times that loans may fail to be read with the world, one after the other, before it is read
+/// without them: pools are traded with all the same.
+const LOANS_FAILED_MAX: u32 = 3;
 /// How often the keeper looks for requests.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -57,8 +65,14 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread. What is in the roster is read again when the world must be reloaded.
-    pub(crate) fn start(node: Node, chain: ChainSpec, rosters: Rosters) -> Result<Self> {
+    /// Starts the thread. What is in the roster is read again when the world must be reloaded, and
+    /// so are loans if any are followed.
+    pub(crate) fn start(
+        node: Node,
+        chain: ChainSpec,
+        rosters: Rosters,
+        lenders: Option<Lenders>,
+    ) -> Result<Self> {
         let name = node.name.clone();
         let (requests, incoming) = RingBuffer::new(RING);
         let (outgoing, deliveries) = RingBuffer::new(RING);
@@ -67,6 +81,8 @@ impl Keeper {
             node,
             chain,
             rosters,
+            lenders,
+            loans_failed: 0,
             requests: incoming,
             deliveries: outgoing,
             is_over: Arc::clone(&is_over),
@@ -124,6 +140,9 @@ struct Shift {
     node: Node,
     chain: ChainSpec,
     rosters: Rosters,
+    lenders: Option<Lenders>,
+    /// How often in a row loans could not be read.
+    loans_failed: u32,
     requests: Consumer<Request>,
     deliveries: Producer<Delivery>,
     is_over: Arc<AtomicBool>,
@@ -159,7 +178,8 @@ impl Shift {
         let done = match task.request {
             Request::Connect(source) => {
                 let seed = u32::try_from(self.next_chance() >> 32).unwrap_or(1);
-                connect::open(&self.node, self.chain.id, source, seed)
+                let what = (source, self.lenders.is_some());
+                connect::open(&self.node, self.chain.id, what, seed)
                     .map(|opened| Delivery::Connection(source, Box::new(opened)))
             }
             // Whoever leads by then is asked again, after a pause.
@@ -197,8 +217,13 @@ impl Shift {
     }
 
     fn reload(&mut self) -> Delivery {
-        let read = bootstrap::connect(std::slice::from_ref(&self.node), self.chain.id)
-            .and_then(|mut rpc| bootstrap::reload(&mut rpc, &self.chain, &self.rosters.now()));
+        let Self { node, chain, rosters, lenders, loans_failed, .. } = self;
+        let roster = rosters.now();
+        let loans = |reader: &mut Reader<'_>| {
+            lenders.as_ref().map(|all| loans(all, reader, &roster, loans_failed)).transpose()
+        };
+        let read = bootstrap::connect(std::slice::from_ref(node), chain.id)
+            .and_then(|mut rpc| bootstrap::reload(&mut rpc, chain, &roster, loans));
         match read {
             Ok(state) => {
                 self.reload_pause = Duration::ZERO;
@@ -217,4 +242,22 @@ impl Shift {
         self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         self.chance ^ (self.chance >> 33)
     }
+}
+
+/// Reads loans anew; none at all where that has failed too often.
+fn loans(
+    lenders: &Lenders,
+    reader: &mut Reader<'_>,
+    roster: &Roster,
+    failed: &mut u32,
+) -> Result<Loans> {
+    if *failed >= LOANS_FAILED_MAX {
+        tracing::error!("loans cannot be read anew: none are followed until the next reload");
+        *failed = 0;
+        return Ok(lenders.leave());
+    }
+    let ids: HashMap<Address, TokenId> = roster.tokens().copied().zip((0..).map(TokenId)).collect();
+    let read = lenders.load(reader, |token| ids.get(token).copied()).context("loans");
+    *failed = if read.is_ok() { 0 } else { *failed + 1 };
+    read
 }

@@ -44,6 +44,36 @@ sol! {
 
     interface AaveOracle {
         function getAssetPrice(address asset) external view returns (uint256 price);
+        function getSourceOfAsset(address asset) external view returns (address source);
+    }
+
+    /// Chainlink's proxy, which consumers read.
+    interface FeedProxy {
+        function aggregator() external view returns (address current);
+        function decimals() external view returns (uint8 count);
+        function latestAnswer() external view returns (int256 answer);
+        /// Round, answer, two times, round.
+        function latestRoundData() external view returns (uint256[5] memory words);
+    }
+
+    /// What stands behind it.
+    interface Aggregator {
+        function typeAndVersion() external view returns (string memory text);
+        /// Count, block, digest.
+        function latestConfigDetails() external view returns (uint256[3] memory words);
+        /// OCR1, and the base of OCR2.
+        function transmitters() external view returns (address[] memory list);
+        /// OCR2's aggregator.
+        function getTransmitters() external view returns (address[] memory list);
+        /// An int192.
+        function minAnswer() external view returns (uint256 answer);
+        function maxAnswer() external view returns (uint256 answer);
+    }
+
+    /// What a transmitter may be instead of an account.
+    interface Forwarder {
+        function getAuthorizedSenders() external view returns (address[] memory list);
+        function sender() external view returns (address account);
     }
 
     interface AaveSentinel {
@@ -67,6 +97,17 @@ sol! {
 
     interface MorphoOracle {
         function price() external view returns (uint256 price);
+    }
+
+    /// The second version of Morpho's own oracle, which is made of feeds and vaults.
+    interface MarketOracle {
+        function BASE_VAULT() external view returns (address vault);
+        function QUOTE_VAULT() external view returns (address vault);
+        function BASE_FEED_1() external view returns (address feed);
+        function BASE_FEED_2() external view returns (address feed);
+        function QUOTE_FEED_1() external view returns (address feed);
+        function QUOTE_FEED_2() external view returns (address feed);
+        function SCALE_FACTOR() external view returns (uint256 factor);
     }
 
     interface AdaptiveCurve {

@@ -5,14 +5,18 @@
 //! ```
 //!
 //! The tables are the engine's own, and so is all arithmetic: here is only how they are filled, and
-//! what is worth telling about an account.
+//! what is worth telling about an account. A run that liquidates keeps them, with what they are
+//! priced by ([`live`]), and has read anew in flight what no event tells ([`keeper`]).
 //!
 //! Temperature: cold.
 
 mod aave;
 mod abi;
+mod asks;
 mod calls;
 mod comet;
+mod keeper;
+mod live;
 mod logs;
 mod morpho;
 mod risk;
@@ -26,6 +30,8 @@ use alloy_primitives::Address;
 use anyhow::Result;
 
 pub(crate) use self::calls::{decimals, symbols};
+pub(crate) use self::keeper::LoanKeeper;
+pub(crate) use self::live::Lenders;
 pub(crate) use self::risk::FALLS_PER_CENT;
 pub(crate) use self::standing::{Deal, Holding, Protocol, Standing, Times, in_per_cent};
 use crate::bootstrap::Reader;
@@ -50,6 +56,45 @@ pub(crate) fn read(
         standings.extend(morpho::read(reader, morpho)?.standings(times));
     }
     Ok(standings)
+}
+
+/// Accounts and positions that a table has room for beside twice what is there.
+const ACCOUNTS_MORE: usize = 1_024;
+/// Markets that a table has room for beside what is there.
+const MARKETS_MORE: usize = 64;
+/// Reserves that one account may use: hardly anybody has more than half as many.
+const ENTRIES_LEAST: usize = 16;
+
+/// How much room tables have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// For what is there: it is looked at once.
+    Exact,
+    /// For what comes, too: it is followed.
+    Growing,
+}
+
+impl Room {
+    const fn accounts(self, count: usize) -> usize {
+        match self {
+            Self::Exact => count,
+            Self::Growing => count.saturating_mul(2).saturating_add(ACCOUNTS_MORE),
+        }
+    }
+
+    fn entries(self, most: usize) -> usize {
+        match self {
+            Self::Exact => most,
+            Self::Growing => most.max(ENTRIES_LEAST),
+        }
+    }
+
+    const fn markets(self, count: usize) -> usize {
+        match self {
+            Self::Exact => count,
+            Self::Growing => count.saturating_add(MARKETS_MORE),
+        }
+    }
 }
 
 /// What is said where a view of a deployment's first contract is not answered.

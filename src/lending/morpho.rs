@@ -19,7 +19,7 @@ use super::abi::{AdaptiveCurve, MorphoBlue, MorphoOracle};
 use super::calls::views;
 use super::risk::{FALLS_PER_CENT, Scales, fallen, profit};
 use super::standing::{Deal, Holding, Move, Protocol, Standing, Times};
-use super::{calls, logs};
+use super::{Room, calls, logs};
 use crate::bootstrap::Reader;
 use crate::config::MorphoDeployment;
 
@@ -40,8 +40,48 @@ struct Named {
     accounts: BTreeSet<(B256, Address)>,
 }
 
-/// Reads all markets, and everybody who has collateral or debt in one.
+/// What reading markets and positions takes.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) name: String,
+    pub(super) address: Address,
+    pub(super) adaptive_curve: Address,
+}
+
+/// A deployment as it was read, before anybody asks for prices.
+#[derive(Debug)]
+pub(super) struct Unpriced {
+    pub(super) scope: Scope,
+    pub(super) table: Table,
+    /// Markets and positions that there is room for.
+    pub(super) room: (usize, usize),
+}
+
+/// Reads all markets with their prices, and everybody who has collateral or debt in one.
 pub(super) fn read(reader: &mut Reader<'_>, morpho: &MorphoDeployment) -> Result<Morpho> {
+    let Unpriced { scope, table, .. } = unpriced(reader, morpho, Room::Exact, |_| true)?;
+    let oracles: Vec<Address> = table.markets().iter().map(|held| held.params.oracle).collect();
+    let prices = prices(reader, &scope.name, &oracles)?;
+    Ok(Morpho { name: scope.name, table, prices })
+}
+
+/// What oracles say; `None` where one reverts.
+pub(super) fn prices(
+    reader: &mut Reader<'_>,
+    name: &str,
+    oracles: &[Address],
+) -> Result<Vec<Option<U256>>> {
+    let asked = oracles.iter().map(|oracle| (*oracle, MorphoOracle::priceCall {}));
+    views(reader, &format!("{name}: prices"), &asked.collect::<Vec<_>>())
+}
+
+/// Reads the markets that are wanted, and everybody who has collateral or debt in one.
+pub(super) fn unpriced(
+    reader: &mut Reader<'_>,
+    morpho: &MorphoDeployment,
+    room: Room,
+    is_wanted: impl Fn(&Params) -> bool,
+) -> Result<Unpriced> {
     let MorphoDeployment { deployment, adaptive_curve } = morpho;
     let (name, address) = (&deployment.name, deployment.address);
     // A view of no market answers zeros; an address without a contract answers nothing.
@@ -51,45 +91,62 @@ pub(super) fn read(reader: &mut Reader<'_>, morpho: &MorphoDeployment) -> Result
     let mut named = Named::default();
     let topics = [CREATE_MARKET, BORROW, SUPPLY_COLLATERAL];
     logs::each(reader, deployment, &topics, |log| named.take(&log))?;
-    let Named { markets, accounts } = named;
+    let Named { mut markets, accounts } = named;
+    markets.retain(|_, params| is_wanted(params));
     let accounts: Vec<_> =
         accounts.into_iter().filter(|(id, _)| markets.contains_key(id)).collect();
 
-    let mut table = Table::new(markets.len(), accounts.len(), *adaptive_curve);
-    let mut prices = Vec::with_capacity(markets.len());
+    let scope = Scope { name: name.clone(), address, adaptive_curve: *adaptive_curve };
+    let room = (room.markets(markets.len()), room.accounts(accounts.len()));
+    let mut table = Table::new(room.0, room.1, *adaptive_curve);
     let ids: Vec<B256> = markets.keys().copied().collect();
-    let asked: Vec<_> =
-        ids.iter().map(|id| (address, MorphoBlue::marketCall { id: *id })).collect();
-    let states = calls::needed(reader, name, &asked)?;
-    let asked: Vec<_> = ids
-        .iter()
-        .map(|id| (*adaptive_curve, AdaptiveCurve::rateAtTargetCall { id: *id }))
-        .collect();
-    let rates = calls::needed(reader, name, &asked)?;
-    let asked: Vec<_> =
-        markets.values().map(|params| (params.oracle, MorphoOracle::priceCall {})).collect();
-    let told = views(reader, &format!("{name}: prices"), &asked)?;
-    for (((params, words), rate), price) in markets.values().zip(states).zip(rates).zip(told) {
-        let state = market(&words, rate)
-            .with_context(|| format!("{name}: market {} is none of Morpho's", params.id()))?;
+    let states = self::markets(reader, &scope, &ids)?;
+    for (params, state) in markets.values().zip(states) {
         table
             .load_market(*params, state)
             .map_err(|why| anyhow::anyhow!("{name}: market {}: {why:?}", params.id()))?;
-        prices.push(price);
     }
-    let asked: Vec<_> = accounts
-        .iter()
-        .map(|(id, user)| (address, MorphoBlue::positionCall { id: *id, user: *user }))
-        .collect();
-    let found = calls::needed(reader, &format!("{name}: positions"), &asked)?;
-    for ((id, user), [_, shares, collateral]) in accounts.into_iter().zip(found) {
-        let position = Position { borrow_shares: narrow(shares)?, collateral: narrow(collateral)? };
+    let found = positions(reader, &scope, &accounts)?;
+    for ((id, user), position) in accounts.into_iter().zip(found) {
         let market = table.market_id(&id).context("a market that was only just loaded")?;
         table
             .set_position(market, user, position, &mut drop)
             .map_err(|why| anyhow::anyhow!("{name}: {user}: {why:?}"))?;
     }
-    Ok(Morpho { name: name.clone(), table, prices })
+    Ok(Unpriced { scope, table, room })
+}
+
+/// The states of these markets.
+pub(super) fn markets(
+    reader: &mut Reader<'_>,
+    Scope { name, address, adaptive_curve }: &Scope,
+    ids: &[B256],
+) -> Result<Vec<Market>> {
+    let asked = ids.iter().map(|id| (*address, MorphoBlue::marketCall { id: *id }));
+    let states = calls::needed(reader, name, &asked.collect::<Vec<_>>())?;
+    let asked = ids.iter().map(|id| (*adaptive_curve, AdaptiveCurve::rateAtTargetCall { id: *id }));
+    let rates = calls::needed(reader, name, &asked.collect::<Vec<_>>())?;
+    let whole = ids.iter().zip(states).zip(rates).map(|((id, words), rate)| {
+        market(&words, rate).with_context(|| format!("{name}: market {id} is none of Morpho's"))
+    });
+    whole.collect()
+}
+
+/// What accounts have in markets.
+pub(super) fn positions(
+    reader: &mut Reader<'_>,
+    Scope { name, address, .. }: &Scope,
+    whose: &[(B256, Address)],
+) -> Result<Vec<Position>> {
+    let asked = whose
+        .iter()
+        .map(|(id, user)| (*address, MorphoBlue::positionCall { id: *id, user: *user }));
+    let label = format!("{name}: positions");
+    let found = calls::needed(reader, &label, &asked.collect::<Vec<_>>())?;
+    let position = |[_, shares, collateral]: [U256; 3]| {
+        Ok(Position { borrow_shares: narrow(shares)?, collateral: narrow(collateral)? })
+    };
+    found.into_iter().map(position).collect()
 }
 
 impl Named {

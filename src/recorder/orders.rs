@@ -120,13 +120,17 @@ struct New {
     ticks: Vec<Tick>,
 }
 
-/// An order as bytes; none at all if it cannot be written.
-pub(super) fn write(order: &Command) -> Vec<u8> {
+/// An order as bytes; `None` if it cannot be kept: loans are not yet.
+pub(super) fn write(order: &Command) -> Option<Vec<u8>> {
     let order = match order {
+        Command::Lend(_) => return None,
         Command::Drain => Order::Drain,
         Command::Halt(is_halted) => Order::Halt(*is_halted),
         Command::Reload(reloaded) => {
-            let Reloaded { anchor, pools, unread } = &**reloaded;
+            let Reloaded { anchor, pools, unread, loans } = &**reloaded;
+            if loans.is_some() {
+                return None;
+            }
             let pools = pools.iter().map(|pool| (State::from(&pool.state), pool.ticks.clone()));
             let unread = unread.iter().map(|pool| pool.0).collect();
             Order::Reload { anchor: kept_tip(anchor), pools: pools.collect(), unread }
@@ -151,7 +155,7 @@ pub(super) fn write(order: &Command) -> Vec<u8> {
             Order::Grow { follows: *follows, tokens, pools, base_fee: base_fee.0 }
         }
     };
-    postcard::to_stdvec(&order).unwrap_or_default()
+    postcard::to_stdvec(&order).ok()
 }
 
 fn kept_drift(drift: &Drift) -> KeptDrift {
@@ -177,7 +181,12 @@ pub(super) fn read(bytes: &[u8], world: &World, hops: &[usize]) -> Result<Comman
         Order::Reload { anchor, pools, unread } => {
             let pools = pools.into_iter().map(loaded).collect::<Result<_>>()?;
             let unread = unread.into_iter().map(PoolId).collect();
-            Command::Reload(Box::new(Reloaded { anchor: tip_of(anchor), pools, unread }))
+            Command::Reload(Box::new(Reloaded {
+                anchor: tip_of(anchor),
+                pools,
+                unread,
+                loans: None,
+            }))
         }
         Order::Admit { pools, transfers } => {
             let standing = |(pool, number): (u32, u8)| {

@@ -1,6 +1,7 @@
 //! The hot thread's end of a recording: a ring of bytes that every input is copied into.
 //!
-//! A full ring is counted, never waited for; what follows the loss says that there was one.
+//! A full ring is counted, never waited for; what follows the loss says that there was one. An
+//! order that cannot be kept is such a loss, too.
 //!
 //! Temperature: hot.
 
@@ -38,7 +39,7 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Tape {
     ring: Producer<u8>,
-    /// Inputs that did not fit since the last that did.
+    /// Inputs that were not taken since the last that was.
     unsaid: u64,
     /// All that did not.
     lost: u64,
@@ -57,7 +58,7 @@ impl Tape {
         (Self { ring, unsaid: 0, lost: 0 }, reader)
     }
 
-    /// Inputs that did not fit.
+    /// Inputs that did not fit or cannot be kept.
     pub(crate) const fn lost(&self) -> u64 {
         self.lost
     }
@@ -90,11 +91,10 @@ impl Tape {
         self.lost += u64::from(!is_taken);
     }
 
-    /// Orders are rare, and none of them is waited for.
+    /// Orders are rare, and none of them is waited for. One that cannot be kept is lost.
     #[cold]
     fn order(&mut self, input: &Input<'_>, order: &Command) -> bool {
-        let bytes = orders::write(order);
-        self.put(Kind::Order, input, &[&bytes])
+        orders::write(order).is_some_and(|bytes| self.put(Kind::Order, input, &[&bytes]))
     }
 
     fn put(&mut self, kind: Kind, input: &Input<'_>, parts: &[&[u8]]) -> bool {

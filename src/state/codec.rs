@@ -5,7 +5,7 @@
 use alloy_primitives::{Address, B256, keccak256};
 use gannet_engine::books::{Books, Line};
 use gannet_engine::flight::{Admitted, Cancels, Fees, Flight};
-use gannet_engine::gas::Shape;
+use gannet_engine::gas::{Shape, Work, liquidations};
 use gannet_engine::guard::Losses;
 use gannet_engine::ids::{Direction, StrategyId, TokenId, WalletId};
 use gannet_engine::limits::{BASE_TOKENS_MAX, CANCELS_MAX, HOPS_MAX};
@@ -165,7 +165,7 @@ impl Record {
             gas_price,
             stake,
             is_flash,
-            shape,
+            work,
             ..
         } = &flight.admitted;
         let mut pen = Pen { room, at: 0 };
@@ -189,9 +189,7 @@ impl Record {
         pen.byte(u8::from(offered.is_some()))?;
         write_fees(&mut pen, offered.unwrap_or(*fees))?;
         // Last: in what was written before it was kept, there are zeros.
-        pen.bytes(&shape.legs)?;
-        pen.bytes(&[shape.neighbours, shape.crossings])?;
-        pen.bytes(&shape.transfers.to_be_bytes())?;
+        write_work(&mut pen, work)?;
         close(room)
     }
 
@@ -211,13 +209,7 @@ impl Record {
         }
         let has_offered = eye.bool()?;
         let offered = read_fees(&mut eye)?;
-        let shape = Shape {
-            legs: eye.array()?,
-            neighbours: eye.byte()?,
-            crossings: eye.byte()?,
-            transfers: u32::from_be_bytes(eye.array()?),
-            is_flash,
-        };
+        let work = read_work(&mut eye, is_flash)?;
         let admitted = Admitted {
             plan,
             wallet: WalletId(u8::MAX),
@@ -228,7 +220,7 @@ impl Record {
             gas_price,
             stake,
             is_flash,
-            shape,
+            work,
         };
         let mut flight = Flight::new(admitted, hash, first_block);
         flight.serial = serial;
@@ -237,7 +229,8 @@ impl Record {
     }
 }
 
-/// Everything but the handles, which are written as addresses.
+/// Everything but the handles, which are written as addresses, and the order: of a liquidation that
+/// is on its way when a run ends, only its swaps' pools, its token and its gas matter to the next.
 fn write_plan(pen: &mut Pen<'_>, plan: &Plan, pools: &[Address; HOPS_MAX]) -> Option<()> {
     pen.byte(plan.strategy.0)?;
     pen.byte(plan.leg_count)?;
@@ -294,8 +287,43 @@ fn read_plan(eye: &mut Eye<'_>) -> Option<(Plan, [Address; HOPS_MAX])> {
         profit_wei,
         bid,
         last_block,
+        order: None,
     };
     Some((plan, pools))
+}
+
+/// Swaps first: in what was written before there was anything else, zeros follow.
+fn write_work(pen: &mut Pen<'_>, work: &Work) -> Option<()> {
+    let (liquidation, swaps) = match work {
+        Work::Swaps(swaps) => (None, swaps),
+        Work::Liquidation(shape) => {
+            let (numbers, swaps) = shape.parts();
+            (Some(numbers), swaps)
+        }
+    };
+    pen.bytes(&swaps.legs)?;
+    pen.bytes(&[swaps.neighbours, swaps.crossings])?;
+    pen.bytes(&swaps.transfers.to_be_bytes())?;
+    pen.byte(u8::from(liquidation.is_some()))?;
+    pen.byte(u8::from(liquidation.is_some() && swaps.is_flash))?;
+    pen.bytes(&liquidation.unwrap_or_default())
+}
+
+fn read_work(eye: &mut Eye<'_>, is_flash: bool) -> Option<Work> {
+    let swaps = Shape {
+        legs: eye.array()?,
+        neighbours: eye.byte()?,
+        crossings: eye.byte()?,
+        transfers: u32::from_be_bytes(eye.array()?),
+        is_flash,
+    };
+    let (is_liquidation, is_flash) = (eye.bool()?, eye.bool()?);
+    let numbers = eye.array()?;
+    if !is_liquidation {
+        return Some(Work::Swaps(swaps));
+    }
+    let swaps = Shape { is_flash, ..swaps };
+    liquidations::Shape::from_parts(numbers, swaps).map(Work::Liquidation)
 }
 
 fn write_fees(pen: &mut Pen<'_>, fees: Fees) -> Option<()> {

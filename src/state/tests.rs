@@ -5,7 +5,7 @@
 use alloy_primitives::keccak256;
 use gannet_engine::amm::Pool;
 use gannet_engine::flight::{Admitted, Cancels, Fees};
-use gannet_engine::gas::Shape;
+use gannet_engine::gas::{Shape, Work, liquidations};
 use gannet_engine::ids::Direction;
 use gannet_engine::limits::HOPS_MAX;
 use gannet_engine::plan::{Bid, Follow, Leg, Plan};
@@ -58,6 +58,16 @@ impl Drop for Folder {
     }
 }
 
+const fn swaps() -> Shape {
+    Shape {
+        legs: [2; Pool::KINDS.len()],
+        neighbours: 1,
+        crossings: 3,
+        transfers: 70_000,
+        is_flash: true,
+    }
+}
+
 fn flight(serial: u64, is_follower: bool) -> Flight {
     let leg = |pool, direction| Leg { pool: PoolId(pool), direction, amount_in: 5, amount_out: 6 };
     let mut legs = [Leg::NONE; HOPS_MAX];
@@ -75,6 +85,7 @@ fn flight(serial: u64, is_follower: bool) -> Flight {
         profit_wei: Wei(100),
         bid: if is_follower { Bid::Behind(follow) } else { Bid::Share(Bps(5_000)) },
         last_block: BlockNumber(102),
+        order: None,
     };
     let fees = Fees { max_fee: Wei(8), priority_fee: Wei(3), gas_limit: Gas(100_000) };
     let admitted = Admitted {
@@ -87,13 +98,7 @@ fn flight(serial: u64, is_follower: bool) -> Flight {
         gas_price: Wei(3),
         stake: Wei(4),
         is_flash: true,
-        shape: Shape {
-            legs: [2; Pool::KINDS.len()],
-            neighbours: 1,
-            crossings: 3,
-            transfers: 70_000,
-            is_flash: true,
-        },
+        work: Work::Swaps(swaps()),
     };
     let hash = keccak256(serial.to_be_bytes());
     Flight { serial, ..Flight::new(admitted, hash, BlockNumber(101)) }
@@ -118,6 +123,17 @@ fn a_submission_is_found_by_the_next_run() {
     let [one, two] = &legacy.flights[..] else { panic!("{} were found", legacy.flights.len()) };
     assert_same(one, &flight(1, false));
     assert_same(two, &second);
+}
+
+#[test]
+fn a_liquidations_gas_is_found_by_the_next_run_and_its_order_is_not() {
+    let folder = Folder::new("liquidation");
+    let mut flight = flight(1, false);
+    let swaps = Shape { is_flash: false, ..swaps() };
+    let shape = liquidations::Shape::from_parts([2, 3, 1], swaps).expect("there is such a shape");
+    flight.admitted.work = Work::Liquidation(shape);
+    folder.open().0.record(&flight).expect("it is written");
+    assert_same(&folder.open().1.flights[0], &flight);
 }
 
 #[test]

@@ -15,6 +15,7 @@ extern crate std;
 
 pub mod arbitrage;
 pub mod backrun;
+pub mod liquidation;
 
 mod keys;
 #[cfg(test)]
@@ -22,12 +23,13 @@ mod market;
 
 pub use arbitrage::Arbitrage;
 pub use backrun::Backrun;
+pub use liquidation::Liquidation;
 
 // ADD A STRATEGY HERE: copy the folder `arbitrage/`, and name the new one in this list and in a
 // `pub mod` above. It is then on wherever the configuration has a table `[strategy.NAME]`.
 gannet_engine::strategies! {
     /// The strategies that Gannet brings, in the order in which they run.
-    pub struct Standard { arbitrage: Arbitrage, backrun: Backrun }
+    pub struct Standard { arbitrage: Arbitrage, backrun: Backrun, liquidation: Liquidation }
 }
 
 #[cfg(test)]

@@ -55,6 +55,22 @@ impl Shape {
         }
     }
 
+    /// Its numbers, to be written down: the protocol's, the funding's, the tokens that are counted
+    /// apart; and its swaps.
+    #[must_use]
+    pub const fn parts(&self) -> ([u8; 3], &Swaps) {
+        ([self.protocol, self.funding, self.paths], &self.swaps)
+    }
+
+    /// From what was written down; `None` if it is of no liquidation.
+    #[must_use]
+    pub fn from_parts([protocol, funding, paths]: [u8; 3], swaps: Swaps) -> Option<Self> {
+        let is_known = usize::from(protocol) < Protocol::NUMBERS
+            && usize::from(funding) < Funding::KINDS
+            && paths <= 2;
+        is_known.then_some(Self { protocol, funding, paths, swaps })
+    }
+
     fn place(&self) -> [usize; 2] {
         [self.protocol.into(), self.funding.into()]
     }

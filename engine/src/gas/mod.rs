@@ -153,6 +153,61 @@ impl Shape {
     }
 }
 
+/// What the gas of anything that the executor does depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A program of swaps.
+    Swaps(Shape),
+    /// A liquidation with its swaps.
+    Liquidation(liquidations::Shape),
+}
+
+impl Work {
+    /// What it uses at most if it reverts.
+    #[must_use]
+    pub fn revert(&self) -> Gas {
+        match self {
+            Self::Swaps(shape) => shape.revert(),
+            Self::Liquidation(shape) => shape.revert(),
+        }
+    }
+}
+
+/// Expected gas of all that the executor does.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    swaps: GasTable,
+    liquidations: liquidations::GasTable,
+}
+
+impl Tables {
+    /// What it is expected to use.
+    #[must_use]
+    pub fn expected(&self, work: &Work) -> Gas {
+        match work {
+            Work::Swaps(shape) => self.swaps.expected(shape),
+            Work::Liquidation(shape) => self.liquidations.expected(shape),
+        }
+    }
+
+    /// The gas limit that is signed.
+    #[must_use]
+    pub fn limit(&self, work: &Work) -> Gas {
+        match work {
+            Work::Swaps(shape) => self.swaps.limit(shape),
+            Work::Liquidation(shape) => self.liquidations.limit(shape),
+        }
+    }
+
+    /// Learns from the receipt of what landed.
+    pub fn learn(&mut self, work: &Work, used: Gas, limit: Gas) {
+        match work {
+            Work::Swaps(shape) => self.swaps.learn(shape, used, limit),
+            Work::Liquidation(shape) => self.liquidations.learn(shape, used, limit),
+        }
+    }
+}
+
 /// How far receipts of one kind of program are from the table, in gas.
 #[derive(Clone, Copy, Debug, Default)]
 struct Learnt(i64);
@@ -242,6 +297,54 @@ mod tests {
         for other in [pairs(2, true), pairs(3, false)] {
             assert_eq!(table.expected(&other), GasTable::default().expected(&other));
         }
+    }
+
+    /// A repayment of Aave's from own funds, with these swaps around it.
+    fn liquidation(swaps: Shape) -> Work {
+        Work::Liquidation(liquidations::Shape::from_parts([0, 0, 1], swaps).unwrap())
+    }
+
+    #[test]
+    fn each_kind_of_work_has_a_table_of_its_own() {
+        let swaps = Work::Swaps(pairs(1, false));
+        let (order, fresh) = (liquidation(pairs(1, false)), Tables::default());
+        let mut tables = Tables::default();
+        let limit = tables.limit(&order);
+        assert!(limit > tables.expected(&order) && tables.expected(&order) > Gas(400_000));
+        for _ in 0..100 {
+            tables.learn(&order, Gas(600_000), limit);
+        }
+        assert!(tables.expected(&order) > Gas(590_000));
+        assert_eq!(tables.expected(&swaps), fresh.expected(&swaps));
+        let known = tables.expected(&order);
+        for _ in 0..100 {
+            tables.learn(&swaps, Gas(300_000), Gas(1_000_000));
+        }
+        assert!(tables.expected(&swaps) > Gas(290_000));
+        assert_eq!(tables.expected(&order), known);
+    }
+
+    #[test]
+    fn a_liquidation_costs_what_its_swaps_cost_more_and_reverts_within_its_limit() {
+        let tables = Tables::default();
+        let [none, two] = [pairs(0, false), pairs(2, false)].map(liquidation);
+        let more = tables.expected(&two).0 - tables.expected(&none).0;
+        assert_eq!(more, 2 * leg(PoolKind::ConstantProduct));
+        for work in [none, two] {
+            assert!(work.revert() > tables.expected(&work));
+            assert!(work.revert() < tables.limit(&work));
+        }
+        let swaps = pairs(2, false);
+        assert_eq!(Work::Swaps(swaps).revert(), swaps.revert());
+    }
+
+    #[test]
+    fn two_paths_together_are_the_sum_of_both() {
+        let concentrated =
+            |count| Shape::of(core::iter::repeat_n(PoolKind::Concentrated, count), 2, false);
+        let both = concentrated(2).and(&pairs(1, false));
+        assert_eq!((both.neighbours, both.crossings), (1, 2));
+        assert_eq!(both.swaps(), concentrated(2).swaps() + pairs(1, false).swaps());
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl Found {
             profit_wei: Wei(worth),
             bid,
             last_block,
+            order: None,
         })
     }
 }

@@ -57,6 +57,37 @@ impl Route {
         best
     }
 
+    /// The best way to buy `amount` of `to` with `from`; `None` if there is none. It may give a
+    /// little more.
+    #[must_use]
+    pub fn buy(world: &World, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
+        if from == to {
+            return Some(Self::nowhere(amount));
+        }
+        let end = Self::nowhere(amount);
+        let mut best = end.behind(world, from, to);
+        let bases = world.bases.iter().take(BASE_TOKENS_MAX).copied();
+        for last in bases.clone().filter(|base| *base != from && *base != to) {
+            let Some(half) = end.behind(world, last, to) else { continue };
+            best = cheaper(best, half.behind(world, from, last));
+            for first in bases.clone().filter(|base| ![from, to, last].contains(base)) {
+                let way = half.behind(world, first, last);
+                best = cheaper(best, way.and_then(|way| way.behind(world, from, first)));
+            }
+        }
+        // Forwards, as it is run.
+        best.and_then(|way| way.with_amount(world, way.amount_in))
+    }
+
+    /// What the same pools ask for, for another amount of what comes out; `None` if they cannot
+    /// give it.
+    #[must_use]
+    pub fn cost_of(&self, world: &World, amount: u128) -> Option<u128> {
+        self.legs().iter().rev().try_fold(amount, |needed, leg| {
+            world.pools.view(leg.pool).quote_in(needed, leg.direction)
+        })
+    }
+
     /// What the same pools pay for another amount; `None` if they cannot.
     #[must_use]
     pub fn with_amount(&self, world: &World, amount: u128) -> Option<Self> {
@@ -90,6 +121,34 @@ impl Route {
         self.joined(pool, direction, amount_out)
     }
 
+    /// With one more hop in front, through the pool that asks least.
+    fn behind(&self, world: &World, from: TokenId, to: TokenId) -> Option<Self> {
+        let needed = self.amount_in;
+        let mut best: Option<(u128, PoolId, Direction)> = None;
+        for pool in world.pools.pools_of_pair(from, to) {
+            let entry = world.pools.get(*pool);
+            if !entry.is_tradable() || self.legs().iter().any(|leg| leg.pool == *pool) {
+                continue;
+            }
+            let direction =
+                if entry.tokens[0] == from { Direction::ZeroForOne } else { Direction::OneForZero };
+            let asked = world.pools.view(*pool).quote_in(needed, direction);
+            if let Some(asked) = asked
+                && best.is_none_or(|(least, ..)| asked < least)
+            {
+                best = Some((asked, *pool, direction));
+            }
+        }
+        let (amount_in, pool, direction) = best?;
+        let mut way = *self;
+        let used = way.legs.get_mut(..=way.count)?;
+        used.rotate_right(1);
+        *used.first_mut()? = Leg { pool, direction, amount_in, amount_out: needed };
+        way.count += 1;
+        way.amount_in = amount_in;
+        Some(way)
+    }
+
     fn joined(mut self, pool: PoolId, direction: Direction, amount_out: u128) -> Option<Self> {
         let place = self.legs.get_mut(self.count)?;
         *place = Leg { pool, direction, amount_in: self.amount_out, amount_out };
@@ -102,6 +161,14 @@ impl Route {
 const fn better(best: Option<Route>, other: Option<Route>) -> Option<Route> {
     match (best, other) {
         (Some(best), Some(other)) if other.amount_out > best.amount_out => Some(other),
+        (None, other) => other,
+        (best, _) => best,
+    }
+}
+
+const fn cheaper(best: Option<Route>, other: Option<Route>) -> Option<Route> {
+    match (best, other) {
+        (Some(best), Some(other)) if other.amount_in < best.amount_in => Some(other),
         (None, other) => other,
         (best, _) => best,
     }
@@ -197,6 +264,25 @@ mod tests {
                 }
                 prop_assert_eq!(given, found.amount_out);
             }
+        }
+    }
+
+    proptest! {
+        /// Whatever is bought could have been had for no less by selling along any way.
+        #[test]
+        fn what_is_bought_is_had_and_a_little_less_buys_less(
+            sketches in prop::collection::vec(sketch(), 1..12),
+            (from, step) in (0..TOKENS, 1..TOKENS),
+            amount in 1_u128..1_000_000,
+        ) {
+            let world = world(&sketches);
+            let ends = [TokenId(from), TokenId((from + step) % TOKENS)];
+            let Some(found) = Route::buy(&world, ends, amount) else { return Ok(()) };
+            prop_assert!(found.amount_out >= amount);
+            prop_assert_eq!(found.cost_of(&world, amount), Some(found.amount_in));
+            prop_assert_eq!(found.with_amount(&world, found.amount_in), Some(found));
+            let less = found.amount_in - 1;
+            prop_assert!(less == 0 || brute(&world, ends[1], less, &[ends[0]]) < amount);
         }
     }
 }

@@ -119,9 +119,20 @@ impl Signer {
 
     /// Packs the program of an admitted plan in its place; its length, and the other fields.
     fn write(&mut self, admitted: &Admitted, world: &World) -> Option<(Fields, usize)> {
-        let program = Program::of(admitted, world);
-        let length = program.packed_bytes();
-        program.write(self.envelope.input(length)?)?;
+        let length = match &admitted.plan.order {
+            None => {
+                let program = Program::of(admitted, world);
+                let length = program.packed_bytes();
+                program.write(self.envelope.input(length)?)?;
+                length
+            }
+            Some(order) => {
+                let program = order.program(&admitted.plan, admitted.least_profit, world)?;
+                let length = program.packed_bytes();
+                program.write(world, self.envelope.input(length)?)?;
+                length
+            }
+        };
         let Admitted { nonce, fees, .. } = *admitted;
         Some((Fields { chain_id: world.chain.id, nonce, fees, to: self.executor }, length))
     }

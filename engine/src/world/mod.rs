@@ -15,6 +15,7 @@ pub mod audit;
 pub mod follow;
 pub mod freshness;
 pub mod hash;
+mod lend;
 mod moves;
 pub mod nodes;
 pub mod pools;
@@ -38,6 +39,7 @@ use crate::amm::{Amm, Pool};
 use crate::chain::ChainSpec;
 use crate::ids::{Direction, FactoryId, PoolId, TokenId};
 use crate::limits::{TOUCHED_MAX, UNDO_ENTRIES_MAX};
+use crate::loans::Loans;
 use crate::plan::Leg;
 use crate::units::{BlockNumber, Wei};
 
@@ -166,6 +168,8 @@ pub struct World {
     pub bases: Vec<TokenId>,
     /// The wrapped native token.
     pub native: TokenId,
+    /// Borrowers of lending protocols, and the prices that they depend on.
+    pub loans: Loans,
     tip: Tip,
     freshness: Freshness,
     follower: Follower,
@@ -217,6 +221,7 @@ impl World {
             routers,
             bases,
             native,
+            loans: Loans::none(),
             tip,
             freshness,
             follower,
@@ -275,9 +280,18 @@ impl World {
         self.touched.as_slice()
     }
 
-    /// Starts a new list of touched pools.
+    /// Starts new lists of touched pools and loans.
     pub fn clear_touched(&mut self) {
         self.touched.clear();
+        self.loans.clear_touched();
+    }
+
+    /// The time at which loans are judged, in seconds: of the open block, or of the next one if it
+    /// comes when it should.
+    #[must_use]
+    pub fn loan_time(&self) -> u64 {
+        let block_time_s = (self.chain.block_time_ms / 1_000).max(1);
+        self.follower.open_time().unwrap_or_else(|| self.tip.timestamp.saturating_add(block_time_s))
     }
 
     /// Pools that the pending swap moves which is supposed to have landed.
@@ -317,9 +331,10 @@ impl World {
         self.pools.view(pool).quote_out(amount, direction)
     }
 
-    /// Starts a new list of the pools that pending swaps are supposed to move.
+    /// Starts new lists of the pools and feeds that pending transactions are supposed to move.
     pub fn suppose_nothing(&mut self) {
         self.supposed.clear();
+        self.loans.suppose_nothing();
     }
 
     /// Here, to come back to by [`World::take_back`].
@@ -333,7 +348,11 @@ impl World {
     /// # Errors
     /// When the log does not reach back to `mark`; the world must be resynchronised then.
     pub fn take_back(&mut self, mark: Mark) -> Result<(), TooFarBack> {
-        self.undo.roll_back(&mut self.pools, mark)
+        self.roll_back(mark)
+    }
+
+    fn roll_back(&mut self, mark: Mark) -> Result<(), TooFarBack> {
+        self.undo.roll_back((&mut self.pools, &mut self.loans), mark)
     }
 }
 

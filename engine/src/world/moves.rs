@@ -10,7 +10,7 @@
 
 use alloy_primitives::{B256, U256};
 
-use super::World;
+use super::{Stale, World};
 use crate::amm::ticks::{Range, TICK_MAX};
 use crate::amm::{Concentrated, ConcentratedState, Pool};
 use crate::decode::DecodeError;
@@ -20,6 +20,7 @@ use crate::decode::topics::{
     PANCAKE_V3_SWAP, SOLIDLY_SYNC, SYNC, V3_BURN, V3_INITIALIZE, V3_MINT, V3_SWAP,
 };
 use crate::ids::PoolId;
+use crate::loans;
 
 /// What an event says of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +35,38 @@ pub(super) enum Move {
     Liquidity(Range),
 }
 
+/// What a log says of what we follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Heard {
+    /// Of a pool.
+    Pool(PoolId, Move),
+    /// Of loans, or of what they are priced by.
+    Loan(loans::Heard),
+}
+
 impl World {
-    /// What a log says of a pool of ours; `None` if it is of another contract or event.
-    pub(super) fn move_in(&self, log: &Log<'_>) -> Result<Option<(PoolId, Move)>, DecodeError> {
-        let Some(pool) = self.pools.id_of(&log.address) else { return Ok(None) };
-        Ok(self.move_of(pool, log)?.map(|moved| (pool, moved)))
+    /// What a log says of a pool or a loan of ours; `None` if it is of another contract or event.
+    pub(super) fn hear(&self, log: &Log<'_>) -> Result<Option<Heard>, DecodeError> {
+        match self.pools.id_of(&log.address) {
+            Some(pool) => Ok(self.move_of(pool, log)?.map(|moved| Heard::Pool(pool, moved))),
+            None => Ok(self.loans.hear(log)?.map(Heard::Loan)),
+        }
+    }
+
+    /// Changes what a log says that has changed.
+    pub(super) fn apply_heard(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Pool(pool, moved) => self.apply_move(*pool, moved),
+            Heard::Loan(heard) => {
+                let at = self.loan_time();
+                let Self { loans, undo, .. } = self;
+                loans.apply(heard, at, &mut |inverse| undo.remember_loan(inverse));
+                if loans.is_unread() {
+                    // Its contracts are others than they were: only a reload knows them.
+                    self.freshness.set(Stale::Lost, true);
+                }
+            }
+        }
     }
 
     /// What a log of this pool says; `None` if it is of another event.

@@ -11,6 +11,7 @@ use alloy_primitives::U256;
 use super::{Mark, TooFarBack, Unfit, World};
 use crate::amm::{Exact, Pool, Swapped};
 use crate::limits::TARGET_TOKENS_MAX;
+use crate::loans::pending::Pending;
 use crate::target::{Part, Payer, Route, Share, Slot, Step, Target, TargetHop, Way};
 
 /// What the router holds, by slot.
@@ -30,7 +31,7 @@ impl World {
     /// # Errors
     /// When it would not land on this state; nothing is changed then.
     pub fn apply_target(&mut self, target: &Target) -> Result<Mark, Unfit> {
-        self.supposed.clear();
+        self.suppose_nothing();
         self.apply_next_target(target)
     }
 
@@ -61,7 +62,7 @@ impl World {
 
     /// A handful of changes: the log always reaches back that far.
     fn undo_to(&mut self, mark: Mark) -> Result<(), Unfit> {
-        self.undo.roll_back(&mut self.pools, mark).map_err(|TooFarBack| Unfit::TooLong)
+        self.roll_back(mark).map_err(|TooFarBack| Unfit::TooLong)
     }
 
     fn apply_route(&mut self, route: &Route) -> Result<(), Unfit> {
@@ -104,8 +105,25 @@ impl World {
                 take(held, from, amount)?;
                 to.map_or(Ok(()), |to| add(held, to, amount))
             }
+            Step::Loan(pending) => self.apply_to_loans(&pending),
             // No attempt stands within another.
             Step::Try { .. } => Err(Unfit::TooLong),
+        }
+    }
+
+    fn apply_to_loans(&mut self, pending: &Pending) -> Result<(), Unfit> {
+        let at = self.loan_time();
+        let Self { loans, undo, .. } = self;
+        let mut keep = |inverse| undo.remember_loan(inverse);
+        match *pending {
+            Pending::Report(report) => {
+                loans.suppose(&report, &mut keep);
+                Ok(())
+            }
+            // Who has nothing is helped by nothing.
+            Pending::Relief(loan, reserve, relief) => loans
+                .relieve(loan, (reserve, relief), at, &mut keep)
+                .map_err(|_fault| Unfit::NoLiquidity),
         }
     }
 

@@ -11,6 +11,7 @@ use super::pools::{PoolEntry, PoolTable};
 use crate::amm::Pool;
 use crate::amm::ticks::Range;
 use crate::ids::PoolId;
+use crate::loans::{self, Loans};
 use crate::reserve;
 
 /// A place in the log to which the world can be taken back.
@@ -22,7 +23,13 @@ pub struct Mark(u64);
 pub struct TooFarBack;
 
 #[derive(Clone, Copy, Debug)]
-struct Inverse {
+enum Inverse {
+    Pool(PoolInverse),
+    Loan(loans::Undo),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PoolInverse {
     pool: PoolId,
     state: Pool,
     chain: Pool,
@@ -70,7 +77,16 @@ impl UndoLog {
     /// The same, where liquidity between two ticks has changed with it.
     pub fn remember_with(&mut self, pool: PoolId, entry: &PoolEntry, range: Range) {
         let PoolEntry { state, chain, version, overlay, is_quarantined, .. } = *entry;
-        let inverse = Inverse { pool, state, chain, version, overlay, is_quarantined, range };
+        let inverse = PoolInverse { pool, state, chain, version, overlay, is_quarantined, range };
+        self.write(Inverse::Pool(inverse));
+    }
+
+    /// Writes down what takes a change of loans or of prices back.
+    pub fn remember_loan(&mut self, inverse: loans::Undo) {
+        self.write(Inverse::Loan(inverse));
+    }
+
+    fn write(&mut self, inverse: Inverse) {
         let at = self.slot(self.written);
         if at < self.ring.len() {
             self.ring[at] = inverse;
@@ -87,31 +103,23 @@ impl UndoLog {
         mark.0 >= self.oldest && mark.0 <= self.written
     }
 
-    /// Takes the pools back to `mark`.
+    /// Takes the pools and the loans back to `mark`.
     ///
     /// # Errors
     /// When the log does not reach that far; nothing is changed then.
-    pub fn roll_back(&mut self, pools: &mut PoolTable, mark: Mark) -> Result<(), TooFarBack> {
+    pub fn roll_back(
+        &mut self,
+        (pools, loans): (&mut PoolTable, &mut Loans),
+        mark: Mark,
+    ) -> Result<(), TooFarBack> {
         if !self.reaches(mark) {
             return Err(TooFarBack);
         }
         while self.written > mark.0 {
             self.written -= 1;
-            let inverse = self.ring[self.slot(self.written)];
-            let entry = pools.entry_mut(inverse.pool);
-            entry.state = inverse.state;
-            entry.chain = inverse.chain;
-            entry.version = inverse.version;
-            entry.overlay = inverse.overlay;
-            entry.is_quarantined |= inverse.is_quarantined;
-            let is_quarantined = entry.is_quarantined;
-            if inverse.range.amount != 0 {
-                // What was added is there, and its room too; unless the pool was put right since.
-                let undone = pools.change_ticks(inverse.pool, inverse.range.inverse());
-                debug_assert!(undone.is_ok() || is_quarantined, "a change of ticks has an inverse");
-                if undone.is_err() {
-                    pools.entry_mut(inverse.pool).is_quarantined = true;
-                }
+            match &self.ring[self.slot(self.written)] {
+                Inverse::Pool(inverse) => inverse.undo(pools),
+                Inverse::Loan(inverse) => loans.undo(*inverse),
             }
         }
         Ok(())
@@ -125,5 +133,25 @@ impl UndoLog {
     fn slot(&self, sequence: u64) -> usize {
         // The remainder is below `capacity`, which is a usize.
         usize::try_from(sequence % self.capacity as u64).unwrap_or(0)
+    }
+}
+
+impl PoolInverse {
+    fn undo(&self, pools: &mut PoolTable) {
+        let entry = pools.entry_mut(self.pool);
+        entry.state = self.state;
+        entry.chain = self.chain;
+        entry.version = self.version;
+        entry.overlay = self.overlay;
+        entry.is_quarantined |= self.is_quarantined;
+        let is_quarantined = entry.is_quarantined;
+        if self.range.amount != 0 {
+            // What was added is there, and its room too; unless the pool was put right since.
+            let undone = pools.change_ticks(self.pool, self.range.inverse());
+            debug_assert!(undone.is_ok() || is_quarantined, "a change of ticks has an inverse");
+            if undone.is_err() {
+                pools.entry_mut(self.pool).is_quarantined = true;
+            }
+        }
     }
 }

@@ -110,7 +110,8 @@ fn a_pool_that_did_not_answer_a_reload_is_not_trusted() {
     let mut stage = live();
     let tip = *stage.engine.world.tip();
     let pools = vec![Loaded { state: pair(EVEN), ticks: Vec::new() }; POOLS.len()];
-    let reloaded = Reloaded { anchor: tip, pools, unread: vec![PoolId(2), PoolId(9)] };
+    let unread = vec![PoolId(2), PoolId(9)];
+    let reloaded = Reloaded { anchor: tip, pools, unread, loans: None };
     stage.input(Happening::Command(Command::Reload(Box::new(reloaded))));
     let is_trusted = |pool| stage.engine.world.pools.get(PoolId(pool)).is_tradable();
     assert_eq!([0, 1, 2, 3].map(is_trusted), [true, true, false, true]);

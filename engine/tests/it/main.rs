@@ -6,9 +6,9 @@
 //! [`pending`] and [`money`] are what the engine promises on a [`stage`] without contracts: the
 //! path, what is followed, and what it does with a wallet's money when the world does the wrong
 //! thing. [`aave`], [`comet`] and [`morpho`] hold the lending arithmetic against the protocols, and
-//! [`morpho_mirror`] what is followed of one; [`oracle`] has price updates judged by real
-//! aggregators; [`liquidator`] is what the executor promises of liquidations. [`scale`] is the
-//! search over a made-up [`universe`] of mainnet's size.
+//! [`morpho_mirror`] what is followed of one; [`loans`] is the path of a liquidation; [`oracle`]
+//! has price updates judged by real aggregators; [`liquidator`] is what the executor promises of
+//! liquidations. [`scale`] is the search over a made-up [`universe`] of mainnet's size.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
@@ -30,6 +30,10 @@ mod growth;
 mod lenders;
 mod liquidator;
 mod liquidator_raids;
+mod loans;
+#[expect(dead_code, reason = "the unit tests use all of it")]
+#[path = "../../src/loans/fixture.rs"]
+mod loans_fixture;
 mod mixed;
 mod mixed_cycles;
 mod mixed_pools;

@@ -5,7 +5,7 @@
 use alloy::primitives::{Address, B256, TxKind, U256};
 use gannet_engine::amm::PoolKind;
 use gannet_engine::flight::{Attempt, Outcome};
-use gannet_engine::gas::Shape;
+use gannet_engine::gas::{Shape, Work};
 use gannet_engine::ids::{NodeId, PoolId, WalletId};
 use gannet_engine::input::{Command, Happening, Source};
 use gannet_engine::pipeline::Engine;
@@ -56,8 +56,8 @@ fn unpack(input: &[u8]) -> Program {
 }
 
 /// What the gas of a flash swap through two pairs depends on.
-fn two_pairs() -> Shape {
-    Shape::of([PoolKind::ConstantProduct; 2].into_iter(), 0, true)
+fn two_pairs() -> Work {
+    Work::Swaps(Shape::of([PoolKind::ConstantProduct; 2].into_iter(), 0, true))
 }
 
 /// The router's own formula, with its 997 and 1,000.
@@ -1342,7 +1342,7 @@ mod hostility {
         let stranger = Sent { attempt: Attempt { ticket: u32::MAX, number: 0 }, ..sent.clone() };
         let queries = [
             Query::LatestHead,
-            Query::BlockLogs { block: B256::ZERO, open: 1 },
+            Query::BlockLogs { block: B256::ZERO, open: 1, with_loans: false },
             Query::Transaction(B256::ZERO),
             Query::Receipt(sent.attempt, sent.hash),
             Query::Receipt(stranger.attempt, sent.hash),

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Four pools, two of each pair, one of each factory: 0 and 1 trade WETH for DAI, 2 and 3 WETH for
-//! TKN. All hold 1,000 of both tokens at first. WETH is the native and the only base token.
+//! TKN. All hold 1,000 of both tokens at first. WETH is the native and the only base token. There
+//! are no loans unless a test brings some.
 //!
 //! Temperature: cold.
 
@@ -23,17 +24,21 @@ use gannet_engine::chain::ChainSpec;
 use gannet_engine::decode::topics::{SYNC, TRANSFER};
 use gannet_engine::flight::{Attempt, Flight, Outcome, Settlement};
 use gannet_engine::guard::GuardLimits;
-use gannet_engine::ids::{FactoryId, NodeId, StrategyId, TokenId, WalletId};
+use gannet_engine::ids::{FactoryId, LoanId, NodeId, StrategyId, TokenId, WalletId};
 use gannet_engine::input::{Command, Happening, Input, Loaded, Reloaded, Source};
+use gannet_engine::limits::HOPS_MAX;
+use gannet_engine::loans::{Order, Size};
 use gannet_engine::note::Note;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
-use gannet_engine::plan::{Bid, Plans};
+use gannet_engine::plan::{Bid, Leg, Plan, Plans};
 use gannet_engine::query::{Query, sent_id};
 use gannet_engine::risk::{Funding, Limits, Reject, Risk};
+use gannet_engine::search::route::Route;
 use gannet_engine::search::{SearchLimits, Searcher};
 #[cfg(feature = "serde")]
 use gannet_engine::serde::Deserializer;
+use gannet_engine::sign::liquidation::Funding as Lent;
 use gannet_engine::sign::{Signer, WalletKey};
 use gannet_engine::strategy::{Ctx, InitError, StrategySet};
 use gannet_engine::units::{BlockNumber, Bps, Nanos, Wei};
@@ -237,6 +242,10 @@ impl StrategySet for Desk {
         Self::NAMES.len()
     }
 
+    fn is_enabled(&self, name: &str) -> bool {
+        Self::NAMES.contains(&name)
+    }
+
     fn init(&mut self, world: &World) -> Result<(), (&'static str, InitError)> {
         self.searcher = Some(Searcher::new(&world.pools, &world.bases, world.native, 2));
         Ok(())
@@ -257,6 +266,7 @@ impl StrategySet for Desk {
                 plans.propose(&plan);
             }
         });
+        liquidate(world, (bid, last), plans);
     }
 
     fn on_pending(
@@ -276,6 +286,59 @@ impl StrategySet for Desk {
             }
         });
         searcher.restore();
+        liquidate(world, (bid, last), plans);
+    }
+}
+
+/// Proposes to liquidate whoever can be, as far as he can be at once.
+fn liquidate(world: &World, (bid, last_block): (Bid, BlockNumber), plans: &mut Plans) {
+    let at = world.loan_time();
+    for loan in (0..).map(LoanId).take(world.loans.room()) {
+        if world.loans.is_liquidatable(loan, at) != Ok(true) {
+            continue;
+        }
+        world.loans.ways(loan, |way, [debt, collateral]| {
+            let Ok(sizes) = world.loans.sizes(loan, way, at) else { return };
+            let deal = world.loans.deal(loan, (way, sizes.most), at).expect("a deal");
+            let exit = Route::sell(world, [collateral, debt], deal.seized).expect("a way");
+            let (amount_in, premium, funding) = match sizes.most {
+                Size::Shares(_) | Size::Seized(_) => (0, 0, Lent::Market),
+                Size::Debt(_) => match world.loans.lender(debt, deal.paid) {
+                    Some((pool, bps, false)) => {
+                        let premium = (deal.paid * u128::from(bps)).div_ceil(10_000);
+                        (deal.paid, premium, Lent::Aave(pool))
+                    }
+                    Some((morpho, ..)) => (deal.paid, 0, Lent::Morpho(morpho)),
+                    None => (deal.paid, 0, Lent::Own),
+                },
+            };
+            let order = Order {
+                loan,
+                way,
+                size: sizes.most,
+                debt,
+                collateral,
+                funding,
+                paid_most: deal.paid,
+                premium,
+                exit_count: 1,
+            };
+            let profit = exit.amount_out - deal.paid - premium;
+            let mut legs = [Leg::NONE; HOPS_MAX];
+            legs[0] = exit.legs()[0];
+            plans.propose(&Plan {
+                strategy: TAKER,
+                legs,
+                leg_count: 1,
+                profit_token: debt,
+                amount_in,
+                profit,
+                profit_wei: Wei(profit),
+                bid,
+                last_block,
+                order: Some(order),
+            });
+        });
     }
 }
 
@@ -421,6 +484,8 @@ pub(crate) struct Swap {
     pub(crate) priority_fee: u128,
     /// Whether the call is none that swaps.
     pub(crate) is_plain: bool,
+    /// What is called instead, if anything.
+    pub(crate) call: Vec<u8>,
 }
 
 impl Default for Swap {
@@ -438,6 +503,7 @@ impl Default for Swap {
             max_fee: 40 * GWEI,
             priority_fee: 3 * GWEI,
             is_plain: false,
+            call: Vec::new(),
         }
     }
 }
@@ -447,8 +513,8 @@ impl Swap {
         let (amount, limit) = (U256::from(self.amount), U256::from(self.limit));
         let (path, deadline) = (self.path.clone(), U256::from(self.deadline));
         let to = Address::repeat_byte(self.trader);
-        if self.is_plain {
-            Vec::new()
+        if self.is_plain || !self.call.is_empty() {
+            self.call.clone()
         } else if self.is_exact_out {
             swapTokensForExactTokensCall { amount, limit, path, to, deadline }.abi_encode()
         } else {
@@ -617,7 +683,7 @@ impl<const DRY: bool> Stage<DRY> {
         let anchor = Tip { number: BlockNumber(number), hash, ..*self.engine.world.tip() };
         let state = ConstantProduct::new(EVEN, 3_000).expect("even reserves").into();
         let pools = vec![Loaded { state, ticks: vec![] }; POOLS.len()];
-        let reloaded = Reloaded { anchor, pools, unread: vec![] };
+        let reloaded = Reloaded { anchor, pools, unread: vec![], loans: None };
         self.input(Happening::Command(Command::Reload(Box::new(reloaded))));
     }
 

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, U256};
 use anyhow::Result;
+use gannet_engine::lending::aave::Entry;
 use gannet_engine::lending::aave::events::{Event, decode};
 use gannet_engine::lending::aave::topics::BORROW;
-use gannet_engine::lending::aave::{Entry, Rules};
 
-use super::Read;
+use super::{Read, Scope};
 use crate::bootstrap::Reader;
 use crate::config::Deployment;
 use crate::lending::abi::{AavePool, ScaledToken, Token};
@@ -21,20 +21,18 @@ use crate::lending::logs;
 const WITHOUT_STABLE_DEBT: u8 = 5;
 
 /// Somebody who owes something.
-pub(super) struct Borrower {
-    pub(super) user: Address,
-    pub(super) category: u8,
-    pub(super) entries: Vec<Entry>,
+pub(in crate::lending) struct Borrower {
+    pub(in crate::lending) user: Address,
+    pub(in crate::lending) category: u8,
+    pub(in crate::lending) entries: Vec<Entry>,
 }
 
 /// Everybody who owes something. Debt begins with an event that names its owner.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     deployment: &Deployment,
-    rules: &Rules,
-    reserves: &[Read],
+    scope: &Scope,
 ) -> Result<Vec<Borrower>> {
-    let Deployment { name, address: pool, .. } = deployment;
     let mut users = BTreeSet::new();
     logs::each(reader, deployment, &[BORROW], |log| {
         if let Ok(Event::Borrowed { user }) = decode(&log.topics, &log.data) {
@@ -42,33 +40,67 @@ pub(super) fn read(
         }
     })?;
     let users: Vec<Address> = users.into_iter().collect();
-    let asked: Vec<_> = users
-        .iter()
-        .map(|user| (*pool, AavePool::getUserConfigurationCall { user: *user }))
-        .collect();
-    let flags = needed(reader, &format!("{name}: accounts"), &asked)?;
-    let owes = |flags: &U256| reserves.iter().any(|read| flags.bit(2 * usize::from(read.number)));
-    let mut found: Vec<(Address, U256)> =
-        users.into_iter().zip(flags).filter(|(_, flags)| owes(flags)).collect();
-    leave_out_stable_debt(reader, name, rules, reserves, &mut found)?;
+    let mut found = flags(reader, scope, &users)?;
+    let bit = |read: &Read| 2 * usize::from(read.number);
+    found.retain(|(_, flags)| scope.reserves.iter().any(|read| flags.bit(bit(read))));
+    let left_out = leave_out_stable_debt(reader, scope, &mut found)?;
+    if left_out > 0 {
+        let name = &scope.name;
+        tracing::warn!(name, left_out, "accounts with debt at a stable rate are left out");
+    }
+    whole(reader, scope, &found)
+}
 
-    let asked: Vec<_> =
-        found.iter().map(|(user, _)| (*pool, AavePool::getUserEModeCall { user: *user })).collect();
-    let categories = needed(reader, &format!("{name}: categories"), &asked)?;
+/// What these accounts have now, whether they owe anything or not. One that is not modelled is left
+/// out.
+pub(in crate::lending) fn again(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    users: &[Address],
+) -> Result<Vec<Borrower>> {
+    let mut found = flags(reader, scope, users)?;
+    leave_out_stable_debt(reader, scope, &mut found)?;
+    whole(reader, scope, &found)
+}
+
+/// Accounts with what the pool says that each uses.
+fn flags(
+    reader: &mut Reader<'_>,
+    Scope { name, contracts, .. }: &Scope,
+    users: &[Address],
+) -> Result<Vec<(Address, U256)>> {
+    let asked = users
+        .iter()
+        .map(|user| (contracts.pool, AavePool::getUserConfigurationCall { user: *user }));
+    let label = format!("{name}: accounts");
+    let flags = needed(reader, &label, &asked.collect::<Vec<_>>())?;
+    Ok(users.iter().copied().zip(flags).collect())
+}
+
+/// Reads the rest of these accounts.
+fn whole(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    found: &[(Address, U256)],
+) -> Result<Vec<Borrower>> {
+    let Scope { name, contracts, .. } = scope;
+    let asked =
+        found.iter().map(|(user, _)| (contracts.pool, AavePool::getUserEModeCall { user: *user }));
+    let label = format!("{name}: categories");
+    let categories = needed(reader, &label, &asked.collect::<Vec<_>>())?;
     let mut borrowers = Vec::with_capacity(found.len());
     for ((user, _), category) in found.iter().zip(categories) {
         let category = u8::try_from(category)?;
         borrowers.push(Borrower { user: *user, category, entries: Vec::new() });
     }
-    fill(reader, name, reserves, &found, &mut borrowers)?;
+    fill(reader, scope, found, &mut borrowers)?;
     Ok(borrowers)
 }
 
 /// Reads the scaled balances of what the flags say that is in use.
 fn fill(
     reader: &mut Reader<'_>,
-    name: &str,
-    reserves: &[Read],
+    Scope { name, reserves, .. }: &Scope,
     found: &[(Address, U256)],
     borrowers: &mut [Borrower],
 ) -> Result<()> {
@@ -103,16 +135,14 @@ fn fill(
     Ok(())
 }
 
-/// Debt at a stable rate is not modelled: whoever still has some is left out, and told.
+/// Debt at a stable rate is not modelled: whoever still has some is left out. How many there are.
 fn leave_out_stable_debt(
     reader: &mut Reader<'_>,
-    name: &str,
-    rules: &Rules,
-    reserves: &[Read],
+    Scope { name, rules, reserves, .. }: &Scope,
     found: &mut Vec<(Address, U256)>,
-) -> Result<()> {
+) -> Result<usize> {
     if rules.revision >= WITHOUT_STABLE_DEBT {
-        return Ok(());
+        return Ok(0);
     }
     let mut asked = Vec::new();
     for (user, flags) in &*found {
@@ -125,10 +155,6 @@ fn leave_out_stable_debt(
     let owed = needed(reader, &format!("{name}: stable debt"), &asked)?;
     let owing = asked.iter().zip(owed).filter(|(_, owed)| !owed.is_zero());
     let owing: BTreeSet<Address> = owing.map(|((_, call), _)| call.user).collect();
-    if !owing.is_empty() {
-        let left_out = owing.len();
-        tracing::warn!(name, left_out, "accounts with debt at a stable rate are left out");
-    }
     found.retain(|(user, _)| !owing.contains(user));
-    Ok(())
+    Ok(owing.len())
 }

@@ -14,12 +14,12 @@ use gannet_engine::lending::aave::{
     Category, RESERVES_MAX, REVISION_MAX, Reserve, Rules, price_source_key,
 };
 
-use self::accounts::Borrower;
+pub(super) use self::accounts::{Borrower, again};
 use crate::bootstrap::Reader;
 use crate::config::Deployment;
 use crate::lending::abi::{AaveOracle, AavePool, AaveProvider, AaveSentinel, Token};
 use crate::lending::calls::{long_views, needed, view, views};
-use crate::lending::not_there;
+use crate::lending::{Room, not_there};
 
 /// Words of the longest list of reserves.
 const LIST_WORDS: u16 = RESERVES_MAX + 2;
@@ -38,16 +38,64 @@ pub(super) struct Aave {
 }
 
 /// A reserve as it was read, with its number.
-struct Read {
-    number: u16,
-    listing: Listing,
-    reserve: Reserve,
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    pub(super) number: u16,
+    pub(super) listing: Listing,
+    pub(super) reserve: Reserve,
     /// The token of debt at a stable rate; zero where there is none.
     stable_token: Address,
 }
 
-/// Reads a pool, and everybody who owes it something.
+/// What reading a pool's accounts takes.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) name: String,
+    pub(super) contracts: Contracts,
+    pub(super) rules: Rules,
+    pub(super) reserves: Vec<Read>,
+}
+
+/// A pool as it was read, before anybody asks for prices.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) scope: Scope,
+    pub(super) market: Market,
+    /// Accounts that there is room for.
+    pub(super) room: u32,
+    /// What is priced: the key of each reserve, and of each category with a source of its own; and
+    /// what the oracle is asked for.
+    pub(super) keys: Vec<(u16, Address)>,
+    pub(super) flash_bps: u128,
+    pub(super) is_sentinel_open: bool,
+}
+
+/// Reads a pool, everybody who owes it something, and the prices.
 pub(super) fn read(reader: &mut Reader<'_>, deployment: &Deployment) -> Result<Aave> {
+    let Pool { scope, market, keys, flash_bps, is_sentinel_open, .. } =
+        pool(reader, deployment, Room::Exact)?;
+    let Scope { name, contracts, .. } = scope;
+    let asked: Vec<_> = keys.iter().map(|(_, asset)| (contracts.oracle, *asset)).collect();
+    let told = prices(reader, &name, &asked)?;
+    let prices = keys.into_iter().zip(told).filter_map(|((key, _), price)| Some((key, price?)));
+    let (prices, flash_bps) = (prices.collect(), U256::from(flash_bps));
+    Ok(Aave { name, market, prices, flash_bps, is_sentinel_open })
+}
+
+/// What oracles say of assets; `None` where one reverts.
+pub(super) fn prices(
+    reader: &mut Reader<'_>,
+    name: &str,
+    asked: &[(Address, Address)],
+) -> Result<Vec<Option<U256>>> {
+    let asked = asked
+        .iter()
+        .map(|(oracle, asset)| (*oracle, AaveOracle::getAssetPriceCall { asset: *asset }));
+    views(reader, &format!("{name}: prices"), &asked.collect::<Vec<_>>())
+}
+
+/// Reads a pool, and everybody who owes it something.
+pub(super) fn pool(reader: &mut Reader<'_>, deployment: &Deployment, room: Room) -> Result<Pool> {
     let Deployment { name, address: pool, .. } = deployment;
     let (name, pool) = (name.as_str(), *pool);
     let revision = view(reader, name, pool, AavePool::POOL_REVISIONCall {})
@@ -59,44 +107,44 @@ pub(super) fn read(reader: &mut Reader<'_>, deployment: &Deployment) -> Result<A
     let (contracts, is_sentinel_open) = contracts(reader, name, pool)?;
     let flash = view(reader, name, pool, AavePool::FLASHLOAN_PREMIUM_TOTALCall {})?;
     let reserves = reserves(reader, name, pool, &rules)?;
-    let borrowers = accounts::read(reader, deployment, &rules, &reserves)?;
+    let scope = Scope { name: name.to_owned(), contracts, rules, reserves };
+    let borrowers = accounts::read(reader, deployment, &scope)?;
 
     let most = borrowers.iter().map(|borrower| borrower.entries.len()).max().unwrap_or_default();
-    let capacity =
-        Capacity { accounts: u32::try_from(borrowers.len())?, entries: u8::try_from(most)? };
+    let accounts = u32::try_from(room.accounts(borrowers.len()))?;
+    let capacity = Capacity { accounts, entries: u8::try_from(room.entries(most))? };
     let mut market = Market::new(contracts, revision, capacity);
-    for Read { number, listing, reserve, .. } in &reserves {
+    for Read { number, listing, reserve, .. } in &scope.reserves {
         market
             .set_reserve(*number, *listing, *reserve, &mut drop)
             .map_err(|why| anyhow::anyhow!("{name}: reserve {}: {why:?}", listing.asset))?;
     }
-    let sources = categories(reader, name, pool, &borrowers, &mut market)?;
+    let chosen: BTreeSet<u8> = match room {
+        Room::Exact => borrowers.iter().map(|borrower| borrower.category).collect(),
+        // Another one may be chosen any time.
+        Room::Growing => (1..=u8::MAX).collect(),
+    };
+    let chosen: Vec<u8> = chosen.into_iter().filter(|number| *number != 0).collect();
+    let sources = categories(reader, name, pool, &chosen, &mut market)?;
     for Borrower { user, category, entries } in &borrowers {
         market
             .set_account(*user, *category, entries, &mut drop)
             .map_err(|why| anyhow::anyhow!("{name}: account {user}: {why:?}"))?;
     }
-    let assets = reserves.iter().map(|read| (read.number, read.listing.asset));
-    let keys: Vec<(u16, Address)> = assets.chain(sources).collect();
-    let asked: Vec<_> = keys
-        .iter()
-        .map(|(_, asset)| (contracts.oracle, AaveOracle::getAssetPriceCall { asset: *asset }))
-        .collect();
-    let told = views(reader, &format!("{name}: prices"), &asked)?;
-    let prices = keys.into_iter().zip(told).filter_map(|((key, _), price)| Some((key, price?)));
-    Ok(Aave {
-        name: name.to_owned(),
-        market,
-        prices: prices.collect(),
-        flash_bps: U256::from(flash),
-        is_sentinel_open,
-    })
+    let assets = scope.reserves.iter().map(|read| (read.number, read.listing.asset));
+    let keys = assets.chain(sources).collect();
+    Ok(Pool { scope, market, room: accounts, keys, flash_bps: flash, is_sentinel_open })
+}
+
+/// The oracle that a pool asks.
+pub(super) fn oracle(reader: &mut Reader<'_>, name: &str, provider: Address) -> Result<Address> {
+    view(reader, name, provider, AaveProvider::getPriceOracleCall {})
 }
 
 /// The contracts around a pool, and whether its sentinel lets liquidations through.
 fn contracts(reader: &mut Reader<'_>, name: &str, pool: Address) -> Result<(Contracts, bool)> {
     let provider = view(reader, name, pool, AavePool::ADDRESSES_PROVIDERCall {})?;
-    let oracle = view(reader, name, provider, AaveProvider::getPriceOracleCall {})?;
+    let oracle = oracle(reader, name, provider)?;
     let configurator = view(reader, name, provider, AaveProvider::getPoolConfiguratorCall {})?;
     let sentinel = view(reader, name, provider, AaveProvider::getPriceOracleSentinelCall {})?;
     let is_open = sentinel.is_zero()
@@ -122,19 +170,8 @@ fn reserves(
         let read = reserve(*asset, words);
         reserves.push(read.with_context(|| format!("{name}: reserve {asset} is none of Aave's"))?);
     }
-    let has_virtual = rules.has_grace;
-    let available: Vec<u128> = if has_virtual {
-        let asked = assets
-            .iter()
-            .map(|asset| (pool, AavePool::getVirtualUnderlyingBalanceCall { asset: *asset }));
-        needed(reader, name, &asked.collect::<Vec<_>>())?
-    } else {
-        let asked = reserves
-            .iter()
-            .map(|read| (read.listing.asset, Token::balanceOfCall { user: read.listing.a_token }));
-        let held = needed(reader, name, &asked.collect::<Vec<_>>())?;
-        held.into_iter().map(|amount| amount.saturating_to()).collect()
-    };
+    let listings: Vec<Listing> = reserves.iter().map(|read| read.listing).collect();
+    let available = available(reader, (name, pool), rules, &listings)?;
     for (read, available) in reserves.iter_mut().zip(available) {
         read.reserve.available = available;
     }
@@ -148,6 +185,24 @@ fn reserves(
         }
     }
     Ok(reserves)
+}
+
+/// What reserves can pay out.
+pub(super) fn available(
+    reader: &mut Reader<'_>,
+    (name, pool): (&str, Address),
+    rules: &Rules,
+    listings: &[Listing],
+) -> Result<Vec<u128>> {
+    if rules.has_grace {
+        let asked = listings
+            .iter()
+            .map(|of| (pool, AavePool::getVirtualUnderlyingBalanceCall { asset: of.asset }));
+        return needed(reader, name, &asked.collect::<Vec<_>>());
+    }
+    let asked = listings.iter().map(|of| (of.asset, Token::balanceOfCall { user: of.a_token }));
+    let held = needed(reader, name, &asked.collect::<Vec<_>>())?;
+    Ok(held.into_iter().map(|amount| amount.saturating_to()).collect())
 }
 
 /// A reserve in the words of the view.
@@ -169,17 +224,15 @@ fn reserve(asset: Address, words: &[U256; 15]) -> Result<Read> {
     Ok(Read { number, listing, reserve, stable_token: token(stable_token) })
 }
 
-/// Reads the categories that borrowers chose; gives the keys and addresses of those sources that a
-/// category has for itself.
+/// Reads these categories; gives the keys and addresses of those sources that a category has for
+/// itself.
 fn categories(
     reader: &mut Reader<'_>,
     name: &str,
     pool: Address,
-    borrowers: &[Borrower],
+    chosen: &[u8],
     market: &mut Market,
 ) -> Result<Vec<(u16, Address)>> {
-    let chosen = borrowers.iter().map(|borrower| borrower.category).filter(|number| *number != 0);
-    let chosen: Vec<u8> = chosen.collect::<BTreeSet<_>>().into_iter().collect();
     let has_bitmaps = market.rules().is_some_and(|rules| rules.has_bitmaps);
     let mut sources = Vec::new();
     if has_bitmaps {

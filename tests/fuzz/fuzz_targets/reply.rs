@@ -385,7 +385,8 @@ impl<const DRY: bool> Play<DRY> {
             Loaded { state, ticks: Vec::new() }
         };
         let pools = self.states[&block.hash].iter().map(loaded).collect();
-        let order = Command::Reload(Box::new(Reloaded { anchor, pools, unread: Vec::new() }));
+        let reloaded = Reloaded { anchor, pools, unread: Vec::new(), loans: None };
+        let order = Command::Reload(Box::new(reloaded));
         self.stage.input(Happening::Command(order));
     }
 

@@ -68,6 +68,7 @@ impl TwoPools {
             profit_wei: Wei(profit),
             bid: Bid::Share(Bps(5_000)),
             last_block: world.next_block(),
+            order: None,
         })
     }
 }

@@ -20,11 +20,16 @@ impl Prices {
     /// # Errors
     /// When it is such a log, and does not decode; nothing is changed then.
     pub fn apply(&mut self, log: &Log<'_>, keep: &mut impl FnMut(Undo)) -> Result<(), DecodeError> {
-        let Some(Answered { aggregator, answer, .. }) = Answered::parse(log)? else {
-            return Ok(());
-        };
-        self.answer(&aggregator, (answer, Route::Primary), keep);
+        if let Some(answered) = Answered::parse(log)? {
+            self.answered(&answered, keep);
+        }
         Ok(())
+    }
+
+    /// Applies what an event of an aggregator tells.
+    pub fn answered(&mut self, answered: &Answered, keep: &mut impl FnMut(Undo)) {
+        let Answered { aggregator, answer, .. } = answered;
+        self.answer(aggregator, (*answer, Route::Primary), keep);
     }
 
     /// Supposes that a pending transmission has landed: `keep` is handed all that takes it back.
@@ -32,7 +37,9 @@ impl Prices {
         self.answer(&pending.aggregator, (pending.answer, pending.route), keep);
     }
 
-    fn answer(
+    /// Whoever asks an aggregator by this route is answered this; `keep` is handed all that takes
+    /// it back.
+    pub fn answer(
         &mut self,
         aggregator: &Address,
         (answer, route): (I256, Route),

@@ -139,6 +139,10 @@ impl Feeds {
         self.list.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (FeedId, &Feed)> {
+        (0..).map(FeedId).zip(&self.list)
+    }
+
     #[inline]
     pub(super) fn get(&self, feed: FeedId) -> &Feed {
         &self.list[feed.index()]

@@ -301,6 +301,24 @@ impl Prices {
         self.feeds.get(feed)
     }
 
+    /// Whether a feed stands before this contract.
+    #[must_use]
+    #[inline]
+    pub fn has_aggregator(&self, contract: &Address) -> bool {
+        self.feeds.first_of(contract).is_some()
+    }
+
+    /// Every feed, by its number.
+    pub fn feeds(&self) -> impl Iterator<Item = (FeedId, &Feed)> {
+        self.feeds.iter()
+    }
+
+    /// How many prices there are: their numbers are below this.
+    #[must_use]
+    pub fn price_count(&self) -> u16 {
+        u16::try_from(self.expressions.len()).unwrap_or(u16::MAX)
+    }
+
     /// What has been seen.
     #[must_use]
     pub const fn counts(&self) -> PriceCounts {

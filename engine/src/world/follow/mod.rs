@@ -23,6 +23,7 @@ use crate::decode::topics::MOVES;
 use crate::ids::{NodeId, PoolId};
 use crate::input::Loaded;
 use crate::limits::REORG_BLOCKS_MAX;
+use crate::loans;
 use crate::query::{Queries, Query};
 use crate::units::{BlockNumber, Nanos};
 use crate::world::nodes::NodeSet;
@@ -148,7 +149,7 @@ impl World {
             return Ok(LogFate::Removed);
         }
         if !self.follower.is_open_block(&log.block_hash) {
-            if self.follower.lacks(log) && self.move_in(log)?.is_some() {
+            if self.follower.lacks(log) && self.hear(log)?.is_some() {
                 self.lose();
             }
             return Ok(LogFate::OtherBlock);
@@ -164,7 +165,7 @@ impl World {
     }
 
     fn apply_log(&mut self, log: &Log<'_>) -> Result<LogFate, DecodeError> {
-        let Some((pool, moved)) = self.move_in(log)? else {
+        let Some(heard) = self.hear(log)? else {
             return Ok(LogFate::Foreign);
         };
         if !self.follower.first_time(log.log_index) {
@@ -173,7 +174,7 @@ impl World {
         let open = &mut self.follower.open;
         open.applied_count += 1;
         open.highest = Some(log.log_index.max(open.highest.unwrap_or(0)));
-        self.apply_move(pool, &moved);
+        self.apply_heard(&heard);
         Ok(LogFate::Applied)
     }
 
@@ -262,7 +263,7 @@ impl World {
     #[cold]
     pub fn leave_open_block(&mut self) -> Result<(), super::TooFarBack> {
         if self.follower.is_open {
-            self.undo.roll_back(&mut self.pools, self.follower.open.mark)?;
+            self.roll_back(self.follower.open.mark)?;
             self.follower.forget_applied();
             self.follower.is_open = false;
             self.touch_all();
@@ -293,7 +294,7 @@ impl World {
                 return Progress::None;
             }
             self.open(&child);
-            if MOVES.iter().any(|topic| head.may_contain_topic(topic)) {
+            if self.may_move(head) {
                 self.ask_for_logs(at, queries);
                 break;
             }
@@ -314,7 +315,7 @@ impl World {
         let Some(ancestor) = self.follower.sealed[..keep].last().copied() else {
             return Err(super::TooFarBack);
         };
-        self.undo.roll_back(&mut self.pools, ancestor.mark)?;
+        self.roll_back(ancestor.mark)?;
         self.follower.sealed.truncate(keep);
         self.follower.is_open = false;
         self.tip = ancestor.tip;
@@ -378,7 +379,14 @@ impl World {
         self.freshness.set(Stale::Lost, true);
     }
 
+    /// Whether a block may have an event of what we follow, by its head.
+    fn may_move(&self, head: &Head) -> bool {
+        MOVES.iter().any(|topic| head.may_contain_topic(topic))
+            || !self.loans.is_empty() && loans::topics().any(|topic| head.may_contain_topic(topic))
+    }
+
     fn touch_all(&mut self) {
+        self.loans.touch_all();
         for index in 0..self.pools.len().min(crate::limits::TOUCHED_MAX) {
             self.touched.push(PoolId(u32::try_from(index).unwrap_or(u32::MAX)));
         }

@@ -83,7 +83,7 @@ impl World {
         } else if block == self.tip.hash {
             let mut is_wrong = false;
             list.each(|log| {
-                is_wrong |= self.follower.lacks(log) && self.move_in(log)?.is_some();
+                is_wrong |= self.follower.lacks(log) && self.hear(log)?.is_some();
                 Ok(())
             })?;
             if is_wrong {
@@ -153,12 +153,14 @@ impl World {
             }
             last = Some(log.log_index);
             survey.is_empty = false;
-            let Some(pool) = self.pools.id_of(&log.address) else { return Ok(()) };
-            if self.move_of(pool, log)?.is_some() {
+            let is_heard = self.hear(log)?.is_some();
+            if is_heard {
                 survey.listed += 1;
                 survey.known += u32::from(self.follower.has_applied(log.log_index));
             }
-            self.follower.include(log);
+            if is_heard || self.pools.id_of(&log.address).is_some() {
+                self.follower.include(log);
+            }
             Ok(())
         })?;
         Ok(survey)
@@ -187,7 +189,7 @@ impl World {
         list: List<'_>,
         mut replay: Option<&mut Visitor<'_>>,
     ) -> Result<(), DecodeError> {
-        if self.undo.roll_back(&mut self.pools, self.follower.open.mark).is_err() {
+        if self.roll_back(self.follower.open.mark).is_err() {
             self.lose();
             return Err(DecodeError::Contradiction);
         }
@@ -243,7 +245,8 @@ impl World {
         others.remove(node);
         open.ask_at = at.plus(if others.is_empty() { RETRY_NS } else { FAILOVER_NS });
         let block = open.head.hash;
-        queries.ask_of(node, Query::BlockLogs { block, open: self.follower.opened });
+        let (open, with_loans) = (self.follower.opened, !self.loans.is_empty());
+        queries.ask_of(node, Query::BlockLogs { block, open, with_loans });
     }
 }
 

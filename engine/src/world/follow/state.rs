@@ -190,6 +190,15 @@ impl Follower {
         }
     }
 
+    /// Nothing older than this can be taken back any more: of sealed blocks, the last one is kept.
+    pub(in crate::world) fn restart_marks(&mut self, mark: Mark) {
+        let last = self.sealed.len().saturating_sub(1);
+        self.sealed.drain(..last);
+        for sealed in &mut self.sealed {
+            sealed.mark = mark;
+        }
+    }
+
     /// Begins anew at `anchor`. The count of opened blocks goes on, so that a late answer about a
     /// block that was left is never taken for one about a new block.
     pub(super) fn restart(&mut self, anchor: Tip, mark: Mark) {
@@ -209,6 +218,11 @@ impl Follower {
         } else {
             None
         }
+    }
+
+    /// The time of the open block, in seconds, if one is.
+    pub(in crate::world) fn open_time(&self) -> Option<u64> {
+        self.is_open.then_some(self.open.head.timestamp)
     }
 
     /// What was written after the end of the last sealed block belongs to it, and to those before

@@ -1,0 +1,157 @@
+//! What no event tells is read from a node, at the block that the world stands at.
+//!
+//! Temperature: warm.
+
+use alloc::vec::Vec;
+
+use alloy_primitives::{Address, B256, I256, U256};
+
+use super::book::{Book, BookUndo};
+use super::follow::Undo;
+use super::source::Source;
+use super::{Loans, Trust};
+use crate::ids::LoanId;
+use crate::lending::price::{self, FeedId, PriceId};
+use crate::lending::{aave, morpho};
+use crate::limits::FEEDS_MOVED_MAX;
+use crate::world::BlockRef;
+
+/// What was read of books and prices at a block.
+#[derive(Clone, Debug, Default)]
+pub struct Reread {
+    /// The block.
+    pub block: Option<BlockRef>,
+    /// Accounts of Aave's, by the number of their book.
+    pub accounts: Vec<(u8, Account)>,
+    /// What reserves of Aave's can pay out, by their book and number.
+    pub reserves: Vec<(u8, u16, u128)>,
+    /// Markets of Morpho's, by their book and name.
+    pub markets: Vec<(u8, B256, morpho::Market)>,
+    /// Positions in markets of Morpho's, by their book and market.
+    pub positions: Vec<(u8, B256, Address, morpho::Position)>,
+    /// Prices as the chain has them; `None` where it has none.
+    pub prices: Vec<(PriceId, Option<U256>)>,
+    /// What stands behind feeds' proxies, and what it answers.
+    pub feeds: Vec<(FeedId, Address, I256)>,
+    /// Aggregators whose configuration is another now.
+    pub sources: Vec<Source>,
+    /// Whether all prices of all books were read.
+    pub is_whole: bool,
+}
+
+/// An account of Aave's.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Whose.
+    pub user: Address,
+    /// Its category; 0 is none.
+    pub category: u8,
+    /// What it has, each reserve once.
+    pub entries: Vec<aave::Entry>,
+}
+
+impl Loans {
+    /// Takes over what was read at the block that the tables stand at, whose time (in seconds) this
+    /// is.
+    pub fn take_reread(&mut self, read: &Reread, at: u64, keep: &mut impl FnMut(Undo)) {
+        self.reread_prices(read, at, keep);
+        for (number, Account { user, category, entries }) in &read.accounts {
+            let book = usize::from(*number);
+            let Some(Book::Aave(aave)) = self.books.get_mut(book) else { continue };
+            let keep = &mut |undo| keep(Undo::Book(*number, BookUndo::Aave(undo)));
+            // One that uses more reserves than there is room for is kept without a health.
+            let _counted = aave.market.set_account(*user, *category, entries, keep);
+            if let Some(place) = aave.market.account_of(user) {
+                self.touch(self.handle(book, place));
+            }
+        }
+        for (number, reserve, available) in &read.reserves {
+            let book = self.books.get_mut(usize::from(*number));
+            let Some(Book::Aave(aave)) = book else { continue };
+            let keep = &mut |undo| keep(Undo::Book(*number, BookUndo::Aave(undo)));
+            let _unlisted = aave.market.set_available(*reserve, *available, keep);
+        }
+        for (number, name, state) in &read.markets {
+            let book = self.books.get_mut(usize::from(*number));
+            let Some(Book::Morpho(morpho)) = book else { continue };
+            let keep = &mut |undo| keep(Undo::Book(*number, BookUndo::Morpho(undo)));
+            if let Some(market) = morpho.table.market_id(name) {
+                morpho.table.set_market(market, *state, keep);
+                // Nothing was told of its borrowers until now.
+                self.touch_all();
+            }
+        }
+        for (number, name, user, state) in &read.positions {
+            let book = usize::from(*number);
+            let Some(Book::Morpho(morpho)) = self.books.get_mut(book) else { continue };
+            let keep = &mut |undo| keep(Undo::Book(*number, BookUndo::Morpho(undo)));
+            let Some(market) = morpho.table.market_id(name) else { continue };
+            if let Ok(Some(place)) = morpho.table.set_position(market, *user, *state, keep) {
+                self.touch(self.handle(book, place.0));
+            }
+        }
+        let figures = [read.accounts.len(), read.reserves.len(), read.prices.len()];
+        let figures = figures.iter().sum::<usize>() + read.markets.len() + read.positions.len();
+        self.counts.reread += u64::try_from(figures).unwrap_or(u64::MAX);
+    }
+
+    fn reread_prices(&mut self, read: &Reread, at: u64, keep: &mut impl FnMut(Undo)) {
+        let Self { prices, touched, moves, sources, trusts, .. } = self;
+        let mut is_remodelled = false;
+        let mut keep = |undo| {
+            match &undo {
+                price::Undo::Feed(before) => {
+                    touched.feed(before.feed);
+                    *moves = moves.wrapping_add(1);
+                }
+                // Its leaves are others now.
+                price::Undo::Mark(..) | price::Undo::Node(..) => is_remodelled = true,
+            }
+            keep(Undo::Price(undo));
+        };
+        for (feed, aggregator, answer) in &read.feeds {
+            prices.rotate(*feed, *aggregator, *answer, &mut keep);
+        }
+        for (price, value) in &read.prices {
+            prices.verify(*price, *value, at, &mut keep);
+        }
+        for source in &read.sources {
+            let is_same = |held: &Source| held.aggregator == source.aggregator;
+            if let Some(place) = sources.iter().position(is_same) {
+                sources[place].clone_from(source);
+            } else if sources.len() < FEEDS_MOVED_MAX {
+                sources.push(source.clone());
+            }
+        }
+        if read.is_whole {
+            for trust in trusts.iter_mut().filter(|trust| **trust == Trust::Prices) {
+                *trust = Trust::Whole;
+                is_remodelled = true;
+            }
+        }
+        if is_remodelled {
+            touched.is_all = true;
+        }
+    }
+
+    /// An answer came too late.
+    pub(crate) const fn note_late(&mut self) {
+        self.counts.reread_late += 1;
+    }
+
+    /// The handle of a borrower's position in a book: of an account of Aave's, or in a market of
+    /// Morpho's.
+    #[must_use]
+    pub fn loan_of(&self, book: u8, market: Option<&B256>, user: &Address) -> Option<LoanId> {
+        let number = usize::from(book);
+        let place = match (self.books.get(number)?, market) {
+            (Book::Aave(aave), None) => aave.market.account_of(user)?,
+            (Book::Morpho(morpho), Some(name)) => {
+                let market = morpho.table.market_id(name)?;
+                morpho.table.position_id(market, *user)?.0
+            }
+            (Book::Aave(_), Some(_)) | (Book::Morpho(_), None) => return None,
+        };
+        Some(self.handle(number, place))
+    }
+}

@@ -1,0 +1,231 @@
+//! Loans that are followed: loaded at a block for the engine, with what it takes to read any part
+//! of them again.
+//!
+//! ```text
+//! reader ─► pools, markets ─► feeds ─► Loans ─► world
+//!                                └───► Guide ─► whoever reads them again
+//! ```
+//!
+//! Temperature: cold.
+
+mod feeds;
+mod guide;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alloy_primitives::{Address, U256};
+use anyhow::Result;
+use gannet_engine::ids::TokenId;
+use gannet_engine::lending::aave::price_source_key;
+use gannet_engine::lending::morpho::{MarketId, Params};
+use gannet_engine::lending::price::{Mark, PriceId};
+use gannet_engine::loans::aave::AaveBook;
+use gannet_engine::loans::morpho::MorphoBook;
+use gannet_engine::loans::{Book, Loans};
+use gannet_engine::strategy::StrategySet;
+
+use self::feeds::{Asked, Graph, graph};
+pub(super) use self::guide::{Guide, Wanted};
+use super::{Room, aave, morpho};
+use crate::bootstrap::Reader;
+use crate::config::{Config, Lending};
+
+/// The strategy that loans are followed for.
+const STRATEGY: &str = "liquidation";
+
+/// Lending protocols whose loans are followed: what cold threads load them from.
+#[derive(Clone, Debug)]
+pub(crate) struct Lenders {
+    lending: Arc<Lending>,
+    /// How the loans that were loaded last are read again.
+    guide: Arc<Mutex<Arc<Guide>>>,
+}
+
+impl Lenders {
+    /// Those of a configuration; `None` if nobody wants them.
+    pub(crate) fn of<S: StrategySet>(config: &Config<S>) -> Option<Self> {
+        let Lending { aave_v3, comet, morpho } = &config.lending;
+        if !config.strategies.is_enabled(STRATEGY) {
+            return None;
+        }
+        if !comet.is_empty() {
+            tracing::warn!(
+                "Comet's borrowers are told by gannet positions alone, and not followed"
+            );
+        }
+        if aave_v3.is_empty() && morpho.is_empty() {
+            tracing::warn!("no lending protocol is named that {STRATEGY} could follow: it waits");
+            return None;
+        }
+        Some(Self { lending: Arc::new(config.lending.clone()), guide: Arc::default() })
+    }
+
+    /// Loads their loans at the reader's block; from now on, it is these that are read again.
+    /// `tokens` knows the universe.
+    ///
+    /// # Errors
+    /// When a contract is not what it should be, or the node does not answer.
+    pub(crate) fn load(
+        &self,
+        reader: &mut Reader<'_>,
+        tokens: impl Fn(&Address) -> Option<TokenId>,
+    ) -> Result<Loans> {
+        let (loans, guide) = load(reader, &self.lending, tokens)?;
+        tell(&loans);
+        self.publish(guide);
+        Ok(loans)
+    }
+
+    /// No loans, until they are loaded again.
+    pub(crate) fn leave(&self) -> Loans {
+        self.publish(Guide::default());
+        Loans::none()
+    }
+
+    pub(super) fn guide(&self) -> Arc<Guide> {
+        Arc::clone(&self.guide.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn publish(&self, guide: Guide) {
+        *self.guide.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(guide);
+    }
+}
+
+/// A deployment as it was read.
+enum Read {
+    Aave(Box<aave::Pool>),
+    Morpho(Box<morpho::Unpriced>),
+}
+
+/// What reading a deployment again takes.
+#[derive(Clone, Debug)]
+enum Scope {
+    Aave(aave::Scope),
+    Morpho(morpho::Scope),
+}
+
+impl Scope {
+    /// The oracle that is asked for assets; zero where each market has one.
+    const fn oracle(&self) -> Address {
+        match self {
+            Self::Aave(scope) => scope.contracts.oracle,
+            Self::Morpho(_) => Address::ZERO,
+        }
+    }
+}
+
+fn load(
+    reader: &mut Reader<'_>,
+    lending: &Lending,
+    tokens: impl Fn(&Address) -> Option<TokenId>,
+) -> Result<(Loans, Guide)> {
+    let (mut reads, mut scopes, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+    for (book, deployment) in (0_u8..).zip(&lending.aave_v3) {
+        let pool = aave::pool(reader, deployment, Room::Growing)?;
+        asked.extend(pool.keys.iter().map(|(_, asset)| Asked::Asset { book, asset: *asset }));
+        scopes.push(Scope::Aave(pool.scope.clone()));
+        reads.push(Read::Aave(Box::new(pool)));
+    }
+    for deployment in &lending.morpho {
+        // What cannot be bought and sold cannot be liquidated, and most markets are of such tokens.
+        let is_wanted = |params: &Params| {
+            let pair = [params.loan_token, params.collateral_token];
+            !params.oracle.is_zero() && pair.iter().all(|token| tokens(token).is_some())
+        };
+        let read = morpho::unpriced(reader, deployment, Room::Growing, is_wanted)?;
+        asked.extend(read.table.markets().iter().map(|market| Asked::Market(market.params.oracle)));
+        scopes.push(Scope::Morpho(read.scope.clone()));
+        reads.push(Read::Morpho(Box::new(read)));
+    }
+    let oracles: Vec<Address> = scopes.iter().map(Scope::oracle).collect();
+    let told = told(reader, &asked, &oracles)?;
+    let at = reader.timestamp();
+    let Graph { prices, ids, proxies, sources } = graph(reader, (&asked, &oracles), &told, at)?;
+    let mut ids = ids.into_iter();
+    let books = reads.into_iter().map(|read| match read {
+        Read::Aave(pool) => Ok(Book::Aave(aave_book(*pool, &mut ids, &tokens)?)),
+        Read::Morpho(read) => Ok(Book::Morpho(morpho_book(*read, &mut ids, &tokens)?)),
+    });
+    let books = books.collect::<Result<Vec<_>>>()?;
+    let guide = Guide { scopes, asked, proxies };
+    Ok((Loans::new(prices, books, sources), guide))
+}
+
+/// What the chain says of prices; `oracles` are those of Aave by the number of their book.
+fn told(
+    reader: &mut Reader<'_>,
+    asked: &[Asked],
+    oracles: &[Address],
+) -> Result<Vec<Option<U256>>> {
+    let (mut assets, mut markets) = (Vec::new(), Vec::new());
+    for (place, asked) in asked.iter().enumerate() {
+        match *asked {
+            Asked::Asset { book, asset } => {
+                let oracle = oracles.get(usize::from(book)).copied().unwrap_or_default();
+                assets.push((place, (oracle, asset)));
+            }
+            Asked::Market(oracle) => markets.push((place, oracle)),
+        }
+    }
+    let mut told = vec![None; asked.len()];
+    let (places, calls): (Vec<usize>, Vec<_>) = assets.into_iter().unzip();
+    for (place, price) in places.into_iter().zip(aave::prices(reader, "assets", &calls)?) {
+        told[place] = price;
+    }
+    let (places, calls): (Vec<usize>, Vec<_>) = markets.into_iter().unzip();
+    for (place, price) in places.into_iter().zip(morpho::prices(reader, "markets", &calls)?) {
+        told[place] = price;
+    }
+    Ok(told)
+}
+
+fn aave_book(
+    pool: aave::Pool,
+    ids: &mut impl Iterator<Item = PriceId>,
+    tokens: &impl Fn(&Address) -> Option<TokenId>,
+) -> Result<AaveBook> {
+    let aave::Pool { market, room, keys, flash_bps, is_sentinel_open, .. } = pool;
+    let mut book = AaveBook::new(market, room, u16::try_from(flash_bps)?, is_sentinel_open);
+    for ((key, asset), price) in keys.into_iter().zip(ids) {
+        match key.checked_sub(price_source_key(0)) {
+            Some(category) => book.set_category_price(u8::try_from(category)?, Some(price)),
+            None => book.set_reserve(key, tokens(&asset), Some(price)),
+        }
+    }
+    Ok(book)
+}
+
+fn morpho_book(
+    read: morpho::Unpriced,
+    ids: &mut impl Iterator<Item = PriceId>,
+    tokens: &impl Fn(&Address) -> Option<TokenId>,
+) -> Result<MorphoBook> {
+    let morpho::Unpriced { scope, table, room: (markets, positions) } = read;
+    let listed = table.markets().iter().map(|market| market.params).collect::<Vec<_>>();
+    let room = (markets, u32::try_from(positions)?);
+    let mut book = MorphoBook::new(table, [scope.address, scope.adaptive_curve], room);
+    for ((place, params), price) in (0..).zip(listed).zip(ids) {
+        let pair = [params.loan_token, params.collateral_token].map(|token| tokens(&token));
+        book.set_market(MarketId(place), pair, Some(price));
+    }
+    Ok(book)
+}
+
+/// Says what was loaded.
+fn tell(loans: &Loans) {
+    let borrowers = loans.books().iter().map(|book| match book {
+        Book::Aave(book) => book.market.account_count() as usize,
+        Book::Morpho(book) => book.table.position_count(),
+    });
+    let prices = (0..loans.prices.price_count()).map(PriceId);
+    let (modelled, read_each_block): (Vec<_>, Vec<_>) =
+        prices.partition(|price| loans.prices.mark(*price) == Mark::Modelled);
+    tracing::info!(
+        loans = borrowers.sum::<usize>(),
+        books = loans.books().len(),
+        modelled_prices = modelled.len(),
+        prices_read_each_block = read_each_block.len(),
+        sources = loans.sources().len(),
+        "loans loaded"
+    );
+}

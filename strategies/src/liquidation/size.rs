@@ -1,0 +1,270 @@
+//! How a loan is best liquidated: which debt for which collateral, how much of it, paid from where,
+//! and sold through which pools.
+//!
+//! Temperature: warm.
+
+use gannet_engine::gas::worth_least;
+use gannet_engine::ids::{LoanId, StrategyId, TokenId};
+use gannet_engine::lending::sizing::best_amount;
+use gannet_engine::limits::HOPS_MAX;
+use gannet_engine::loans::{Order, Size, Sizes, Way};
+use gannet_engine::plan::{Bid, Leg, Plan};
+use gannet_engine::search::native_value;
+use gannet_engine::search::route::Route;
+use gannet_engine::sign::liquidation::Funding;
+use gannet_engine::units::{BlockNumber, Bps, Wei};
+use gannet_engine::world::World;
+
+/// A debt that is repaid whole has grown by so much at most when the transaction lands: one part in
+/// so many, which is the interest of minutes.
+const GROWTH_PART: u128 = 500_000;
+/// Parts of a loan that pools are looked for, each a quarter of the one before.
+const PARTS_MAX: u32 = 6;
+
+/// The swaps around a liquidation.
+#[derive(Clone, Copy)]
+struct Paths {
+    profit_token: TokenId,
+    exit: Route,
+    /// From the profit token to the debt's, unless they are the same.
+    entry: Option<Route>,
+}
+
+/// What pays for a liquidation until the collateral is sold.
+#[derive(Clone, Copy)]
+struct Loaned {
+    funding: Funding,
+    /// Of what is lent, in basis points.
+    premium_bps: u16,
+}
+
+impl Loaned {
+    /// Rounded up, as none of the lenders takes more.
+    fn premium(self, lent: u128) -> Option<u128> {
+        let whole = u128::from(Bps::ALL.0);
+        Some(lent.checked_mul(u128::from(self.premium_bps))?.div_ceil(whole))
+    }
+}
+
+/// One way to liquidate a loan, before its amount is chosen.
+struct Choice<'w> {
+    world: &'w World,
+    loan: LoanId,
+    way: Way,
+    sizes: Sizes,
+    /// The debt's token and the collateral's.
+    tokens: [TokenId; 2],
+    at: u64,
+}
+
+/// The plan that brings most; `None` if none brings anything.
+pub(super) fn best(
+    world: &World,
+    loan: LoanId,
+    (bid, last_block): (Bid, BlockNumber),
+) -> Option<Plan> {
+    let at = world.loan_time();
+    let mut best: Option<Plan> = None;
+    world.loans.ways(loan, |way, tokens| {
+        let Ok(sizes) = world.loans.sizes(loan, way, at) else { return };
+        let choice = Choice { world, loan, way, sizes, tokens, at };
+        for profit_token in choice.profit_tokens().into_iter().flatten() {
+            let plan = choice.plan(profit_token, (bid, last_block));
+            if let Some(plan) = plan
+                && best.is_none_or(|best| plan.profit_wei > best.profit_wei)
+            {
+                best = Some(plan);
+            }
+        }
+    });
+    best
+}
+
+/// What a liquidation moves, by its worth in the native token: how much it is worth looking at.
+pub(super) fn worth(world: &World, loan: LoanId) -> u128 {
+    let mut most = 0;
+    each_worth(world, loan, |worth| most = worth.unwrap_or(0).max(most));
+    most
+}
+
+/// Whether all that could be repaid is worth no more than the gas of it, or nothing can be had for
+/// it that is in the universe.
+pub(super) fn is_dust(world: &World, loan: LoanId) -> bool {
+    let least = worth_least(world.tip().next_base_fee).0;
+    let mut is_dust = true;
+    each_worth(world, loan, |worth| is_dust &= worth.is_some_and(|worth| worth <= least));
+    is_dust
+}
+
+/// Visits what is repaid by each way of liquidating a loan, in the native token; `None` if that is
+/// not known.
+fn each_worth(world: &World, loan: LoanId, mut visit: impl FnMut(Option<u128>)) {
+    let at = world.loan_time();
+    world.loans.ways(loan, |way, [debt, _]| {
+        let Ok(Sizes { most, .. }) = world.loans.sizes(loan, way, at) else { return visit(None) };
+        if amount_of(most) == 0 {
+            return visit(Some(0));
+        }
+        let deal = world.loans.deal(loan, (way, most), at).ok();
+        visit(deal.and_then(|deal| native_value(&world.pools, world.native, debt, deal.paid)));
+    });
+}
+
+impl Choice<'_> {
+    /// The tokens that profit may be kept in: the debt's own, or the collateral's, or else any
+    /// base.
+    fn profit_tokens(&self) -> [Option<TokenId>; 2] {
+        let is_base = |token: &&TokenId| self.world.tokens.base_rank(**token).is_some();
+        match self.tokens.iter().find(is_base) {
+            Some(base) => [Some(*base), None],
+            None => [0, 1].map(|rank| self.world.bases.get(rank).copied()),
+        }
+    }
+
+    fn plan(&self, profit_token: TokenId, place: (Bid, BlockNumber)) -> Option<Plan> {
+        let (paths, lent) = self.paths(profit_token)?;
+        let loaned = self.loaned(&paths, lent);
+        let worth = |amount| self.gain(&paths, loaned, amount);
+        let Sizes { part_most, whole_least, most } = self.sizes;
+        let most = amount_of(most);
+        let part = best_amount((1, part_most), worth);
+        let whole = whole_least.and_then(|least| best_amount((least, most), worth));
+        let (amount, _) = [part, whole].into_iter().flatten().max_by_key(|(_, worth)| *worth)?;
+        self.finish(&paths, amount, place)
+    }
+
+    /// The pools that pay most for all of it, or for as large a part as there are pools for; and
+    /// what is to be lent for so much.
+    fn paths(&self, profit_token: TokenId) -> Option<(Paths, u128)> {
+        let [debt, collateral] = self.tokens;
+        let parts = (0..PARTS_MAX).map(|part| amount_of(self.sizes.most) >> (2 * part));
+        let mut amounts = parts.chain([self.sizes.part_most]).filter(|amount| *amount > 0);
+        amounts.find_map(|amount| {
+            let size = self.sizes.most.with(amount);
+            let deal = self.world.loans.deal(self.loan, (self.way, size), self.at).ok()?;
+            let exit = Route::sell(self.world, [collateral, profit_token], deal.seized)?;
+            let most = paid_most(deal.paid)?;
+            let entry = if debt == profit_token {
+                None
+            } else {
+                Some(Route::buy(self.world, [profit_token, debt], most)?)
+            };
+            let lent = entry.map_or(most, |entry| entry.amount_in);
+            Some((Paths { profit_token, exit, entry }, lent))
+        })
+    }
+
+    /// What pays until the collateral is sold: the market itself, where it gives before it takes
+    /// and the profit token is what it takes; else whoever lends so much for least.
+    fn loaned(&self, paths: &Paths, lent: u128) -> Loaned {
+        let gives_first = !matches!(self.sizes.most, Size::Debt(_));
+        if gives_first && paths.entry.is_none() {
+            return Loaned { funding: Funding::Market, premium_bps: 0 };
+        }
+        let lender = self.world.loans.lender(paths.profit_token, lent);
+        lender.map_or(
+            Loaned { funding: Funding::Own, premium_bps: 0 },
+            |(contract, premium_bps, is_morpho)| {
+                let lends = if is_morpho { Funding::Morpho } else { Funding::Aave };
+                Loaned { funding: lends(contract), premium_bps }
+            },
+        )
+    }
+
+    /// What an amount brings, in the profit token; `None` if it cannot be had.
+    fn gain(&self, paths: &Paths, loaned: Loaned, amount: u128) -> Option<i128> {
+        let size = self.sizes.most.with(amount);
+        let deal = self.world.loans.deal(self.loan, (self.way, size), self.at).ok()?;
+        let had = match paths.exit.legs() {
+            [] => deal.seized,
+            _ => paths.exit.with_amount(self.world, deal.seized)?.amount_out,
+        };
+        let spent = match &paths.entry {
+            Some(entry) => entry.cost_of(self.world, deal.paid)?,
+            None => deal.paid,
+        };
+        let spent = spent.checked_add(loaned.premium(spent)?)?;
+        i128::try_from(had).ok()?.checked_sub_unsigned(spent)
+    }
+
+    /// The plan for an amount, with the pools that pay most for just that.
+    fn finish(
+        &self,
+        paths: &Paths,
+        amount: u128,
+        (bid, last_block): (Bid, BlockNumber),
+    ) -> Option<Plan> {
+        let Self { world, loan, way, .. } = *self;
+        let (size, [debt, collateral]) = (self.sizes.most.with(amount), self.tokens);
+        let deal = world.loans.deal(loan, (way, size), self.at).ok()?;
+        let profit_token = paths.profit_token;
+        // What is asked for in debt and is not all of it is taken as it is.
+        let is_exact = matches!(size, Size::Debt(_)) && size != self.sizes.most;
+        let paid_most = if is_exact { deal.paid } else { paid_most(deal.paid)? };
+        let exit = Route::sell(world, [collateral, profit_token], deal.seized)?;
+        let entry = match paths.entry {
+            Some(_) => Some(Route::buy(world, [profit_token, debt], paid_most)?),
+            None => None,
+        };
+        let lent = entry.map_or(paid_most, |entry| entry.amount_in);
+        // Of less than was asked for at first there may be a lender.
+        let loaned = self.loaned(paths, lent);
+        let amount_in = if loaned.funding == Funding::Market { 0 } else { lent };
+        let premium = loaned.premium(amount_in)?;
+        let spent = entry.map_or(deal.paid, |entry| entry.amount_in);
+        let profit = exit.amount_out.checked_sub(spent)?.checked_sub(premium)?;
+        let mut legs = [Leg::NONE; HOPS_MAX];
+        let entry_legs = entry.as_ref().map_or(&[][..], Route::legs);
+        let all = exit.legs().iter().chain(entry_legs);
+        let mut leg_count = 0_u8;
+        for leg in all {
+            *legs.get_mut(usize::from(leg_count))? = *leg;
+            leg_count += 1;
+        }
+        // No pool is asked twice: its second answer is not what was quoted.
+        let used = &legs[..usize::from(leg_count)];
+        let is_twice = |place: usize| used[..place].iter().any(|leg| leg.pool == used[place].pool);
+        if (1..used.len()).any(is_twice) {
+            return None;
+        }
+        let worth = native_value(&world.pools, world.native, profit_token, profit)?;
+        let order = Order {
+            loan,
+            way,
+            size,
+            debt,
+            collateral,
+            funding: loaned.funding,
+            paid_most,
+            premium,
+            exit_count: u8::try_from(exit.legs().len()).ok()?,
+        };
+        (profit > 0).then_some(Plan {
+            // Set when it is proposed.
+            strategy: StrategyId(0),
+            legs,
+            leg_count,
+            profit_token,
+            amount_in,
+            profit,
+            profit_wei: Wei(worth),
+            bid,
+            last_block,
+            order: Some(order),
+        })
+    }
+}
+
+const fn amount_of(size: Size) -> u128 {
+    match size {
+        Size::Debt(amount) | Size::Shares(amount) | Size::Seized(amount) => amount,
+    }
+}
+
+/// What a market may take for a debt that goes on growing.
+const fn paid_most(paid: u128) -> Option<u128> {
+    match paid.checked_add(paid / GROWTH_PART) {
+        Some(most) => most.checked_add(1),
+        None => None,
+    }
+}
