@@ -73,6 +73,7 @@ pub use self::config::{
     NamedFactory, NewPools, Node, Patience, Problem, Problems, Replay, Runtime, Snapshots, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
+pub use self::lending::LoanSummary;
 pub use self::nodes::NodeCounts;
 pub use self::presigner::PresignCounts;
 #[doc(hidden)]

@@ -33,7 +33,7 @@ use crate::contracts::Executor;
 use crate::cores;
 use crate::feed::keeper::Keeper;
 use crate::feed::rpc::Rpc;
-use crate::lending::{Lenders, LoanKeeper};
+use crate::lending::{Lenders, LoanKeeper, LoanSummary};
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
 use crate::presigner::Presigner;
@@ -234,6 +234,7 @@ fn upkeep_of<S: StrategySet, P: Port>(hot: &mut Hot<S, P>, node_names: &[String]
         audit: hot.auditor.counts(&hot.engine.world),
         presignatures: hot.port.presigner().counts(),
         hot_allocations: HotAllocations::of_this_thread(),
+        loans: LoanSummary::of(&hot.engine.world.loans),
         nodes: NodeCounts::of(&hot.engine.world, node_names),
     }
 }

@@ -19,6 +19,7 @@ use crate::allocation::HotAllocations;
 use crate::audit::AuditCounts;
 use crate::config::{Mode, in_ether};
 use crate::latency::{Latency, Quantiles, Stages};
+use crate::lending::LoanSummary;
 use crate::nodes::NodeCounts;
 use crate::presigner::PresignCounts;
 
@@ -166,6 +167,9 @@ pub struct Upkeep {
     /// be nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hot_allocations: Option<HotAllocations>,
+    /// What following loans came to, if any are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loans: Option<LoanSummary>,
     /// What each node brought.
     pub nodes: Vec<NodeCounts>,
 }
@@ -338,6 +342,9 @@ impl fmt::Display for Summary {
         writeln!(out, "  pools: {}{new}", pools.join(", "))?;
         writeln!(out, "  audit: {}", self.upkeep.audit)?;
         writeln!(out, "  pending: {}", self.pending)?;
+        if let Some(loans) = &self.upkeep.loans {
+            writeln!(out, "  loans: {loans}")?;
+        }
         if let Some(presignatures) = &self.upkeep.presignatures {
             writeln!(out, "  signatures: {presignatures}")?;
         }

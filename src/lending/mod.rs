@@ -15,6 +15,7 @@ mod abi;
 mod asks;
 mod calls;
 mod comet;
+mod counts;
 mod keeper;
 mod live;
 mod logs;
@@ -30,6 +31,7 @@ use alloy_primitives::Address;
 use anyhow::Result;
 
 pub(crate) use self::calls::{decimals, symbols};
+pub use self::counts::LoanSummary;
 pub(crate) use self::keeper::LoanKeeper;
 pub(crate) use self::live::Lenders;
 pub(crate) use self::risk::FALLS_PER_CENT;

@@ -5,7 +5,6 @@
 use super::book::{BookUndo, Change, Event};
 use super::source::Report;
 use super::{Lender, Loans, Relief, Touched, Trust};
-use crate::decode::DecodeError;
 use crate::decode::log::Log;
 use crate::ids::LoanId;
 use crate::lending::math::Fault;
@@ -21,6 +20,8 @@ pub enum Heard {
     Book(u8, Event),
     /// Something about a book that cannot be read: its contracts are others than are known here.
     Malformed(u8),
+    /// Something about a feed that cannot be read: what it answers has to be asked for.
+    OddFeed,
 }
 
 /// What takes a change back. The latest is to be taken back first.
@@ -34,26 +35,25 @@ pub enum Undo {
 
 impl Loans {
     /// What a log says; `None` if it is of a contract that no loan depends on, or says nothing that
-    /// matters.
-    ///
-    /// # Errors
-    /// When it is a feed's and is not what its event says.
-    pub fn hear(&self, log: &Log<'_>) -> Result<Option<Heard>, DecodeError> {
+    /// matters. One that is not what its event says is no reason to doubt the block that it is in.
+    #[must_use]
+    pub fn hear(&self, log: &Log<'_>) -> Option<Heard> {
         if self.is_empty() {
-            return Ok(None);
+            return None;
         }
         if self.prices.has_aggregator(&log.address) {
-            return Ok(Answered::parse(log)?.map(Heard::Feed));
+            let answered = Answered::parse(log);
+            return answered.map_or(Some(Heard::OddFeed), |answered| answered.map(Heard::Feed));
         }
         let numbered = (0_u8..).zip(&self.books);
         for (number, book) in numbered.filter(|(_, book)| book.emits(&log.address)) {
             match book.read(log) {
-                Ok(Some(event)) => return Ok(Some(Heard::Book(number, event))),
+                Ok(Some(event)) => return Some(Heard::Book(number, event)),
                 Ok(None) => {}
-                Err(_) => return Ok(Some(Heard::Malformed(number))),
+                Err(_) => return Some(Heard::Malformed(number)),
             }
         }
-        Ok(None)
+        None
     }
 
     /// Applies what a log says in a block of this time (in seconds).
@@ -74,6 +74,12 @@ impl Loans {
                 let Some(book) = self.books.get_mut(usize::from(*number)) else { return };
                 let change = book.apply(event, at, &mut |undo| keep(Undo::Book(*number, undo)));
                 self.note(*number, change);
+            }
+            Heard::OddFeed => {
+                self.counts.malformed += 1;
+                for book in 0..self.books.len() {
+                    self.distrust(book, Trust::Prices);
+                }
             }
             Heard::Malformed(number) => {
                 self.counts.malformed += 1;

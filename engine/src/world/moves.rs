@@ -49,7 +49,7 @@ impl World {
     pub(super) fn hear(&self, log: &Log<'_>) -> Result<Option<Heard>, DecodeError> {
         match self.pools.id_of(&log.address) {
             Some(pool) => Ok(self.move_of(pool, log)?.map(|moved| Heard::Pool(pool, moved))),
-            None => Ok(self.loans.hear(log)?.map(Heard::Loan)),
+            None => Ok(self.loans.hear(log).map(Heard::Loan)),
         }
     }
 
