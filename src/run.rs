@@ -23,21 +23,18 @@ use zeroize::Zeroizing;
 use crate::admission::{Admission, Setting};
 use crate::allocation::HotAllocations;
 use crate::audit::{self, Auditor};
-use crate::bootstrap::{
-    self, Grower, Loaded, Market, Reader, Renewal, Roster, Rosters, Shelf, growth,
-};
+use crate::bootstrap::{self, Grower, Loaded, Market, Renewal, Roster, Rosters, Shelf, growth};
 use crate::clock::Monotonic;
 use crate::commands::check;
 use crate::config::{Config, Mode, Node, Wallet};
 use crate::contracts::Executor;
 use crate::cores;
 use crate::feed::keeper::Keeper;
-use crate::feed::rpc::Rpc;
 use crate::lending::{Lenders, LoanKeeper, LoanSummary};
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
 use crate::presigner::Presigner;
-use crate::recorder::{Recorder, Start as Begun, Tape, Witnesses};
+use crate::recorder::{LoansRead, Recorder, Start as Begun, Tape, Witnesses};
 use crate::recording::Size;
 use crate::runtime::{Crew, Ending, Hot};
 use crate::scribe::{Names, Scribe};
@@ -133,12 +130,12 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let clock = Monotonic::start();
     let presigner = presigner(&start.config, &keys)?;
     let Outfit { port, legacy, file } = outfit(clock, &start, presigner)?;
-    let Start { config, world, roster, market, lenders, shelf, wallets, owner, .. } = start;
+    let Start { config, world, roster, market, lenders, read, shelf, wallets, owner, .. } = start;
 
-    let rosters = Rosters::new(roster);
-    let silent_after_ns = silent_after_ns(&config.nodes);
+    let (rosters, silent_after_ns) = (Rosters::new(roster), silent_after_ns(&config.nodes));
     let setting = (silent_after_ns, switch.is_on());
-    let (tape, recorder) = record(&config, (&world, &rosters.now()), &wallets, setting)?.unzip();
+    let recorded = record(&config, (&world, &rosters.now()), (&wallets, read), setting)?;
+    let (tape, recorder) = recorded.unzip();
     let names = Names::new(rosters.clone(), S::NAMES, &config.wallets);
     let mut risk = risk_of(&config, wallets);
     risk.is_halted = switch.is_on();
@@ -201,13 +198,13 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
 fn record<S>(
     config: &Config<S>,
     universe: (&World, &Roster),
-    wallets: &[WalletState],
+    (wallets, read): (&[WalletState], Option<LoansRead>),
     setting: (u64, bool),
 ) -> Result<Option<(Tape, Recorder)>> {
     let begin = |out: &std::path::PathBuf| {
         let start = Begun::of(config, universe, wallets, setting);
         let witnesses = Witnesses { nodes: config.nodes.clone(), chain_id: config.chain.id };
-        Recorder::begin(out, &start, witnesses).context("beginning to record")
+        Recorder::begin(out, (&start, read.as_ref()), witnesses).context("beginning to record")
     };
     config.record.as_ref().map(begin).transpose()
 }
@@ -310,6 +307,8 @@ struct Start<S> {
     market: Market,
     /// If loans are followed.
     lenders: Option<Lenders>,
+    /// What was read of them, if it is recorded.
+    read: Option<LoansRead>,
     /// Where the universe is kept for the next start.
     shelf: Shelf,
     wallets: Vec<WalletState>,
@@ -354,8 +353,14 @@ fn prepare<S: StrategySet>(config: Config<S>) -> Result<Start<S>> {
     let shelf = Shelf::of(&config);
     shelf.put_as_loaded(&world, &roster);
     let lenders = Lenders::of(&config);
+    let mut read = None;
     if let Some(lenders) = &lenders {
-        lend(&mut world, lenders, &mut rpc).context("loading loans")?;
+        if config.record.is_some() {
+            rpc.keep();
+        }
+        lenders.lend(&mut world, &mut rpc).context("loading loans")?;
+        let lending = config.lending.clone();
+        read = rpc.kept()?.map(|transcript| LoansRead { lending, transcript });
     }
     let mut wallets = Vec::new();
     for Wallet { address, .. } in &config.wallets {
@@ -372,16 +377,7 @@ fn prepare<S: StrategySet>(config: Config<S>) -> Result<Start<S>> {
         demand_funds(&wallets)?;
     }
     let genesis = rpc.genesis()?;
-    Ok(Start { config, world, roster, market, lenders, shelf, wallets, owner, genesis })
-}
-
-/// Loads loans at the block that the world stands at.
-fn lend(world: &mut World, lenders: &Lenders, rpc: &mut Rpc) -> Result<()> {
-    let mut reader = Reader::new(rpc, *world.tip())?;
-    let loans = lenders.load(&mut reader, |token| world.tokens.id_of(token))?;
-    reader.finish()?;
-    drop(world.lend(loans));
-    Ok(())
+    Ok(Start { config, world, roster, market, lenders, read, shelf, wallets, owner, genesis })
 }
 
 /// One wallet that can pay gas is enough to fly; the others wait until they can.

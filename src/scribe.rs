@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::Address;
 use anyhow::{Context, Result};
 use gannet_engine::flight::{Flight, Outcome, Settlement};
-use gannet_engine::ids::{StrategyId, WalletId};
+use gannet_engine::ids::{StrategyId, TokenId, WalletId};
 use gannet_engine::loans::{Order, Size};
 use gannet_engine::note::{Alert, Note};
 use gannet_engine::plan::Plan;
@@ -23,7 +23,7 @@ use gannet_engine::units::Wei;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde_json::{Value, json};
 
-use crate::bootstrap::{Roster, Rosters};
+use crate::bootstrap::Rosters;
 use crate::config::{Wallet, in_ether};
 
 /// Notes on their way; a full ring is counted, never waited for.
@@ -80,14 +80,14 @@ impl Names {
             "target": plan.follows().map(|follow| follow.hash),
         });
         if let Some(order) = &plan.order {
-            line["liquidation"] = liquidation(order, &roster);
+            line["liquidation"] = liquidation(order, |token| roster.token(token));
         }
         line
     }
 }
 
 /// What a plan has to say of the liquidation that it makes.
-fn liquidation(order: &Order, roster: &Roster) -> Value {
+pub(crate) fn liquidation(order: &Order, token: impl Fn(TokenId) -> Option<Address>) -> Value {
     let funding = match order.funding {
         Funding::Own => json!({ "kind": "own" }),
         Funding::Morpho(lender) => json!({ "kind": "morpho", "lender": lender }),
@@ -102,8 +102,8 @@ fn liquidation(order: &Order, roster: &Roster) -> Value {
     };
     json!({
         "loan": order.loan.0,
-        "debt": roster.token(order.debt),
-        "collateral": roster.token(order.collateral),
+        "debt": token(order.debt),
+        "collateral": token(order.collateral),
         "paid_most": order.paid_most.to_string(),
         "size": { "unit": unit, "amount": amount.to_string() },
         "funding": funding,

@@ -9,11 +9,10 @@ use core::fmt::{self, Write as _};
 
 use alloy_primitives::{Address, B256};
 
-use crate::decode::topics::MOVES;
 use crate::flight::Attempt;
 use crate::ids::{NodeId, WalletId};
 use crate::limits::QUERIES_MAX;
-use crate::loans;
+use crate::loans::Followed;
 use crate::world::nodes::NodeSet;
 
 /// Longest question, in bytes.
@@ -33,8 +32,8 @@ pub enum Query {
         block: B256,
         /// The engine's own count of opened blocks.
         open: u32,
-        /// Whether events of lending protocols are among those that are followed.
-        with_loans: bool,
+        /// What is followed.
+        followed: Followed,
     },
     /// A pending transaction's body, by hash.
     Transaction(B256),
@@ -213,10 +212,9 @@ impl Query {
                 text.write_str(r#""eth_getBlockByNumber","params":["latest",false]"#)
             }
             Self::Head(hash) => write!(text, r#""eth_getBlockByHash","params":["{hash}",false]"#),
-            Self::BlockLogs { block, with_loans, .. } => {
+            Self::BlockLogs { block, followed, .. } => {
                 write!(text, r#""eth_getLogs","params":[{{"blockHash":"{block}","topics":[["#)?;
-                let of_loans = loans::topics().take(if *with_loans { usize::MAX } else { 0 });
-                for (place, topic) in MOVES.iter().chain(of_loans).enumerate() {
+                for (place, topic) in followed.topics().enumerate() {
                     write!(text, r#"{}"{topic}""#, if place == 0 { "" } else { "," })?;
                 }
                 text.write_str("]]}]")
@@ -358,7 +356,7 @@ mod tests {
         [
             Query::LatestHead,
             Query::Head(hash),
-            Query::BlockLogs { block: hash, open: u32::MAX, with_loans: true },
+            Query::BlockLogs { block: hash, open: u32::MAX, followed: Followed::LoansAndTransfers },
             Query::Transaction(hash),
             Query::Receipt(attempt, hash),
             Query::Known(attempt, hash),

@@ -9,6 +9,7 @@ use core::fmt;
 
 /// A block's height.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BlockNumber(pub u64);
 
 impl BlockNumber {

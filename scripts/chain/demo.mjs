@@ -109,11 +109,9 @@ async function demo() {
   const isWatched = flags.mode === 'dry-run' || flags.kills > 0;
   running.proxy = isWatched ? await startProxy(node.ws, signed && ((raw) => signed.take(raw))) : null;
   const url = running.proxy?.url ?? node.ws;
-  const more = [
-    ...(flags.record ? [`record.out=${flags.record}`] : []),
-    // A table turns a strategy on; this is its default.
-    ...(flags.lending ? ['strategy.liquidation.valid_blocks=2'] : []),
-  ];
+  // A table turns a strategy on; this is its default.
+  const settings = flags.lending ? ['strategy.liquidation.valid_blocks=2'] : [];
+  const more = [...(flags.record ? [`record.out=${flags.record}`] : []), ...settings];
   const start = (run) => startBot({ bot, config: flags.config, urls: [url], executor, mode: flags.mode, files: filesOf(run), more });
   running.bot = start(0);
   say(`the bot flies for ${flags.seconds} s, ${flags.mode}${flags.kills > 0 ? `, and is killed ${flags.kills} times` : ''}`);
@@ -132,7 +130,10 @@ async function demo() {
     flags.mode === 'live'
       ? compare({ book, chain, summary, journal: readJournals(), isOnlyRun: kills.length === 0 })
       : checkDryRun(chain, running.proxy.counts);
-  if (flags.record) problems.push(...compareBacktest({ bot, config: flags.config, recording: flags.record, journal: readJournals() }));
+  if (flags.record) {
+    const { config, record: recording } = flags;
+    problems.push(...compareBacktest({ bot, config, settings, recording, journal: readJournals() }));
+  }
   if (signed) problems.push(...signed.compare(chain.transactions));
   if (lending && flags.mode === 'live') problems.push(...left, ...missingLiquidations(lending, flags.seconds));
   const legs = countLegs(chain.trades);

@@ -3,6 +3,7 @@
 //! Temperature: cold.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use gannet_engine::finality::Legacy;
@@ -13,12 +14,15 @@ use gannet_engine::risk::{Funding, Risk};
 use gannet_engine::sign::{Signer, WalletKey};
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::units::Nanos;
+use gannet_engine::world::World;
 
 use super::cockpit::{Fills, Still};
 use super::fly::{Flown, Told};
 use super::plans::Planned;
 use crate::config::Config;
-use crate::recorder::{Played, Start, play};
+use crate::feed::rpc::Rpc;
+use crate::lending::Lenders;
+use crate::recorder::{LoansRead, Played, Start, play};
 use crate::recording::Recording;
 use crate::recording::rows::ArrivalRow;
 
@@ -35,13 +39,16 @@ pub(super) struct Rerun {
 
 /// Flies over a run's inputs. `see` is called after each with the time that it had and what came of
 /// plans so far, and says whether to go on.
+// Its engine must not lie on the stack of whoever flies over blocks afterwards.
+#[inline(never)]
 pub(super) fn rerun<S: StrategySet>(
     mut config: Config<S>,
     recording: &Recording,
     mut see: impl FnMut(u64, &[Planned]) -> bool,
 ) -> Result<Rerun> {
     let start = Start::read(recording.folder())?;
-    let world = start.world(&mut config)?;
+    let mut world = start.world(&mut config)?;
+    lend(&mut config, &mut world, recording.folder())?;
     let mut limits = config.limits;
     if start.executor.is_zero() {
         // There is nobody whose funds could pay.
@@ -75,6 +82,20 @@ pub(super) fn rerun<S: StrategySet>(
     })?;
     pilot.rerun.is_cut = !goes_on;
     Ok(pilot.rerun)
+}
+
+/// Gives the world the loans that the run began with, if anybody wants them: loaded as they were
+/// then, out of what the node said.
+fn lend<S: StrategySet>(config: &mut Config<S>, world: &mut World, folder: &Path) -> Result<()> {
+    if !Lenders::are_wanted(config) {
+        return Ok(());
+    }
+    let Some(LoansRead { lending, transcript }) = LoansRead::read(folder)? else { return Ok(()) };
+    // What the run followed, whatever is configured now.
+    config.lending = lending;
+    let Some(lenders) = Lenders::of(config) else { return Ok(()) };
+    let lent = lenders.lend(world, &mut Rpc::recorded(transcript));
+    lent.with_context(|| format!("loading loans out of {}", folder.display()))
 }
 
 /// Follows what the engine tells.

@@ -49,7 +49,9 @@ use self::forensics::{Forensics, look};
 pub(crate) use self::outcome::{Backtest, Swept};
 pub(crate) use self::plans::{End, Planned};
 use crate::config::Config;
+use crate::lending::Lenders;
 use crate::progress::Progress;
+use crate::recorder::LoansRead;
 use crate::recording::{Manifest, RecordedBlock, Recording, Segment};
 use crate::venue::Setting;
 
@@ -184,6 +186,11 @@ impl Ground {
         let chain_id = recording.manifest.chain_id;
         let mut assumptions = assumptions(&recording.manifest);
         assumptions.extend(recording.manifest.remarks.iter().cloned());
+        let has_loans = recording.manifest.has_arrivals && LoansRead::is_in(recording.folder());
+        if Lenders::are_wanted(&config) && !has_loans {
+            let nobody = "The recording holds no loans: nobody is liquidated.";
+            assumptions.push(nobody.to_owned());
+        }
         let (chain, bases) = if config.chain.id == chain_id {
             (config.chain, config.base_tokens)
         } else if chain_id == MAINNET {

@@ -124,6 +124,8 @@ impl Backtest {
             executed: plan.executed,
             follows: plan.follows,
             rival: plan.rival.as_ref().map(|rival| rival.tx_hash),
+            borrower: plan.liquidation.as_ref().and_then(|of| of.borrower),
+            market: plan.liquidation.as_ref().and_then(|of| of.market),
         }
     }
 }
@@ -141,7 +143,8 @@ impl End {
 }
 
 /// A row of the CSV, in the order of the table's columns.
-fn cells(row: &PlanRow) -> [String; 16] {
+fn cells(row: &PlanRow) -> [String; 18] {
+    let whom = |of: Option<Address>| of.map(|of| of.to_string()).unwrap_or_default();
     let hash = |hash: Option<B256>| hash.map(|hash| hash.to_string()).unwrap_or_default();
     [
         row.block_number.0.to_string(),
@@ -160,6 +163,8 @@ fn cells(row: &PlanRow) -> [String; 16] {
         row.executed.to_string(),
         hash(row.follows),
         hash(row.rival),
+        whom(row.borrower),
+        whom(row.market),
     ]
 }
 

@@ -4,13 +4,16 @@
 
 use alloy_primitives::{Address, B256, U256};
 use gannet_engine::flight::{Flight, Outcome, Settlement};
+use gannet_engine::loans::Order;
 use gannet_engine::plan::Plan;
 use gannet_engine::world::World;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::delay::Delay;
 use super::desk::Paid;
 use super::forensics::Taken;
+use crate::scribe;
 
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +43,26 @@ pub(crate) struct PlannedLeg {
     pub(crate) amount_out: u128,
 }
 
+/// Whom a plan liquidates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Liquidated {
+    /// The contract that is called.
+    pub(crate) market: Option<Address>,
+    pub(crate) borrower: Option<Address>,
+    /// The rest as a run's journal has it.
+    #[serde(flatten)]
+    pub(crate) order: Value,
+}
+
+impl Liquidated {
+    fn of(order: &Order, world: &World) -> Self {
+        let call = world.loans.call(order.loan, order.size);
+        let (market, borrower) = call.map(|call| (call.market, call.borrower)).unzip();
+        let token = |token| Some(world.tokens.get(token).address);
+        Self { market, borrower, order: scribe::liquidation(order, token) }
+    }
+}
+
 /// Who took what a plan was after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Rival {
@@ -63,6 +86,9 @@ pub(crate) struct Planned {
     pub(crate) block: u64,
     pub(crate) strategy: &'static str,
     pub(crate) legs: Vec<PlannedLeg>,
+    /// Whom it liquidates, with its legs around that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) liquidation: Option<Liquidated>,
     pub(crate) profit_token: Address,
     /// What it promised, in the profit token's smallest unit.
     #[serde(serialize_with = "text")]
@@ -104,6 +130,7 @@ impl Planned {
             block: flight.first_block.0,
             strategy: names.get(plan.strategy.index()).copied().unwrap_or("?"),
             legs: legs_of(plan, world),
+            liquidation: plan.order.map(|order| Liquidated::of(&order, world)),
             profit_token: world.tokens.get(plan.profit_token).address,
             profit: plan.profit,
             profit_wei: plan.profit_wei.0,
@@ -188,9 +215,10 @@ impl Planned {
         gross.checked_sub_unsigned(self.gas_wei)
     }
 
-    /// Names who took it: an arbitrage in its block through all of its pools, or through no others.
+    /// Names who took it: an arbitrage in its block through all of its pools, or through no others;
+    /// nobody of whoever liquidated its borrower.
     pub(super) fn contest(&mut self, taken: &[Taken]) {
-        if self.end != End::Contested {
+        if self.end != End::Contested || self.liquidation.is_some() {
             return;
         }
         let has = |pool: &Address| self.legs.iter().any(|leg| leg.pool == *pool);
@@ -211,6 +239,7 @@ impl Planned {
     pub(super) fn is_of(&self, taken: &Taken) -> bool {
         let through = |pool: &Address| self.legs.iter().any(|leg| leg.pool == *pool);
         self.block == taken.block
+            && self.liquidation.is_none()
             && taken.pools.iter().all(through)
             && self.legs.iter().all(|leg| taken.pools.contains(&leg.pool))
     }
@@ -219,9 +248,10 @@ impl Planned {
     pub(super) fn line(&self) -> String {
         let Self { planned_at, block, strategy, legs, profit, end, gained, follows, .. } = self;
         let (net, executed) = (self.net_profit(), self.executed);
+        let whom = self.liquidation.as_ref().map(|of| format!(" {of:?}")).unwrap_or_default();
         format!(
             "{planned_at} {block} {strategy} {legs:?} {profit} {end:?} {gained:?} {follows:?} \
-             {net:?} {executed}\n"
+             {net:?} {executed}{whom}\n"
         )
     }
 }
@@ -259,6 +289,7 @@ pub(super) mod tests {
             block,
             strategy: "arbitrage",
             legs: Vec::new(),
+            liquidation: None,
             profit_token: Address::ZERO,
             profit: 1,
             profit_wei: 1,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use gannet_engine::input::Source;
+use gannet_engine::loans::Followed;
 use gannet_engine::strategy::StrategySet;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -227,7 +228,7 @@ fn check_node<S>(config: &Config<S>, node: &Node, rpc: &mut Rpc, report: &mut Re
         (Source::Chain, "heads and logs are announced"),
         (Source::Rpc, "questions and transactions are taken"),
     ] {
-        let opened = connect::open(node, config.chain.id, (source, false), 1);
+        let opened = connect::open(node, config.chain.id, (source, Followed::Pools), 1);
         report.note(source.name(), opened.map_or_else(Found::from, |_opened| Found::ok(what)));
     }
     report.note(Source::Pending.name(), pending_of(node));

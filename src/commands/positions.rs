@@ -147,7 +147,7 @@ fn sell(world: &World, tokens: [Address; 2], amount: U256) -> Option<U256> {
         return Some(U256::ZERO);
     }
     let [from, to] = tokens.map(|token| world.tokens.id_of(&token));
-    Route::sell(world, [from?, to?], amount).map(|route| U256::from(route.amount_out))
+    Route::sell(world.into(), [from?, to?], amount).map(|route| U256::from(route.amount_out))
 }
 
 /// A health as people write it: `1.05`.

@@ -4,6 +4,7 @@
 //! Temperature: cold.
 
 use alloy_primitives::Address;
+use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::problems::{self, Problems};
@@ -15,7 +16,7 @@ const TABLES: [&str; 3] = ["aave_v3", "comet", "morpho"];
 const DEPLOYMENTS_MAX: usize = 32;
 
 /// A deployment of a lending protocol.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
     /// Its name for people.
     pub name: String,
@@ -26,7 +27,7 @@ pub struct Deployment {
 }
 
 /// Morpho, and the one source of interest whose arithmetic is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MorphoDeployment {
     /// Morpho.
     pub deployment: Deployment,
@@ -35,7 +36,7 @@ pub struct MorphoDeployment {
 }
 
 /// The lending protocols that are looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lending {
     /// Pools of Aave V3.
     pub aave_v3: Vec<Deployment>,
@@ -50,6 +51,14 @@ impl Lending {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.aave_v3.is_empty() && self.comet.is_empty() && self.morpho.is_empty()
+    }
+
+    /// Whether there are as few deployments as a configuration may have.
+    pub(crate) const fn fits(&self) -> bool {
+        let Self { aave_v3, comet, morpho } = self;
+        aave_v3.len() <= DEPLOYMENTS_MAX
+            && comet.len() <= DEPLOYMENTS_MAX
+            && morpho.len() <= DEPLOYMENTS_MAX
     }
 
     /// Every address with the key that names it.

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use gannet_engine::decode::topics::MOVES;
 use gannet_engine::input::Source;
-use gannet_engine::loans;
+use gannet_engine::loans::Followed;
 use gannet_engine::wire::{newline, websocket};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -43,11 +42,11 @@ pub(crate) struct Opened {
 }
 
 /// Opens the connection for `source`, makes sure that it leads to the right chain, and subscribes
-/// to what belongs on it; to the events of lending protocols, too, if they are followed.
+/// to what belongs on it, the events of what is followed.
 pub(crate) fn open(
     node: &Node,
     chain_id: u64,
-    (source, with_loans): (Source, bool),
+    (source, followed): (Source, Followed),
     mask_seed: u32,
 ) -> Result<Opened> {
     let limit = Duration::from_secs(node.connect_timeout_s);
@@ -58,8 +57,7 @@ pub(crate) fn open(
     match source {
         Source::Chain => {
             subscribe(&mut rpc, &json!(["newHeads"]), &mut early)?;
-            let of_loans = loans::topics().take(if with_loans { usize::MAX } else { 0 });
-            let topics: Vec<_> = MOVES.iter().chain(of_loans).collect();
+            let topics: Vec<_> = followed.topics().collect();
             subscribe(&mut rpc, &json!(["logs", { "topics": [topics] }]), &mut early)?;
             if node.receipts {
                 // Where the node has it, each block brings its own list and none is asked for.
@@ -80,7 +78,7 @@ pub(crate) fn open(
         }
         Source::Rpc => {}
     }
-    let wire = rpc.into_wire();
+    let wire = rpc.into_wire()?;
     wire.socket().set_timeout(None)?;
     wire.socket().set_nonblocking(true)?;
     Ok(Opened { wire, early })

@@ -178,7 +178,8 @@ impl Shift {
         let done = match task.request {
             Request::Connect(source) => {
                 let seed = u32::try_from(self.next_chance() >> 32).unwrap_or(1);
-                let what = (source, self.lenders.is_some());
+                let followed = self.lenders.as_ref().map(Lenders::followed);
+                let what = (source, followed.unwrap_or_default());
                 connect::open(&self.node, self.chain.id, what, seed)
                     .map(|opened| Delivery::Connection(source, Box::new(opened)))
             }

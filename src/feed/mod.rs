@@ -15,4 +15,5 @@ pub(crate) mod connect;
 pub(crate) mod keeper;
 pub(crate) mod rpc;
 pub(crate) mod socket;
+pub(crate) mod transcript;
 pub(crate) mod wire;

@@ -1,7 +1,7 @@
 //! Questions to the node at leisure: blocking, one connection, for start-up, reports and set-up.
 //!
 //! It shares the hot path's sockets and framing, so that whatever the feed can reach, the cold
-//! start can reach too.
+//! start can reach too. What it asks and is told can be kept, and answers the same questions again.
 //!
 //! Temperature: cold.
 
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::connect;
+use super::transcript::{Prompter, Stenographer, Transcript};
 use super::wire::Wire;
 use crate::config::Node;
 
@@ -63,8 +64,17 @@ impl std::error::Error for NodeError {}
 /// A connection that waits for its answers.
 #[derive(Debug)]
 pub(crate) struct Rpc {
-    wire: Wire,
+    line: Line,
     next_id: u64,
+    /// Takes down what is asked and told, if that is wanted.
+    keeps: Option<Stenographer>,
+}
+
+/// Who answers.
+#[derive(Debug)]
+enum Line {
+    Node(Box<Wire>),
+    Recorded(Box<Prompter>),
 }
 
 impl Rpc {
@@ -96,8 +106,24 @@ impl Rpc {
         }
     }
 
-    pub(crate) const fn over(wire: Wire) -> Self {
-        Self { wire, next_id: 1 }
+    pub(crate) fn over(wire: Wire) -> Self {
+        Self { line: Line::Node(Box::new(wire)), next_id: 1, keeps: None }
+    }
+
+    /// Answers as a node did. What it was not asked then is an error now.
+    pub(crate) fn recorded(Transcript { first_id, packed }: Transcript) -> Self {
+        let line = Line::Recorded(Box::new(Prompter::new(packed, BUFFER_BYTES)));
+        Self { line, next_id: first_id, keeps: None }
+    }
+
+    /// From now on, what is asked and told is kept.
+    pub(crate) fn keep(&mut self) {
+        self.keeps = Some(Stenographer::new(self.next_id));
+    }
+
+    /// What was kept, if anything was to be; no more is.
+    pub(crate) fn kept(&mut self) -> Result<Option<Transcript>> {
+        self.keeps.take().map(Stenographer::finish).transpose()
     }
 
     /// A connection to a node that has sent its answers, one a line, before it was asked: its end
@@ -110,7 +136,9 @@ impl Rpc {
         node.write_all(answers)?;
         node.shutdown(std::net::Shutdown::Write)?;
         // What the socket does not take of the questions waits in the wire.
-        rpc.wire.socket().set_nonblocking(true)?;
+        if let Line::Node(wire) = &rpc.line {
+            wire.socket().set_nonblocking(true)?;
+        }
         Ok((rpc, node))
     }
 
@@ -127,8 +155,11 @@ impl Rpc {
         Ok((Self::over(Wire::new(Socket::Unix(ours), framing, 1)), node))
     }
 
-    pub(crate) fn into_wire(self) -> Wire {
-        self.wire
+    pub(crate) fn into_wire(self) -> Result<Wire> {
+        match self.line {
+            Line::Node(wire) => Ok(*wire),
+            Line::Recorded(_) => bail!("what is recorded has no connection"),
+        }
     }
 
     /// Asks one question.
@@ -143,8 +174,17 @@ impl Rpc {
     /// Sends a question and returns its id.
     pub(crate) fn send(&mut self, method: &str, params: &Value) -> Result<u64> {
         let id = self.take_id();
-        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        self.wire.sender.send(request.to_string().as_bytes()).context("sending a question")?;
+        if let Some(keeps) = &mut self.keeps {
+            keeps.asked(method, params)?;
+        }
+        match &mut self.line {
+            Line::Node(wire) => {
+                let request =
+                    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+                wire.sender.send(request.to_string().as_bytes()).context("sending a question")?;
+            }
+            Line::Recorded(prompter) => prompter.asked(method, params)?,
+        }
         Ok(id)
     }
 
@@ -210,11 +250,20 @@ impl Rpc {
 
     /// Looks at the next text message where it lies; control frames are answered on the way.
     fn with_next_text<R>(&mut self, deadline: Instant, look: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let wire = match &mut self.line {
+            Line::Node(wire) => &mut **wire,
+            Line::Recorded(prompter) => return Ok(look(prompter.told()?)),
+        };
         loop {
             ensure!(Instant::now() < deadline, "the node does not answer");
-            let Wire { framing, sender } = &mut self.wire;
+            let Wire { framing, sender } = &mut *wire;
             match framing.next() {
-                Some(Ok(Message::Text(text) | Message::Binary(text))) => return Ok(look(text)),
+                Some(Ok(Message::Text(text) | Message::Binary(text))) => {
+                    if let Some(keeps) = &mut self.keeps {
+                        keeps.told(text)?;
+                    }
+                    return Ok(look(text));
+                }
                 Some(Ok(Message::Ping(payload))) => sender.pong(payload)?,
                 Some(Ok(Message::Close { code })) => bail!("the node closes (code {code:?})"),
                 Some(Ok(Message::Pong(_))) => {}
@@ -223,7 +272,7 @@ impl Rpc {
                 }
                 Some(Err(error)) => bail!("the node breaks the framing: {error:?}"),
                 None => {
-                    let count = self.wire.read().context("waiting for the node")?;
+                    let count = wire.read().context("waiting for the node")?;
                     ensure!(count > 0, "the node closed the connection");
                 }
             }
@@ -321,5 +370,85 @@ impl Rpc {
     /// A transaction's receipt, once it is mined.
     pub(crate) fn receipt(&mut self, hash: B256) -> Result<Option<Value>> {
         self.call("eth_getTransactionReceipt", &json!([hash]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was kept of these questions, and the node's answers to them.
+    fn transcript(asked: &[&str], answers: &str) -> Transcript {
+        let (mut rpc, _node) = Rpc::answered(answers.as_bytes()).unwrap();
+        rpc.keep();
+        let answered = asked.iter().map(|method| rpc.call::<Value>(method, &json!([])).is_ok());
+        assert_eq!(answered.filter(|is_answered| !is_answered).count(), 1, "one is refused");
+        rpc.kept().unwrap().unwrap()
+    }
+
+    const ANSWERS: &str = concat!(
+        r#"{"id":1,"result":"0x1"}"#,
+        "\n",
+        r#"{"id":2,"error":{"code":3,"message":"reverted"}}"#,
+        "\n",
+        r#"{"id":3,"result":{"three":[3]}}"#,
+        "\n",
+    );
+
+    #[test]
+    fn what_was_kept_answers_the_same_questions_again_and_no_others() {
+        let kept = transcript(&["one", "two", "three"], ANSWERS);
+        let mut again = Rpc::recorded(kept.clone());
+        assert_eq!(again.call::<Value>("one", &json!([])).unwrap(), json!("0x1"));
+        let refused = again.call::<Value>("two", &json!([])).unwrap_err();
+        assert!(refused.downcast_ref::<NodeError>().is_some_and(NodeError::is_revert));
+        assert_eq!(again.call::<Value>("three", &json!([])).unwrap(), json!({ "three": [3] }));
+        let ended = again.call::<Value>("four", &json!([])).unwrap_err();
+        assert!(format!("{ended:#}").contains("ends where four is wanted"), "{ended:#}");
+
+        for (method, params) in [("two", json!([])), ("one", json!([7]))] {
+            let unknown = Rpc::recorded(kept.clone()).call::<Value>(method, &params).unwrap_err();
+            let words = format!("no answer to this {method} is recorded");
+            assert!(format!("{unknown:#}").contains(&words), "{unknown:#}");
+            assert!(!unknown.is::<NodeError>(), "nobody takes it for a node's word");
+        }
+        let mut mute = Rpc::recorded(kept);
+        assert!(mute.next_reply::<Value>().is_err(), "nothing was asked yet");
+        assert!(mute.into_wire().is_err());
+    }
+
+    #[test]
+    fn answers_come_in_the_order_in_which_they_came_then() {
+        let answers = "{\"id\":2,\"result\":\"late\"}\n{\"id\":1,\"result\":\"early\"}\n";
+        let (mut rpc, _node) = Rpc::answered(answers.as_bytes()).unwrap();
+        let both = |rpc: &mut Rpc| {
+            rpc.send("early", &json!([])).unwrap();
+            rpc.send("late", &json!([])).unwrap();
+            [(); 2].map(|()| rpc.next_reply::<String>().unwrap())
+        };
+        rpc.keep();
+        let [first, second] = both(&mut rpc);
+        assert_eq!((first.0, second.0), (2, 1));
+        let mut again = Rpc::recorded(rpc.kept().unwrap().unwrap());
+        assert_eq!(both(&mut again), [first, second]);
+        assert_eq!(rpc.kept().unwrap(), None, "no more is kept");
+    }
+
+    #[test]
+    fn a_transcript_that_is_cut_short_or_hostile_is_an_error() {
+        let kept = transcript(&["one", "two", "three"], ANSWERS);
+        for length in 0..kept.packed.len() {
+            let packed = kept.packed[..length].to_vec();
+            let mut again = Rpc::recorded(Transcript { packed, ..kept });
+            let asked = ["one", "two", "three", "four"].map(|method| {
+                let answer = again.call::<Value>(method, &json!([]));
+                answer.is_err_and(|error| !error.is::<NodeError>())
+            });
+            assert!(asked[3], "{length} bytes");
+        }
+        let mut hostile = Stenographer::new(1);
+        hostile.told(&[b' '; 64]).unwrap();
+        let Transcript { packed, .. } = hostile.finish().unwrap();
+        assert!(Prompter::new(packed, 63).told().is_err(), "no buffer takes it");
     }
 }

@@ -46,6 +46,7 @@ impl LoanSummary {
         let borrowers = loans.books().iter().map(|book| match book {
             Book::Aave(book) => book.market.account_count() as usize,
             Book::Morpho(book) => book.table.position_count(),
+            Book::Comet(book) => book.table.account_end().0 as usize,
         });
         let prices = (0..loans.prices.price_count()).map(PriceId);
         let is_read = |price: &PriceId| loans.prices.mark(*price) == Mark::ReadEachBlock;

@@ -145,6 +145,7 @@ const fn words(fault: Fault) -> &'static str {
         Fault::NotHeld => "no such debt or collateral",
         Fault::NoLiquidity => "the reserve cannot pay out",
         Fault::Unknown => "something about it is not modelled",
+        Fault::Unsure => "something about it has to be read again",
     }
 }
 

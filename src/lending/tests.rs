@@ -9,19 +9,23 @@ use std::thread::JoinHandle;
 
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
+use gannet_engine::ids::TokenId;
 use gannet_engine::lending::aave::topics::BORROW;
 use gannet_engine::lending::comet::events::SUPPLY_COLLATERAL;
+use gannet_engine::loans::{Followed, Size, Want, Way};
 use gannet_engine::units::BlockNumber;
-use gannet_engine::world::Tip;
+use gannet_engine::world::{BlockRef, Tip};
 use serde_json::{Value, json};
 
 use super::abi::{AaveOracle, AavePool, AaveProvider, CometMarket, MorphoBlue, ScaledToken, Token};
 use super::calls::Call;
+use super::live::{Wanted, load};
 use super::standing::{Holding, Protocol, Standing, Times};
 use crate::bootstrap::Reader;
 use crate::bootstrap::tests::{Chain, GAS};
 use crate::config::{Deployment, Lending, MorphoDeployment};
 use crate::feed::rpc::Rpc;
+use crate::feed::transcript::Transcript;
 
 /// Answers each call with the words that its storage has for the hash of the call; reverts if it
 /// has none. The slot of the hash has their number, those behind it the words.
@@ -100,12 +104,26 @@ fn node(answers: &Answers, logs: Vec<Value>) -> (Rpc, JoinHandle<()>) {
 /// What is read of these protocols.
 fn read(answers: &Answers, logs: Vec<Value>, lending: &Lending) -> anyhow::Result<Vec<Standing>> {
     let (mut rpc, node) = node(answers, logs);
-    let anchor = Tip { number: BlockNumber(10), timestamp: NOW, ..Tip::default() };
-    let mut reader = Reader::new(&mut rpc, anchor)?;
-    let standings = super::read(&mut reader, lending, None, Times { block: NOW, next: NOW + 12 });
+    rpc.keep();
+    let standings = read_of(&mut rpc, lending);
+    let kept = rpc.kept()?;
     drop(rpc);
     node.join().unwrap();
-    standings
+    let standings = standings?;
+    demand_again(kept, lending, &standings);
+    Ok(standings)
+}
+
+/// Without a node, out of what was kept of one, the same must be read.
+fn demand_again(kept: Option<Transcript>, lending: &Lending, standings: &[Standing]) {
+    let mut rpc = Rpc::recorded(kept.expect("it was to be kept"));
+    assert_eq!(read_of(&mut rpc, lending).unwrap(), standings);
+}
+
+fn read_of(rpc: &mut Rpc, lending: &Lending) -> anyhow::Result<Vec<Standing>> {
+    let anchor = Tip { number: BlockNumber(10), timestamp: NOW, ..Tip::default() };
+    let mut reader = Reader::new(rpc, anchor)?;
+    super::read(&mut reader, lending, None, Times { block: NOW, next: NOW + 12 })
 }
 
 fn deployment() -> Deployment {
@@ -236,6 +254,58 @@ fn a_comet_account_is_absorbed_and_its_collateral_bought_below_its_price() {
     assert_eq!((deal.fall_per_cent, deal.repaid), (10, word(1_746_000_000)));
     assert_eq!(deal.seized, [holding(WETH, WAD)]);
     assert_eq!(deal.profit.to_string(), "54000000");
+}
+
+#[test]
+fn a_comet_is_followed_and_any_part_of_it_read_again() {
+    let (mut answers, logs) = comet();
+    let lending = Lending { comet: vec![deployment()], ..Lending::default() };
+    let anchor = Tip { number: BlockNumber(10), timestamp: NOW, ..Tip::default() };
+    let ids = [(USDC, TokenId(1)), (WETH, TokenId(0))];
+    let known = |token: &Address| ids.iter().find(|(of, _)| of == token).map(|(_, id)| *id);
+    let (mut rpc, thread) = node(&answers, logs.clone());
+    let mut reader = Reader::new(&mut rpc, anchor).unwrap();
+    let (mut loans, guide) = load(&mut reader, &lending, known).unwrap();
+    drop(reader);
+    drop(rpc);
+    thread.join().unwrap();
+    assert_eq!(loans.followed(), Followed::LoansAndTransfers);
+    let loan = loans.loan_of(0, None, &USER).unwrap();
+    assert_eq!(loans.is_liquidatable(loan, NOW + 12), Ok(false));
+    let mut ways = Vec::new();
+    loans.ways(loan, |way, tokens| ways.push((way, tokens)));
+    assert_eq!(ways, [(Way::default(), [TokenId(1), TokenId(0)])]);
+    let shop = loans.loan_of(0, None, &Address::ZERO).unwrap();
+    assert_eq!(loans.is_liquidatable(shop, NOW + 12), Ok(false), "it has nothing");
+    assert!(loans.room() > 1_000, "there is room for borrowers to come");
+
+    // He owes more, the market has taken half an ether of somebody's, and ether is worth less.
+    let [owed, index] = [1_700_000_000, 1_000_000_000_000_000].map(word);
+    let basic = [owed.wrapping_neg(), word(0), word(0), word(1), word(0)];
+    answers.say(POOL, &CometMarket::userBasicCall { user: USER }, &basic);
+    let totals = [index, index, word(0), word(0), word(0), owed, word(NOW), word(0)];
+    answers.say(POOL, &CometMarket::totalsBasicCall {}, &totals);
+    answers.say(WETH, &Token::balanceOfCall { user: POOL }, &[word(WAD / 2 * 3)]);
+    let feed = Address::repeat_byte(0x44);
+    answers.say(POOL, &CometMarket::getPriceCall { feed }, &[word(190_000_000_000)]);
+    let (mut rpc, thread) = node(&answers, logs);
+    let mut reader = Reader::new(&mut rpc, anchor).unwrap();
+    let block = BlockRef { number: anchor.number, hash: anchor.hash };
+    let wants = vec![(0, Want::Account(USER)), (0, Want::Totals)];
+    let read =
+        guide.read(&mut reader, block, &Wanted { wants, is_whole: true, ..Wanted::default() });
+    let read = read.unwrap();
+    drop(reader);
+    drop(rpc);
+    thread.join().unwrap();
+    assert_eq!((read.comet_accounts.len(), read.comet_totals.len(), read.prices.len()), (1, 1, 2));
+    loans.take_reread(&read, NOW, &mut |_| ());
+    assert_eq!(loans.is_liquidatable(loan, NOW + 12), Ok(true));
+    assert_eq!(loans.is_liquidatable(shop, NOW + 12), Ok(true));
+    let most = |of, way| loans.sizes(of, way, NOW + 12).unwrap().most;
+    // Three per cent below 1,900: one and a half ethers with what he had, and a half without.
+    assert_eq!(most(loan, Way::default()), Size::Debt(2_764_500_000));
+    assert_eq!(most(shop, Way::default()), Size::Debt(921_500_000));
 }
 
 /// An Aave pool of the newest revision with ether and USDC, and an account that owes 1,700 USDC for

@@ -19,6 +19,7 @@ mod bodies;
 mod derive;
 mod entry;
 mod history;
+mod loans;
 mod orders;
 mod play;
 mod start;
@@ -43,6 +44,7 @@ use self::derive::Deriver;
 pub(crate) use self::derive::blocks_of;
 pub(crate) use self::entry::entries;
 pub(crate) use self::history::History;
+pub(crate) use self::loans::LoansRead;
 pub(crate) use self::play::{Played, play};
 pub(crate) use self::start::Start;
 pub(crate) use self::tape::Tape;
@@ -66,16 +68,22 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording at `out`, where nothing may be yet.
+    /// Begins a recording at `out`, where nothing may be yet, of a run that starts from `start`,
+    /// and from these loans if it follows any.
     ///
     /// # Errors
     /// When it cannot be written there.
-    pub(crate) fn begin(out: &Path, start: &Start, witnesses: Witnesses) -> Result<(Tape, Self)> {
+    pub(crate) fn begin(
+        out: &Path,
+        (start, loans): (&Start, Option<&LoansRead>),
+        witnesses: Witnesses,
+    ) -> Result<(Tape, Self)> {
         if out.exists() {
             bail!("{} is there already: name another folder, or remove it", out.display());
         }
         fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
         start.write(out)?;
+        loans.map_or(Ok(()), |loans| loans.write(out))?;
         let mut bodies = Bodies::start(witnesses, out, start)?;
         // What a replay stands at before the first block that is heard.
         bodies.ask(start.anchor());

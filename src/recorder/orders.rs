@@ -1,8 +1,11 @@
 //! Orders of the shell to the engine, as they are kept in a recording.
 //!
-//! Cycle indexes are not kept: they follow from the pools, and are built anew.
+//! Cycle indexes are not kept: they follow from the pools, and are built anew. Loans that a reload
+//! brings are not kept either, and such a reload is an input that is lost.
 //!
 //! Temperature: cold.
+
+use std::borrow::Cow;
 
 use alloy_primitives::{Address, B256, U256};
 use anyhow::{Context as _, Result, anyhow};
@@ -12,6 +15,9 @@ use gannet_engine::amm::{
 use gannet_engine::growth::Growth;
 use gannet_engine::ids::{FactoryId, PoolId, TokenId};
 use gannet_engine::input::{Command, Loaded, Reloaded};
+use gannet_engine::lending::aave::RESERVES_MAX;
+use gannet_engine::loans::Loans;
+use gannet_engine::loans::reread::Reread;
 use gannet_engine::search::Tables;
 use gannet_engine::search::cycles::Graph;
 use gannet_engine::units::{BlockNumber, Wei};
@@ -89,13 +95,14 @@ fn loaded((state, ticks): KeptPool) -> Result<Loaded> {
 
 /// An order.
 #[derive(Debug, Serialize, Deserialize)]
-enum Order {
+enum Order<'a> {
     Drain,
     Halt(bool),
     Reload { anchor: KeptTip, pools: Vec<KeptPool>, unread: Vec<u32> },
     Admit { pools: Vec<(u32, u8)>, transfers: Vec<(u32, u32)> },
     Drift(Box<KeptDrift>),
     Grow { follows: [usize; 2], tokens: Vec<(Address, u8)>, pools: Vec<New>, base_fee: u128 },
+    Lend(Cow<'a, Reread>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -120,15 +127,17 @@ struct New {
     ticks: Vec<Tick>,
 }
 
-/// An order as bytes; `None` if it cannot be kept: loans are not yet.
+/// An order as bytes; `None` if it cannot be kept.
 pub(super) fn write(order: &Command) -> Option<Vec<u8>> {
     let order = match order {
-        Command::Lend(_) => return None,
+        // It comes once a block, and whoever it makes liquidatable waits for this: no copy is made.
+        Command::Lend(read) => Order::Lend(Cow::Borrowed(read)),
         Command::Drain => Order::Drain,
         Command::Halt(is_halted) => Order::Halt(*is_halted),
         Command::Reload(reloaded) => {
             let Reloaded { anchor, pools, unread, loans } = &**reloaded;
             if loans.is_some() {
+                // All tables of all books: what the node was asked for them is not at hand here.
                 return None;
             }
             let pools = pools.iter().map(|pool| (State::from(&pool.state), pool.ticks.clone()));
@@ -174,7 +183,7 @@ fn kept_drift(drift: &Drift) -> KeptDrift {
 
 /// An order out of its bytes. `hops` are the longest cycles that the strategies search for.
 pub(super) fn read(bytes: &[u8], world: &World, hops: &[usize]) -> Result<Command> {
-    let order: Order = postcard::from_bytes(bytes).context("an order cannot be read")?;
+    let order: Order<'_> = postcard::from_bytes(bytes).context("an order cannot be read")?;
     Ok(match order {
         Order::Drain => Command::Drain,
         Order::Halt(is_halted) => Command::Halt(is_halted),
@@ -201,7 +210,19 @@ pub(super) fn read(bytes: &[u8], world: &World, hops: &[usize]) -> Result<Comman
         Order::Grow { follows, tokens, pools, base_fee } => {
             Command::Grow(Box::new(growth((follows, tokens, pools), Wei(base_fee), world, hops)?))
         }
+        Order::Lend(read) => Command::Lend(Box::new(of_these(read.into_owned(), &world.loans))),
     })
+}
+
+/// What was read of prices and reserves that these loans have: a backtest may fly without any.
+fn of_these(mut read: Reread, loans: &Loans) -> Reread {
+    let (prices, feeds) = (loans.prices.price_count(), loans.prices.feeds().count());
+    read.prices.retain(|(price, _)| price.0 < prices);
+    read.feeds.retain(|(feed, ..)| feed.index() < feeds);
+    for (_, account) in &mut read.accounts {
+        account.entries.retain(|entry| entry.reserve < RESERVES_MAX);
+    }
+    read
 }
 
 fn drift(kept: KeptDrift) -> Result<Drift> {
@@ -238,4 +259,124 @@ fn growth(
     let tables = hops.iter().map(table).collect();
     let pairs = PairIndex::build(&all);
     Ok(Growth { follows, tokens, pools, pairs, tables, base_fee, outcome: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::I256;
+    use gannet_engine::chain::ChainSpec;
+    use gannet_engine::lending::price::{FeedId, PriceId, PriceLimits, Prices};
+    use gannet_engine::lending::{aave, comet, morpho};
+    use gannet_engine::loans::reread::{Account, CometAccount, CometTotals};
+    use gannet_engine::loans::source::{Sender, Source};
+    use gannet_engine::world::Universe;
+    use gannet_engine::world::pools::PoolTable;
+    use gannet_engine::world::tokens::TokenTable;
+
+    use super::*;
+
+    /// A world whose loans have so many prices, and as many feeds.
+    fn world(prices: u16) -> World {
+        let mut tokens = TokenTable::new(1);
+        tokens.insert(Address::repeat_byte(1), 18).unwrap();
+        let mut world = World::new(Universe {
+            chain: ChainSpec::ethereum(1, Address::repeat_byte(1)),
+            tokens,
+            pools: PoolTable::new(1, 0),
+            factories: Vec::new(),
+            routers: Vec::new(),
+            bases: vec![TokenId(0)],
+            native: TokenId(0),
+            anchor: Tip::default(),
+        });
+        let count = usize::from(prices);
+        let limits = PriceLimits { feeds: count, nodes: 0, prices: count, leaves: 0 };
+        let mut all = Prices::new(limits);
+        for number in 0..prices {
+            // Each price that nobody has modelled has a feed of its own.
+            assert_eq!(all.add_price(None, 1), Ok(PriceId(number)));
+        }
+        drop(world.lend(Loans::new(all, Vec::new(), Vec::new())));
+        world
+    }
+
+    /// Something of everything.
+    fn reread() -> Reread {
+        let (user, name) = (Address::repeat_byte(2), B256::repeat_byte(3));
+        let entry = aave::Entry { collateral: u128::MAX, debt: 5, reserve: 6, is_collateral: true };
+        let account = Account { user, category: 7, entries: vec![entry] };
+        let total = morpho::Total { assets: 8, shares: 9 };
+        let market = morpho::Market {
+            supply: total,
+            borrow: total,
+            last_update: 10,
+            fee: 11,
+            rate_at_target: 12,
+            lltv: 13,
+            irm: morpho::Irm::AdaptiveCurve,
+        };
+        let position = morpho::Position { borrow_shares: 14, collateral: 15 };
+        let balances = vec![u128::MAX, 20];
+        let debtor = CometAccount { owner: user, principal: i128::MIN, assets_in: 21, balances };
+        let totals = comet::Totals { borrow: u128::MAX, pause: 22, ..comet::Totals::default() };
+        let of_market = CometTotals { totals, stocks: vec![(23, u128::MAX)] };
+        let sender = Sender { contract: Address::repeat_byte(16), account: user };
+        let bounds = [I256::MINUS_ONE, I256::MAX];
+        let senders = vec![sender; 3];
+        Reread {
+            block: Some(BlockRef { number: BlockNumber(17), hash: name }),
+            accounts: vec![(0, account)],
+            reserves: vec![(1, 18, 19)],
+            markets: vec![(2, name, market)],
+            positions: vec![(2, name, user, position)],
+            comet_accounts: vec![(3, debtor)],
+            comet_totals: vec![(3, of_market)],
+            prices: vec![(PriceId(0), Some(U256::MAX)), (PriceId(1), None)],
+            feeds: vec![(FeedId(1), user, I256::MIN)],
+            sources: vec![Source { aggregator: user, config: name, bounds, senders }],
+            is_whole: true,
+        }
+    }
+
+    /// What comes of an order that is kept, for a world of so many prices.
+    fn again(order: &Command, prices: u16) -> Reread {
+        let bytes = write(order).expect("it can be kept");
+        let Command::Lend(read) = read(&bytes, &world(prices), &[]).unwrap() else {
+            panic!("it is another order");
+        };
+        *read
+    }
+
+    #[test]
+    fn what_was_read_anew_of_loans_is_kept_whole() {
+        let order = Command::Lend(Box::new(reread()));
+        assert_eq!(format!("{:?}", again(&order, 2)), format!("{:?}", reread()));
+        let bytes = write(&order).expect("it can be kept");
+        for length in 0..bytes.len() {
+            assert!(read(&bytes[..length], &world(2), &[]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn what_was_read_of_loans_that_are_not_there_is_left_out() {
+        let mut hostile = reread();
+        hostile.accounts[0].1.entries[0].reserve = RESERVES_MAX;
+        let order = Command::Lend(Box::new(hostile));
+        for (prices, kept) in [(0, [0, 0]), (1, [1, 0]), (2, [2, 1])] {
+            let read = again(&order, prices);
+            assert_eq!([read.prices.len(), read.feeds.len()], kept);
+            assert!(read.accounts[0].1.entries.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_reload_with_loans_is_not_kept_and_one_without_is() {
+        let reload = |loans| {
+            let anchor = Tip::default();
+            let reloaded = Reloaded { anchor, pools: Vec::new(), unread: Vec::new(), loans };
+            write(&Command::Reload(Box::new(reloaded)))
+        };
+        assert!(reload(None).is_some());
+        assert_eq!(reload(Some(Loans::none())), None);
+    }
 }

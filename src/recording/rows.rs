@@ -340,6 +340,9 @@ table! {
         executed: bool,
         follows: Option<B256>,
         rival: Option<B256>,
+        /// Whom it liquidates, and in which contract.
+        borrower: Option<Address>,
+        market: Option<Address>,
     }
 }
 

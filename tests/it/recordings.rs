@@ -27,11 +27,15 @@ fn sample() -> String {
 }
 
 fn backtest(folder: &Folder, recording: &Path) -> Value {
-    let recording = recording.to_str().expect("paths are text");
-    json(&gannet(folder, &["backtest", recording, "--json"], &[]))
+    backtest_with(folder, recording, &[])
 }
 
-/// Legs, amounts and profit of each plan that was submitted, in order.
+fn backtest_with(folder: &Folder, recording: &Path, settings: &[&str]) -> Value {
+    let recording = recording.to_str().expect("paths are text");
+    json(&gannet(folder, &[&["backtest", recording, "--json"], settings].concat(), &[]))
+}
+
+/// Legs, amounts and profit of each plan that was submitted, and whom it liquidates, in order.
 fn submitted(journal: &[Value]) -> Vec<Value> {
     let sent = journal.iter().filter(|line| line["kind"] == "submitted");
     sent.map(|line| plan(&line["plan"], &line["net_wei"])).collect()
@@ -43,7 +47,16 @@ fn planned(backtest: &Value) -> Vec<Value> {
 }
 
 fn plan(one: &Value, net_wei: &Value) -> Value {
-    serde_json::json!([one["strategy"], one["legs"], one["profit"], net_wei])
+    let mut whom = one["liquidation"].clone();
+    if let Some(whom) = whom.as_object_mut() {
+        // A journal has the borrower's number alone.
+        whom.retain(|key, _| key != "market" && key != "borrower");
+    }
+    serde_json::json!([one["strategy"], one["legs"], one["profit"], net_wei, whom])
+}
+
+fn liquidations(plans: &[Value]) -> usize {
+    plans.iter().filter(|plan| !plan[4].is_null()).count()
 }
 
 #[test]
@@ -79,6 +92,38 @@ fn a_backtest_of_what_was_heard_makes_the_same_plans() {
     let again = backtest(&folder, &out);
     assert_eq!(planned(&again), submitted(&flown.journal));
     assert!(again["inputs"].as_u64() > Some(0));
+}
+
+#[test]
+fn a_backtest_liquidates_whom_the_run_did() {
+    let folder = Folder::new("recordings-loans");
+    let node = Node::anvil(&folder, &["--lending"]);
+    let out = folder.file("recording");
+    let record = format!("record.out={}", out.display());
+    let settings = ["--set", "strategy.liquidation.valid_blocks=2"];
+    let started = [&["--set", &record], &settings[..]].concat();
+    let mut bot = Bot::start(&folder, "liquidator", node.url(), &started);
+    bot.wait("liquidations", |journal| liquidations(&submitted(journal)) >= PLANS);
+    let flown = bot.end("INT");
+    let again = backtest_with(&folder, &out, &settings);
+    assert_eq!(planned(&again), submitted(&flown.journal));
+    let plans = again["planned"].as_array().expect("plans");
+    let named = plans.iter().filter(|plan| plan["liquidation"]["borrower"].is_string()).count();
+    assert_eq!(named, liquidations(&planned(&again)));
+
+    let nobody = "The recording holds no loans: nobody is liquidated.";
+    let told = |backtest: &Value| backtest["assumptions"].to_string().contains(nobody);
+    assert!(!told(&again));
+    std::fs::remove_file(out.join("loans.bin")).expect("they are there");
+    let without = backtest_with(&folder, &out, &settings);
+    assert!(told(&without) && liquidations(&planned(&without)) == 0, "{without}");
+    assert!(!told(&backtest(&folder, &out)), "nobody wants any");
+    std::fs::write(out.join("loans.bin"), "gannet loans v1\n").expect("it can be written");
+    let recording = out.to_str().expect("paths are text");
+    let arguments = [&["backtest", recording], &settings[..]].concat();
+    let said = gannet(&folder, &arguments, &[]);
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("loans.bin"), "{}", said.stderr);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub enum Fault {
     NoLiquidity,
     /// It is not known to these tables.
     Unknown,
+    /// What it depends on is a block old, and it is too near to tell: it is to be asked again.
+    Unsure,
 }
 
 /// `left · right / divisor`, rounded down.

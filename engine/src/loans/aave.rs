@@ -259,7 +259,8 @@ impl Lender for AaveBook {
         let narrow = |amount: U256| u128::try_from(amount).ok().ok_or(Fault::Overflow);
         let most = narrow(choices.most)?;
         let whole_least = choices.whole_least.map(narrow).transpose()?;
-        Ok(Sizes { most: Size::Debt(most), part_most: narrow(choices.part_most)?, whole_least })
+        let (most, part_most) = (Size::Debt(most), narrow(choices.part_most)?);
+        Ok(Sizes { most, part_most, whole_least, pays_exactly: false })
     }
 
     fn deal(

@@ -8,6 +8,7 @@
 use alloy_primitives::{Address, B256, U256};
 
 use super::aave::AaveBook;
+use super::comet::CometBook;
 use super::morpho::MorphoBook;
 use crate::decode::log::Log;
 use crate::ids::TokenId;
@@ -64,6 +65,8 @@ pub struct Sizes {
     pub part_most: u128,
     /// From this to all; nothing if there is none.
     pub whole_least: Option<u128>,
+    /// Whether exactly what a deal says is paid, whenever it lands: nothing of it grows.
+    pub pays_exactly: bool,
 }
 
 /// What a liquidation takes and gives.
@@ -205,7 +208,7 @@ pub trait Lender {
 /// What has to be read of a book at the block that the world stands at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// An account of Aave's.
+    /// An account of Aave's, or of a market of Compound III.
     Account(Address),
     /// What a reserve of Aave's can pay out.
     Reserve(u16),
@@ -213,6 +216,8 @@ pub enum Want {
     Market(B256),
     /// A position in a market of Morpho's.
     Position(B256, Address),
+    /// The totals of a market of Compound III, and what it holds.
+    Totals,
 }
 
 /// From when until when a loan is watched, in seconds.
@@ -390,4 +395,6 @@ books! {
     Aave(AaveBook),
     /// Morpho Blue.
     Morpho(MorphoBook),
+    /// Compound III.
+    Comet(CometBook),
 }

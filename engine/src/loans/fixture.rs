@@ -1,5 +1,6 @@
-//! A small town of borrowers for tests: two feeds, an Aave pool of two reserves and a market of
-//! Morpho's, and what their contracts write and are called with.
+//! A small town of borrowers for tests: two feeds, an Aave pool of two reserves, a market of
+//! Morpho's and, if anybody owes it or its shop has stock, one of Compound III; and what their
+//! contracts write and are called with.
 //!
 //! ```text
 //! town().owes(Aave, 1, ETHER, 1_600 * USD).build(&world)      user 1: 1 WETH for 1,600 USDC
@@ -7,7 +8,8 @@
 //! answered(1_900)                                             what its aggregator writes then
 //! ```
 //!
-//! One WETH is worth 2,000 USDC at first. Aave lends up to 82.5 % of it, Morpho up to 86 %.
+//! One WETH is worth 2,000 USDC at first. Aave lends up to 82.5 % of it, Morpho up to 86 %, and
+//! Compound up to 85 %, whose shop sells it three per cent below its price.
 //!
 //! Shared by the unit tests of the engine and of the strategies, and by the engine's own.
 //!
@@ -22,6 +24,7 @@ use gannet_engine::decode::log::{Data, Log};
 use gannet_engine::ids::TokenId;
 use gannet_engine::lending::aave::table::{self, Capacity, Contracts, Listing};
 use gannet_engine::lending::aave::{Entry, Reserve, topics as aave_topics};
+use gannet_engine::lending::comet::{self, Account, Asset, Priced};
 use gannet_engine::lending::morpho::{
     Market, Params, Position, Table, Total, topics as morpho_topics,
 };
@@ -30,8 +33,11 @@ use gannet_engine::lending::price::{
 };
 use gannet_engine::lending::transmission::{FORWARD, Route, TRANSMIT_OCR2};
 use gannet_engine::loans::aave::AaveBook;
+use gannet_engine::loans::comet::CometBook;
 use gannet_engine::loans::morpho::MorphoBook;
-use gannet_engine::loans::pending::{AAVE_REPAY, AAVE_SUPPLY, MORPHO_REPAY, MORPHO_SUPPLY};
+use gannet_engine::loans::pending::{
+    AAVE_REPAY, AAVE_SUPPLY, COMET_SUPPLY_TO, MORPHO_REPAY, MORPHO_SUPPLY,
+};
 use gannet_engine::loans::source::{Sender, Source};
 use gannet_engine::loans::{Book, Loans};
 use gannet_engine::world::World;
@@ -39,6 +45,10 @@ use gannet_engine::world::World;
 pub(crate) const ETH: u128 = 1_000_000_000_000_000_000;
 pub(crate) const USD: u128 = 1_000_000;
 pub(crate) const RAY: u128 = 1_000_000_000_000_000_000_000_000_000;
+const WAD: u64 = 1_000_000_000_000_000_000;
+const YEAR_SECONDS: u128 = 31_536_000;
+/// One, as an index of Compound's.
+pub(crate) const COMET_INDEX: u64 = 1_000_000_000_000_000;
 /// Shares for each unit of a new market.
 pub(crate) const SHARES: u128 = 1_000_000;
 
@@ -62,10 +72,14 @@ pub(crate) const AAVE: Contracts = Contracts {
 };
 pub(crate) const MORPHO: Address = Address::repeat_byte(0xb0);
 pub(crate) const CURVE: Address = Address::repeat_byte(0xb1);
+pub(crate) const COMET: Address = Address::repeat_byte(0xb3);
 
 /// The numbers of the books, and of Aave's reserves.
 pub(crate) const AAVE_BOOK: u8 = 0;
 pub(crate) const MORPHO_BOOK: u8 = 1;
+pub(crate) const COMET_BOOK: u8 = 2;
+/// Accounts that Compound's market has room for.
+pub(crate) const COMET_ROOM: u32 = 16;
 pub(crate) const WETH_RESERVE: u16 = 0;
 pub(crate) const USDC_RESERVE: u16 = 1;
 
@@ -82,7 +96,11 @@ pub(crate) struct Town {
     pub(crate) accounts: Vec<(u8, u128, u128)>,
     /// Positions in the market of Morpho's, likewise.
     pub(crate) positions: Vec<(u8, u128, u128)>,
-    /// Rooms for both.
+    /// Accounts of Compound's, likewise.
+    pub(crate) debtors: Vec<(u8, u128, u128)>,
+    /// WETH that Compound has taken and not sold yet.
+    pub(crate) stock: u128,
+    /// Rooms for accounts of Aave's and for positions in Morpho's.
     pub(crate) rooms: [u32; 2],
     /// What Aave's reserves can pay out.
     pub(crate) available: [u128; 2],
@@ -92,7 +110,7 @@ pub(crate) struct Town {
     pub(crate) flash_bps: u16,
     /// Who may transmit directly.
     pub(crate) transmitter: Address,
-    /// What Aave's debts bear a year, in ray.
+    /// What Aave's and Compound's debts bear a year, in ray.
     pub(crate) borrow_rate: u128,
     /// When reserves and markets were updated last, in seconds.
     pub(crate) since: u64,
@@ -103,6 +121,8 @@ pub(crate) const fn town() -> Town {
         tokens: [TokenId(0), TokenId(1)],
         accounts: Vec::new(),
         positions: Vec::new(),
+        debtors: Vec::new(),
+        stock: 0,
         rooms: [16, 16],
         available: [1_000_000 * ETH, 1_000_000_000 * USD],
         idle: 1_000_000_000 * USD,
@@ -116,21 +136,32 @@ pub(crate) const fn town() -> Town {
 impl Town {
     /// One more borrower of a book's, with so much WETH, who owes so much USDC.
     pub(crate) fn owes(mut self, book: u8, who: u8, weth: u128, usdc: u128) -> Self {
-        let list = if book == AAVE_BOOK { &mut self.accounts } else { &mut self.positions };
+        let list = match book {
+            AAVE_BOOK => &mut self.accounts,
+            MORPHO_BOOK => &mut self.positions,
+            _ => &mut self.debtors,
+        };
         list.push((who, weth, usdc));
         self
     }
 
     /// The loans, with their tokens as this world calls them.
     pub(crate) fn build(&self, world: &World) -> Loans {
-        let addresses = self.tokens.map(|token| world.tokens.get(token).address);
-        let books = [Book::Aave(self.aave(addresses)), Book::Morpho(self.morpho(addresses))];
+        self.at(self.tokens.map(|token| world.tokens.get(token).address))
+    }
+
+    /// The same with their tokens' addresses.
+    pub(crate) fn at(&self, addresses: [Address; 2]) -> Loans {
+        let mut books: Vec<_> =
+            [Book::Aave(self.aave(addresses)), Book::Morpho(self.morpho(addresses))].into();
+        let has_comet = self.stock > 0 || !self.debtors.is_empty();
+        books.extend(has_comet.then(|| Book::Comet(self.comet(addresses))));
         let senders = [(self.transmitter, self.transmitter), (FORWARDER, self.transmitter)];
         let senders = senders.map(|(contract, account)| Sender { contract, account });
         let bounds = [I256::ONE, dollars(1_000_000)];
         let source =
             |aggregator| Source { aggregator, config: CONFIG, bounds, senders: senders.into() };
-        Loans::new(prices(), books.into(), AGGREGATORS.map(source).into())
+        Loans::new(prices(), books, AGGREGATORS.map(source).into())
     }
 
     fn aave(&self, assets: [Address; 2]) -> AaveBook {
@@ -178,6 +209,60 @@ impl Town {
         let [weth, usdc] = self.tokens.map(Some);
         book.set_market(market, [usdc, weth], Some(PRICES[2]));
         book
+    }
+}
+
+impl Town {
+    fn comet(&self, [weth, usdc]: [Address; 2]) -> CometBook {
+        let total = self.debtors.iter().map(|(_, held, _)| held).sum::<u128>();
+        let borrow = self.debtors.iter().map(|(.., owed)| owed).sum::<u128>();
+        let base = u64::try_from(self.borrow_rate / 1_000_000_000 / YEAR_SECONDS).expect("small");
+        let terms = comet::Terms {
+            base_token: usdc,
+            base_scale: 1_000_000,
+            borrow: comet::Curve { kink: WAD, base, ..comet::Curve::default() },
+            store_front_price_factor: WAD / 10 * 6,
+            target_reserves: 1_000_000 * USD,
+            ..comet::Terms::default()
+        };
+        let market = comet::Market { terms, totals: comet_totals(borrow, self.since) };
+        let asset = Asset {
+            token: weth,
+            scale: WAD,
+            liquidate_factor: WAD / 100 * 85,
+            liquidation_factor: WAD / 100 * 95,
+            total,
+            held: total + self.stock,
+            ..Asset::default()
+        };
+        let room = comet::table::Room { markets: 1, assets: 1, accounts: COMET_ROOM };
+        let mut table = comet::table::CometTable::new(room);
+        let id = table.insert_market(COMET).expect("room");
+        table.set_market(id, &market, &[asset], &mut drop).expect("room");
+        for (who, held, owed) in &self.debtors {
+            let account = table.add_account(id, user(*who), &mut drop).expect("a market");
+            let principal = -i128::try_from(*owed).expect("small");
+            let read = Account { principal, assets_in: 1, balances: &[*held] };
+            table.set_account(account.expect("room"), &read, &mut drop).expect("it is there");
+        }
+        let mut book = CometBook::new(table, id, COMET);
+        let [weth, usdc] = self.tokens.map(Some);
+        book.set_token(Priced::Asset(0), weth, Some(PRICES[0]));
+        book.set_token(Priced::Base, usdc, Some(PRICES[1]));
+        book
+    }
+}
+
+/// Totals of Compound's market when so much is owed, as they are at this time.
+pub(crate) const fn comet_totals(borrow: u128, at: u64) -> comet::Totals {
+    comet::Totals {
+        supply_index: COMET_INDEX,
+        borrow_index: COMET_INDEX,
+        supply: borrow,
+        borrow,
+        last_accrual: at,
+        pause: 0,
+        held: 0,
     }
 }
 
@@ -335,6 +420,13 @@ pub(crate) fn repaid(market: B256, who: u8, amount: u128) -> Written {
     Written::new(MORPHO, &topics, &[amount, amount * SHARES])
 }
 
+/// What Compound's market writes of these, with numbers behind them.
+pub(crate) fn comet_says(topic: B256, about: &[Address], words: &[u128]) -> Written {
+    let topics: Vec<_> =
+        [topic].into_iter().chain(about.iter().map(|one| one.into_word())).collect();
+    Written::new(COMET, &topics, words)
+}
+
 fn put(out: &mut Vec<u8>, words: &[u64]) {
     words.iter().for_each(|word| out.extend_from_slice(&U256::from(*word).to_be_bytes::<32>()));
 }
@@ -400,4 +492,9 @@ pub(crate) fn morpho_supply(params: &Params, amount: u128, who: u8) -> Vec<u8> {
     let mut words = of_market(params);
     words.extend([word(amount), user(who).into_word(), word(256), word(0)]);
     call(MORPHO_SUPPLY, &words)
+}
+
+/// Calldata of Compound's `supplyTo` for somebody.
+pub(crate) fn comet_supply_to(asset: Address, amount: u128, who: u8) -> Vec<u8> {
+    call(COMET_SUPPLY_TO, &[user(who).into_word(), asset.into_word(), word(amount)])
 }

@@ -17,6 +17,7 @@
 
 pub mod aave;
 pub mod book;
+pub mod comet;
 #[cfg(test)]
 #[expect(dead_code, reason = "tests of other crates use all of it")]
 pub(crate) mod fixture;
@@ -28,33 +29,23 @@ pub mod reread;
 pub mod source;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::Address;
 
 pub use self::book::{Book, Call, Deal, Lender, Relief, Size, Sizes, Times, Want, Way};
 pub use self::follow::{Heard, Undo};
 pub use self::order::Order;
 use self::source::Source;
+pub use self::topics::Followed;
 use crate::ids::{LoanId, TokenId};
 use crate::lending::math::Fault;
-use crate::lending::price::{
-    ANSWER_UPDATED, FeedId, NEW_TRANSMISSION_OCR1, NEW_TRANSMISSION_OCR2, PriceLimits, Prices,
-};
+use crate::lending::price::{FeedId, PriceLimits, Prices};
 use crate::lending::trigger::{Budget, Watch};
-use crate::lending::{aave as aave_v3, morpho as morpho_blue};
 use crate::limits::{FEEDS_MOVED_MAX, LOANS_TOUCHED_MAX};
-
-/// Topics of the events that tell of feeds.
-const FEED_TOPICS: [B256; 3] = [ANSWER_UPDATED, NEW_TRANSMISSION_OCR1, NEW_TRANSMISSION_OCR2];
-
-/// Every topic of an event that loans depend on.
-pub fn topics() -> impl Iterator<Item = &'static B256> {
-    let of_books = aave_v3::topics::ALL.iter().chain(morpho_blue::topics::ALL);
-    FEED_TOPICS.iter().chain(of_books.map(|(_, topic)| topic))
-}
 
 /// What has been seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -178,6 +169,18 @@ impl Loans {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.books.is_empty()
+    }
+
+    /// What is followed of the chain for them, beside pools.
+    #[must_use]
+    pub fn followed(&self) -> Followed {
+        if self.is_empty() {
+            Followed::Pools
+        } else if self.books.iter().any(|book| matches!(book, Book::Comet(_))) {
+            Followed::LoansAndTransfers
+        } else {
+            Followed::Loans
+        }
     }
 
     /// How many loans there is room for: handles are below this.
@@ -311,6 +314,7 @@ impl Loans {
             let (contract, is_morpho) = match book {
                 Book::Aave(book) => (book.market.contracts().pool, false),
                 Book::Morpho(book) => (book.address(), true),
+                Book::Comet(_) => return None,
             };
             (most >= amount).then_some((contract, bps, is_morpho))
         });

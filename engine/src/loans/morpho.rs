@@ -181,7 +181,7 @@ impl Lender for MorphoBook {
             Request::Shares(shares) => (Size::Shares(shares), shares),
             Request::Seized(seized) => (Size::Seized(seized), seized),
         };
-        Ok(Sizes { most, part_most, whole_least: None })
+        Ok(Sizes { most, part_most, whole_least: None, pays_exactly: false })
     }
 
     fn deal(

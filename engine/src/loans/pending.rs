@@ -7,6 +7,7 @@
 use alloy_primitives::{Address, B256, U256};
 
 use super::book::{Book, Relief, Size};
+use super::comet::BASE;
 use super::source::Report;
 use super::{Loans, Source};
 use crate::decode::DecodeError;
@@ -25,6 +26,10 @@ pub const AAVE_SUPPLY: [u8; 4] = [0x61, 0x7b, 0xa0, 0x37];
 pub const MORPHO_REPAY: [u8; 4] = [0x20, 0xb7, 0x6e, 0x81];
 /// `supplyCollateral((address,address,address,address,uint256),uint256,address,bytes)` of Morpho.
 pub const MORPHO_SUPPLY: [u8; 4] = [0x23, 0x8d, 0x65, 0x79];
+/// `supply(address,uint256)` of a market of Compound III.
+pub const COMET_SUPPLY: [u8; 4] = [0xf2, 0xb9, 0xfd, 0xb8];
+/// `supplyTo(address,address,uint256)` of a market of Compound III.
+pub const COMET_SUPPLY_TO: [u8; 4] = [0x42, 0x32, 0xcd, 0x63];
 
 /// What a pending transaction does to loans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,7 @@ impl Loans {
             let (place, reserve, relief) = match book {
                 Book::Aave(_) => self.aave(number, from, calldata)?,
                 Book::Morpho(_) => self.morpho(number, calldata)?,
+                Book::Comet(_) => self.comet(number, from, calldata)?,
             };
             return Some(Pending::Relief(self.handle(number, place), reserve, relief));
         }
@@ -113,6 +119,25 @@ impl Loans {
         let market = book.table.market_id(&name)?;
         Some((book.table.position_id(market, user)?.0, 0, relief))
     }
+
+    /// What is supplied of the base token repays a debt first.
+    fn comet(&self, number: usize, from: Address, calldata: &[u8]) -> Option<(u32, u16, Relief)> {
+        let Some(Book::Comet(book)) = self.books.get(number) else { return None };
+        let (selector, bytes) = calldata.split_first_chunk()?;
+        let arguments = Arguments { bytes };
+        let (user, asset, amount) = match *selector {
+            COMET_SUPPLY => (from, 0, 1),
+            COMET_SUPPLY_TO => (arguments.address(0).ok()?, 1, 2),
+            _ => return None,
+        };
+        let amount = saturated(arguments.integer(amount).ok()?);
+        let reserve = book.reserve_of(&arguments.address(asset).ok()?)?;
+        let relief = match reserve {
+            BASE => Relief::Repay(Size::Debt(amount)),
+            _ => Relief::Supply(amount),
+        };
+        Some((book.account_of(&user)?, reserve, relief))
+    }
 }
 
 impl Book {
@@ -121,6 +146,7 @@ impl Book {
         match self {
             Self::Aave(book) => book.market.contracts().pool == *to,
             Self::Morpho(book) => book.address() == *to,
+            Self::Comet(book) => book.address() == *to,
         }
     }
 }
@@ -156,6 +182,8 @@ mod tests {
             (AAVE_REPAY, "repay(address,uint256,uint256,address)".into()),
             (AAVE_REPAY_WITH_A_TOKENS, "repayWithATokens(address,uint256,uint256)".into()),
             (AAVE_SUPPLY, "supply(address,uint256,address,uint16)".into()),
+            (COMET_SUPPLY, "supply(address,uint256)".into()),
+            (COMET_SUPPLY_TO, "supplyTo(address,address,uint256)".into()),
             (MORPHO_REPAY, morpho("repay", "uint256,uint256,address,bytes")),
             (MORPHO_SUPPLY, morpho("supplyCollateral", "uint256,address,bytes")),
         ] {

@@ -11,13 +11,16 @@ use super::follow::Undo;
 use super::source::Source;
 use super::{Loans, Trust};
 use crate::ids::LoanId;
+use crate::lending::comet::Account as InMarket;
+use crate::lending::comet::table::AccountId;
 use crate::lending::price::{self, FeedId, PriceId};
-use crate::lending::{aave, morpho};
+use crate::lending::{aave, comet, morpho};
 use crate::limits::FEEDS_MOVED_MAX;
 use crate::world::BlockRef;
 
 /// What was read of books and prices at a block.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reread {
     /// The block.
     pub block: Option<BlockRef>,
@@ -29,6 +32,10 @@ pub struct Reread {
     pub markets: Vec<(u8, B256, morpho::Market)>,
     /// Positions in markets of Morpho's, by their book and market.
     pub positions: Vec<(u8, B256, Address, morpho::Position)>,
+    /// Accounts in markets of Compound III, by the number of their book.
+    pub comet_accounts: Vec<(u8, CometAccount)>,
+    /// Totals of markets of Compound III, by the number of their book.
+    pub comet_totals: Vec<(u8, CometTotals)>,
     /// Prices as the chain has them; `None` where it has none.
     pub prices: Vec<(PriceId, Option<U256>)>,
     /// What stands behind feeds' proxies, and what it answers.
@@ -41,6 +48,7 @@ pub struct Reread {
 
 /// An account of Aave's.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Account {
     /// Whose.
     pub user: Address,
@@ -48,6 +56,30 @@ pub struct Account {
     pub category: u8,
     /// What it has, each reserve once.
     pub entries: Vec<aave::Entry>,
+}
+
+/// An account in a market of Compound III.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CometAccount {
+    /// Whose.
+    pub owner: Address,
+    /// Supplied if positive, borrowed if negative.
+    pub principal: i128,
+    /// Which kinds of collateral it has, a bit for each.
+    pub assets_in: u32,
+    /// How much of each, in the market's order.
+    pub balances: Vec<u128>,
+}
+
+/// What moves of a market of Compound III.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CometTotals {
+    /// Indices, sums, and the base tokens that it holds.
+    pub totals: comet::Totals,
+    /// Of each collateral, in the market's order: what it holds, and what accounts have put in.
+    pub stocks: Vec<(u128, u128)>,
 }
 
 impl Loans {
@@ -90,9 +122,43 @@ impl Loans {
                 self.touch(self.handle(book, place.0));
             }
         }
+        self.reread_comet(read, keep);
         let figures = [read.accounts.len(), read.reserves.len(), read.prices.len()];
         let figures = figures.iter().sum::<usize>() + read.markets.len() + read.positions.len();
+        let figures = figures + read.comet_accounts.len() + read.comet_totals.len();
         self.counts.reread += u64::try_from(figures).unwrap_or(u64::MAX);
+    }
+
+    fn reread_comet(&mut self, read: &Reread, keep: &mut impl FnMut(Undo)) {
+        for (number, CometAccount { owner, principal, assets_in, balances }) in &read.comet_accounts
+        {
+            let book = usize::from(*number);
+            let Some(Book::Comet(comet)) = self.books.get_mut(book) else { continue };
+            let keep = &mut |undo| keep(Undo::Book(*number, BookUndo::Comet(undo)));
+            // One that is not listed any more went with the block that had listed it.
+            let Some(place) = comet.account_of(owner) else { continue };
+            let (principal, assets_in) = (*principal, *assets_in);
+            let read = InMarket { principal, assets_in, balances };
+            if comet.table.set_account(AccountId(place), &read, keep).is_ok() {
+                self.touch(self.handle(book, place));
+            }
+        }
+        for (number, CometTotals { totals, stocks }) in &read.comet_totals {
+            let book = usize::from(*number);
+            let Some(Book::Comet(comet)) = self.books.get_mut(book) else { continue };
+            let keep = &mut |undo| keep(Undo::Book(*number, BookUndo::Comet(undo)));
+            let (market, shop) = (comet.market(), comet.shop());
+            let _listed = comet.table.set_totals(market, *totals, keep);
+            let mut is_moved = false;
+            for (index, stock) in (0_u8..).zip(stocks) {
+                is_moved |= comet.table.set_stock((market, index), *stock, keep) == Ok(true);
+            }
+            // Nobody else's figures are others for it: who was told of meanwhile was told rightly,
+            // and who was not is looked at in every block.
+            if is_moved {
+                self.touch(self.handle(book, shop));
+            }
+        }
     }
 
     fn reread_prices(&mut self, read: &Reread, at: u64, keep: &mut impl FnMut(Undo)) {
@@ -139,8 +205,8 @@ impl Loans {
         self.counts.reread_late += 1;
     }
 
-    /// The handle of a borrower's position in a book: of an account of Aave's, or in a market of
-    /// Morpho's.
+    /// The handle of a borrower's position in a book: of an account of Aave's, in a market of
+    /// Morpho's, or in one of Compound III, where zero stands for the shop.
     #[must_use]
     pub fn loan_of(&self, book: u8, market: Option<&B256>, user: &Address) -> Option<LoanId> {
         let number = usize::from(book);
@@ -150,7 +216,9 @@ impl Loans {
                 let market = morpho.table.market_id(name)?;
                 morpho.table.position_id(market, *user)?.0
             }
-            (Book::Aave(_), Some(_)) | (Book::Morpho(_), None) => return None,
+            (Book::Comet(comet), None) if user.is_zero() => comet.shop(),
+            (Book::Comet(comet), None) => comet.account_of(user)?,
+            (Book::Aave(_) | Book::Comet(_), Some(_)) | (Book::Morpho(_), None) => return None,
         };
         Some(self.handle(number, place))
     }

@@ -15,6 +15,7 @@ use crate::lending::transmission::{Route, Transmission};
 
 /// One who may transmit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sender {
     /// The contract that calls the aggregator; the sender himself, where there is none.
     pub contract: Address,
@@ -24,6 +25,7 @@ pub struct Sender {
 
 /// An aggregator.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Source {
     /// Its contract.
     pub aggregator: Address,

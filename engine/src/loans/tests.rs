@@ -7,14 +7,15 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, vec};
 
-use alloy_primitives::{Bloom, I256, U256};
+use alloy_primitives::{B256, Bloom, I256, U256};
 use proptest::prelude::*;
 
 use super::fixture::{
-    AAVE, AAVE_BOOK, AGGREGATORS, CONFIG, CURVE, ETH, FEEDS, FORWARDER, MORPHO, MORPHO_BOOK,
-    PRICES, SHARES, Town, USD, USDC_RESERVE, WETH_RESERVE, Written, aave_repay, aave_supply,
-    answered, borrowed, deposited, dollars, entries, forwarded, lent, minted, morpho_repay,
-    morpho_supply, params, repaid, reserve_data, tokens_of, town, transmit, used, user, withdrawn,
+    AAVE, AAVE_BOOK, AGGREGATORS, COMET, COMET_BOOK, CONFIG, CURVE, ETH, FEEDS, FORWARDER, MORPHO,
+    MORPHO_BOOK, PRICES, SHARES, Town, USD, USDC_RESERVE, WETH_RESERVE, Written, aave_repay,
+    aave_supply, answered, borrowed, deposited, dollars, entries, forwarded, lent, minted,
+    morpho_repay, morpho_supply, params, repaid, reserve_data, tokens_of, town, transmit, used,
+    user, withdrawn,
 };
 use super::pending::Pending;
 use super::reread::{Account, Reread};
@@ -191,6 +192,7 @@ fn image_of(book: &Book) -> String {
             let positions: Vec<_> = book.table.positions().collect();
             format!("{:?} {positions:?}", book.table.markets())
         }
+        Book::Comet(book) => format!("{:?}", book.table),
     }
 }
 
@@ -525,6 +527,122 @@ mod trust {
         assert_silent(&story, MORPHO_BOOK);
         story.block(&[answered(FEEDS[0], 1_900)]);
         assert!(story.world.freshness().has(Stale::Lost));
+    }
+}
+
+/// What comes in wrong, late or for once: each is as the contract would have it.
+mod bad_data {
+    use super::*;
+    use crate::lending::aave::topics::{RESERVE_PAUSED, USER_EMODE_SET};
+
+    const WAY: Way = Way { collateral: WETH_RESERVE, debt: USDC_RESERVE };
+
+    /// What Aave would say of the whole of what can be liquidated.
+    fn whole(story: &Story) -> Result<Deal, Fault> {
+        let loan = story.loan(AAVE_BOOK, 1);
+        let (loans, at) = (&story.world.loans, story.world.loan_time());
+        let sizes = loans.sizes(loan, WAY, at)?;
+        loans.deal(loan, (WAY, sizes.most), at)
+    }
+
+    fn of_configurator(topic: B256, asset: Address, word: u8) -> Written {
+        let topics = vec![topic, asset.into_word()];
+        Written { by: AAVE.configurator, topics, data: B256::with_last_byte(word).to_vec() }
+    }
+
+    #[test]
+    fn while_a_feed_answers_nothing_nobody_who_needs_it_has_a_health() {
+        for answer in [0, -1] {
+            let mut story = story(&two());
+            let zero = I256::try_from(answer).unwrap();
+            let mut odd = answered(FEEDS[0], 1_900);
+            odd.topics[1] = zero.into_raw().into();
+            story.block(&[odd]);
+            assert_eq!(story.world.loans.moved(), [FEEDS[0]]);
+            // Morpho's oracle takes a zero, as the contract does: the collateral is worth nothing.
+            let of_morpho = if answer == 0 { Ok(true) } else { Err(Fault::NoPrice) };
+            assert_eq!(story.both(), [Err(Fault::NoPrice), of_morpho], "{answer}");
+            assert_eq!(whole(&story), Err(Fault::NoPrice));
+            assert_eq!(story.world.loans.prices.counts().not_positive, 1);
+            story.block(&[answered(FEEDS[0], 1_900)]);
+            assert_eq!(story.both(), [Ok(true); 2], "it has a price again");
+            assert!(whole(&story).is_ok());
+        }
+    }
+
+    /// Neither protocol asks how old an answer is.
+    #[test]
+    fn an_old_answer_counts_as_long_as_no_newer_one_came() {
+        let mut story = story(&two());
+        for _ in 0..400 {
+            story.block(&[]);
+        }
+        assert_eq!(story.both(), [Ok(false); 2]);
+        story.block(&[answered(FEEDS[0], 1_900)]);
+        assert_eq!(story.both(), [Ok(true); 2]);
+    }
+
+    #[test]
+    fn a_paused_reserve_is_liquidated_by_nobody_until_it_is_released() {
+        let mut story = story(&two());
+        for asset in [WETH, USDC] {
+            let pause = |is_paused| of_configurator(RESERVE_PAUSED, asset, is_paused);
+            story.block(&[answered(FEEDS[0], 1_900), pause(1)]);
+            assert!(story.world.loans.is_all_touched());
+            assert_eq!(story.is_liquidatable(AAVE_BOOK, 1), Ok(true), "its health is what it is");
+            assert_eq!(whole(&story), Err(Fault::Forbidden));
+            story.block(&[pause(0)]);
+            assert!(whole(&story).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_reserve_that_cannot_pay_out_gives_no_collateral() {
+        let mut story = story(&two());
+        story.block(&[answered(FEEDS[0], 1_900)]);
+        let Deal { seized, .. } = whole(&story).unwrap();
+        for (available, is_enough) in [(seized - 1, false), (seized, true)] {
+            let reserves = vec![(AAVE_BOOK, WETH_RESERVE, available)];
+            let block = Some(story.here());
+            assert!(story.world.reread(&Reread { block, reserves, ..Reread::default() }));
+            let expected = if is_enough { Ok(seized) } else { Err(Fault::NoLiquidity) };
+            assert_eq!(whole(&story).map(|deal| deal.seized), expected);
+        }
+    }
+
+    #[test]
+    fn whoever_leaves_a_category_counts_with_the_reserves_own_threshold() {
+        let mut story = story(&two());
+        let chooses = |category: u8| {
+            let topics = vec![USER_EMODE_SET, user(1).into_word()];
+            Written { by: AAVE.pool, topics, data: B256::with_last_byte(category).to_vec() }
+        };
+        let counts_with = |story: &Story| {
+            let Book::Aave(book) = &story.world.loans.books()[0] else { panic!("Aave's") };
+            let account = book.market.account_of(&user(1)).unwrap();
+            book.market.account(account).unwrap().category
+        };
+        story.block(&[chooses(1)]);
+        assert_eq!((counts_with(&story), story.is_liquidatable(AAVE_BOOK, 1)), (1, Ok(false)));
+        assert_eq!(story.world.loans.touched().collect::<Vec<_>>(), [LoanId(0)]);
+        story.world.clear_touched();
+        story.block(&[answered(FEEDS[0], 1_900), chooses(0)]);
+        assert_eq!((counts_with(&story), story.is_liquidatable(AAVE_BOOK, 1)), (0, Ok(true)));
+    }
+
+    #[test]
+    fn what_a_feed_writes_that_no_aggregator_would_has_prices_read() {
+        let mut story = story(&two());
+        let mut odd = answered(FEEDS[0], 1_900);
+        odd.topics[2] = B256::repeat_byte(0xff);
+        story.block(&[odd]);
+        assert_eq!(story.world.loans.counts().malformed, 1);
+        assert!(story.world.freshness().is_fresh() && story.world.loans.doubts_prices());
+        assert_silent_book(&story);
+    }
+
+    fn assert_silent_book(story: &Story) {
+        assert_eq!(story.both(), [Err(Fault::Unknown); 2], "until all prices were read");
     }
 }
 
@@ -904,6 +1022,42 @@ impl Story {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whoever sends whatever to whom: it is read as something, or as nothing.
+    #[test]
+    fn hostile_calldata_is_read_as_something_or_as_nothing(
+        selector in prop::sample::select(vec![
+            pending::AAVE_REPAY,
+            pending::AAVE_REPAY_WITH_A_TOKENS,
+            pending::AAVE_SUPPLY,
+            pending::MORPHO_REPAY,
+            pending::MORPHO_SUPPLY,
+            pending::COMET_SUPPLY,
+            pending::COMET_SUPPLY_TO,
+            crate::lending::transmission::TRANSMIT_OCR2,
+            crate::lending::transmission::FORWARD,
+        ]),
+        words in prop::collection::vec(any::<[u8; 32]>(), 0..12),
+        small in prop::collection::vec((0..12_usize, any::<u8>()), 0..6),
+        to in prop::sample::select(vec![AAVE.pool, MORPHO, COMET, AGGREGATORS[0], FORWARDER]),
+    ) {
+        let mut story = story(&two().owes(COMET_BOOK, 1, ETH, 1_600 * USD));
+        let mut words = words;
+        // Small numbers are offsets, lengths and amounts.
+        for (place, byte) in small {
+            if let Some(word) = words.get_mut(place) {
+                *word = B256::with_last_byte(byte).0;
+            }
+        }
+        let calldata = [&selector[..], words.as_flattened()].concat();
+        let before = image(&story.world.loans);
+        if let Some(pending) = story.read(user(1), to, &calldata)
+            && let Ok(mark) = story.suppose(pending)
+        {
+            story.world.take_back(mark).unwrap();
+        }
+        prop_assert_eq!(image(&story.world.loans), before);
+    }
 
     #[test]
     fn whatever_happened_is_taken_back_by_a_reorg(

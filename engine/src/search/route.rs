@@ -2,6 +2,7 @@
 //!
 //! More of a token never sells for less, so the best pool of each hop gives the best of all ways
 //! through the same tokens. Looked at are the pair itself, and one or two base tokens between.
+//! Pools that somebody else is to have can be left out.
 //!
 //! Temperature: warm.
 
@@ -13,6 +14,22 @@ use crate::world::World;
 
 /// Most swaps of a way: one less than a program has, for a liquidation is more than a swap.
 pub const ROUTE_HOPS_MAX: usize = HOPS_MAX - 1;
+
+/// Where ways are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'w> {
+    /// The pools.
+    pub world: &'w World,
+    /// Those that no way may lead through.
+    pub avoid: &'w [PoolId],
+}
+
+impl<'w> From<&'w World> for Around<'w> {
+    /// All pools of a world.
+    fn from(world: &'w World) -> Self {
+        Self { world, avoid: &[] }
+    }
+}
 
 /// A way from one token to another, with exact amounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +56,20 @@ impl Route {
 
     /// The best way to sell `amount` of `from` for `to`; `None` if there is none.
     #[must_use]
-    pub fn sell(world: &World, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
+    pub fn sell(around: Around<'_>, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
+        let world = around.world;
         if from == to {
             return Some(Self::nowhere(amount));
         }
         let start = Self::nowhere(amount);
-        let mut best = start.then(world, from, to);
+        let mut best = start.then(around, from, to);
         let bases = world.bases.iter().take(BASE_TOKENS_MAX).copied();
         for first in bases.clone().filter(|base| *base != from && *base != to) {
-            let Some(half) = start.then(world, from, first) else { continue };
-            best = better(best, half.then(world, first, to));
+            let Some(half) = start.then(around, from, first) else { continue };
+            best = better(best, half.then(around, first, to));
             for second in bases.clone().filter(|base| ![from, to, first].contains(base)) {
-                let way = half.then(world, first, second);
-                best = better(best, way.and_then(|way| way.then(world, second, to)));
+                let way = half.then(around, first, second);
+                best = better(best, way.and_then(|way| way.then(around, second, to)));
             }
         }
         best
@@ -60,19 +78,20 @@ impl Route {
     /// The best way to buy `amount` of `to` with `from`; `None` if there is none. It may give a
     /// little more.
     #[must_use]
-    pub fn buy(world: &World, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
+    pub fn buy(around: Around<'_>, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
+        let world = around.world;
         if from == to {
             return Some(Self::nowhere(amount));
         }
         let end = Self::nowhere(amount);
-        let mut best = end.behind(world, from, to);
+        let mut best = end.behind(around, from, to);
         let bases = world.bases.iter().take(BASE_TOKENS_MAX).copied();
         for last in bases.clone().filter(|base| *base != from && *base != to) {
-            let Some(half) = end.behind(world, last, to) else { continue };
-            best = cheaper(best, half.behind(world, from, last));
+            let Some(half) = end.behind(around, last, to) else { continue };
+            best = cheaper(best, half.behind(around, from, last));
             for first in bases.clone().filter(|base| ![from, to, last].contains(base)) {
-                let way = half.behind(world, first, last);
-                best = cheaper(best, way.and_then(|way| way.behind(world, from, first)));
+                let way = half.behind(around, first, last);
+                best = cheaper(best, way.and_then(|way| way.behind(around, from, first)));
             }
         }
         // Forwards, as it is run.
@@ -100,12 +119,13 @@ impl Route {
     }
 
     /// With one more hop, through the pool that gives most.
-    fn then(&self, world: &World, from: TokenId, to: TokenId) -> Option<Self> {
-        let amount = self.amount_out;
+    fn then(&self, around: Around<'_>, from: TokenId, to: TokenId) -> Option<Self> {
+        let (world, amount) = (around.world, self.amount_out);
         let mut best: Option<(u128, PoolId, Direction)> = None;
         for pool in world.pools.pools_of_pair(from, to) {
             let entry = world.pools.get(*pool);
-            if !entry.is_tradable() || self.legs().iter().any(|leg| leg.pool == *pool) {
+            let is_used = self.legs().iter().any(|leg| leg.pool == *pool);
+            if !entry.is_tradable() || is_used || around.avoid.contains(pool) {
                 continue;
             }
             let direction =
@@ -122,12 +142,13 @@ impl Route {
     }
 
     /// With one more hop in front, through the pool that asks least.
-    fn behind(&self, world: &World, from: TokenId, to: TokenId) -> Option<Self> {
-        let needed = self.amount_in;
+    fn behind(&self, around: Around<'_>, from: TokenId, to: TokenId) -> Option<Self> {
+        let (world, needed) = (around.world, self.amount_in);
         let mut best: Option<(u128, PoolId, Direction)> = None;
         for pool in world.pools.pools_of_pair(from, to) {
             let entry = world.pools.get(*pool);
-            if !entry.is_tradable() || self.legs().iter().any(|leg| leg.pool == *pool) {
+            let is_used = self.legs().iter().any(|leg| leg.pool == *pool);
+            if !entry.is_tradable() || is_used || around.avoid.contains(pool) {
                 continue;
             }
             let direction =
@@ -176,6 +197,7 @@ const fn cheaper(best: Option<Route>, other: Option<Route>) -> Option<Route> {
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
     use std::vec::Vec;
 
     use alloy_primitives::Address;
@@ -216,6 +238,25 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_way_leads_around_the_pools_that_are_to_be_avoided() {
+        let deep = [([0, 3], [9_000, 9_000]), ([0, 3], [5_000, 5_000]), ([1, 3], [9_000; 2])];
+        let world = world(&deep);
+        let ends = [TokenId(3), TokenId(0)];
+        let through = |avoid: &[PoolId]| {
+            let around = Around { world: &world, avoid };
+            let [sold, bought] = [Route::sell(around, ends, 100), Route::buy(around, ends, 100)]
+                .map(|way| {
+                    way.map(|way| way.legs().iter().map(|leg| leg.pool.0).collect::<Vec<_>>())
+                });
+            assert_eq!(sold, bought);
+            sold
+        };
+        assert_eq!(through(&[]), Some(vec![0]));
+        assert_eq!(through(&[PoolId(0)]), Some(vec![1]));
+        assert_eq!(through(&[PoolId(0), PoolId(1)]), None);
+    }
+
     /// Every way that leads over nothing but bases, and over none twice, one by one.
     fn brute(world: &World, to: TokenId, amount: u128, visited: &[TokenId]) -> u128 {
         let from = *visited.last().unwrap();
@@ -252,7 +293,7 @@ mod tests {
         ) {
             let world = world(&sketches);
             let ends = [TokenId(from), TokenId((from + step) % TOKENS)];
-            let found = Route::sell(&world, ends, amount);
+            let found = Route::sell((&world).into(), ends, amount);
             let best = brute(&world, ends[1], amount, &[ends[0]]);
             prop_assert_eq!(found.map_or(0, |found| found.amount_out), best);
             if let Some(found) = found {
@@ -277,7 +318,7 @@ mod tests {
         ) {
             let world = world(&sketches);
             let ends = [TokenId(from), TokenId((from + step) % TOKENS)];
-            let Some(found) = Route::buy(&world, ends, amount) else { return Ok(()) };
+            let Some(found) = Route::buy((&world).into(), ends, amount) else { return Ok(()) };
             prop_assert!(found.amount_out >= amount);
             prop_assert_eq!(found.cost_of(&world, amount), Some(found.amount_in));
             prop_assert_eq!(found.with_amount(&world, found.amount_in), Some(found));

@@ -424,7 +424,7 @@ impl Market {
             routers: vec![],
             bases: vec![native],
             native,
-            anchor: Tip { number: BlockNumber(BLOCK - 1), ..Tip::default() },
+            anchor: Tip { number: BlockNumber(BLOCK - 1), timestamp: LAST_TRADE, ..Tip::default() },
         });
         let others = vec![];
         let mut market = Self {

@@ -10,7 +10,7 @@ use gannet_engine::flight::Outcome;
 use gannet_engine::ids::{LoanId, TokenId};
 use gannet_engine::input::{Command, Happening, Loaded, Reloaded};
 use gannet_engine::loans::reread::Reread;
-use gannet_engine::loans::{LoanCounts, Order};
+use gannet_engine::loans::{Followed, LoanCounts, Order};
 use gannet_engine::plan::Bid;
 use gannet_engine::query::Query;
 use gannet_engine::risk::{Funding, Limits, Reject};
@@ -81,7 +81,7 @@ fn seal<const DRY: bool>(stage: &mut Stage<DRY>, logs: &[(Written, B256)]) -> Bl
         .rev()
         .find(|query| matches!(query, Query::BlockLogs { block: of, .. } if *of == block.hash));
     let query = *asked.expect("its logs were asked for");
-    assert!(matches!(query, Query::BlockLogs { with_loans: true, .. }));
+    assert!(matches!(query, Query::BlockLogs { followed: Followed::Loans, .. }));
     let logs: Vec<_> = logs
         .iter()
         .zip(0..)

@@ -6,9 +6,10 @@
 //! [`pending`] and [`money`] are what the engine promises on a [`stage`] without contracts: the
 //! path, what is followed, and what it does with a wallet's money when the world does the wrong
 //! thing. [`aave`], [`comet`] and [`morpho`] hold the lending arithmetic against the protocols, and
-//! [`morpho_mirror`] what is followed of one; [`loans`] is the path of a liquidation; [`oracle`]
-//! has price updates judged by real aggregators; [`liquidator`] is what the executor promises of
-//! liquidations. [`scale`] is the search over a made-up [`universe`] of mainnet's size.
+//! [`morpho_mirror`] and [`comet_book`] what is followed of one; [`loans`] is the path of a
+//! liquidation; [`oracle`] has price updates judged by real aggregators; [`liquidator`] is what the
+//! executor promises of liquidations. [`scale`] is the search over a made-up [`universe`] of
+//! mainnet's size.
 //!
 //! Temperature: cold.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
@@ -23,6 +24,7 @@ mod aave_bench;
 mod aave_new;
 mod codes;
 mod comet;
+mod comet_book;
 mod differential;
 mod evm;
 mod executor;

@@ -8,6 +8,7 @@ use gannet_engine::flight::{Attempt, Outcome};
 use gannet_engine::gas::{Shape, Work};
 use gannet_engine::ids::{NodeId, PoolId, WalletId};
 use gannet_engine::input::{Command, Happening, Source};
+use gannet_engine::loans::Followed;
 use gannet_engine::pipeline::Engine;
 use gannet_engine::query::Query;
 use gannet_engine::risk::Reject;
@@ -1342,7 +1343,7 @@ mod hostility {
         let stranger = Sent { attempt: Attempt { ticket: u32::MAX, number: 0 }, ..sent.clone() };
         let queries = [
             Query::LatestHead,
-            Query::BlockLogs { block: B256::ZERO, open: 1, with_loans: false },
+            Query::BlockLogs { block: B256::ZERO, open: 1, followed: Followed::Pools },
             Query::Transaction(B256::ZERO),
             Query::Receipt(sent.attempt, sent.hash),
             Query::Receipt(stranger.attempt, sent.hash),

@@ -300,7 +300,7 @@ fn liquidate(world: &World, (bid, last_block): (Bid, BlockNumber), plans: &mut P
         world.loans.ways(loan, |way, [debt, collateral]| {
             let Ok(sizes) = world.loans.sizes(loan, way, at) else { return };
             let deal = world.loans.deal(loan, (way, sizes.most), at).expect("a deal");
-            let exit = Route::sell(world, [collateral, debt], deal.seized).expect("a way");
+            let exit = Route::sell(world.into(), [collateral, debt], deal.seized).expect("a way");
             let (amount_in, premium, funding) = match sizes.most {
                 Size::Shares(_) | Size::Seized(_) => (0, 0, Lent::Market),
                 Size::Debt(_) => match world.loans.lender(debt, deal.paid) {

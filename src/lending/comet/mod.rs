@@ -8,16 +8,17 @@ use std::collections::BTreeSet;
 
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, U256};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use gannet_engine::lending::comet::events::{Event, SUPPLY_COLLATERAL, TRANSFER_COLLATERAL};
-use gannet_engine::lending::comet::table::{CometTable, MarketId, Room};
-use gannet_engine::lending::comet::{Account, Asset, Curve, Market, Terms, Totals};
+use gannet_engine::lending::comet::table::{self, CometTable, MarketId};
+use gannet_engine::lending::comet::{ASSETS_MAX, Account, Asset, Curve, Market, Terms, Totals};
+use gannet_engine::loans::reread::{CometAccount, CometTotals};
 
 use crate::bootstrap::Reader;
 use crate::config::Deployment;
 use crate::lending::abi::{CometMarket, Token};
 use crate::lending::calls::{needed, view, views};
-use crate::lending::{logs, not_there};
+use crate::lending::{Room, logs, not_there};
 
 /// A deployment as it was read.
 #[derive(Debug)]
@@ -29,47 +30,107 @@ pub(super) struct Comet {
     prices: Vec<Option<U256>>,
 }
 
-/// Reads a market, and everybody who may have collateral in it: nobody else can owe anything.
+/// What reading a market's accounts and totals takes.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) name: String,
+    pub(super) address: Address,
+    pub(super) base_token: Address,
+    /// The tokens of its collateral, in its order.
+    pub(super) assets: Vec<Address>,
+}
+
+/// A market as it was read, before anybody asks for prices.
+#[derive(Debug)]
+pub(super) struct Unpriced {
+    pub(super) scope: Scope,
+    pub(super) table: CometTable,
+    pub(super) market: MarketId,
+    /// The base token's first, then that of each collateral.
+    pub(super) feeds: Vec<Address>,
+}
+
+/// Reads a market and everybody who may have collateral in it, with the prices.
 pub(super) fn read(reader: &mut Reader<'_>, deployment: &Deployment) -> Result<Comet> {
+    let Unpriced { scope, table, market, feeds } = unpriced(reader, deployment, Room::Exact)?;
+    let Scope { name, address, .. } = scope;
+    let asked: Vec<_> = feeds.into_iter().map(|feed| (address, feed)).collect();
+    let prices = prices(reader, &name, &asked)?;
+    Ok(Comet { name, table, market, prices })
+}
+
+/// What markets say of feeds; `None` where one reverts.
+pub(super) fn prices(
+    reader: &mut Reader<'_>,
+    name: &str,
+    asked: &[(Address, Address)],
+) -> Result<Vec<Option<U256>>> {
+    let asked =
+        asked.iter().map(|(market, feed)| (*market, CometMarket::getPriceCall { feed: *feed }));
+    views(reader, &format!("{name}: prices"), &asked.collect::<Vec<_>>())
+}
+
+/// Reads a market, and everybody who may have collateral in it: nobody else can owe anything.
+pub(super) fn unpriced(
+    reader: &mut Reader<'_>,
+    deployment: &Deployment,
+    room: Room,
+) -> Result<Unpriced> {
     let Deployment { name, address: comet, .. } = deployment;
     let (name, comet) = (name.as_str(), *comet);
     let base_token = view(reader, name, comet, CometMarket::baseTokenCall {})
         .with_context(|| not_there("market of Compound III", comet, "comet"))?;
     let terms = terms(reader, name, comet, base_token)?;
-    let market = Market { terms, totals: totals(reader, name, comet, base_token)? };
-    let assets = assets(reader, name, comet)?;
-
-    let owners = owners(reader, deployment)?;
-    let asked: Vec<_> =
-        owners.iter().map(|user| (comet, CometMarket::userBasicCall { user: *user })).collect();
-    let basics = needed(reader, &format!("{name}: accounts"), &asked)?;
-    let mut asked = Vec::with_capacity(owners.len().saturating_mul(assets.len()));
-    for user in &owners {
-        let of =
-            |asset: &Asset| CometMarket::userCollateralCall { user: *user, asset: asset.token };
-        asked.extend(assets.iter().map(|asset| (comet, of(asset))));
+    let mut assets = assets(reader, name, comet)?;
+    let listed = assets.iter().map(|asset| asset.token).collect();
+    let scope = Scope { name: name.to_owned(), address: comet, base_token, assets: listed };
+    let CometTotals { totals, stocks } = totals(reader, &scope)?;
+    for (asset, (held, total)) in assets.iter_mut().zip(stocks) {
+        (asset.held, asset.total) = (held, total);
     }
-    let found = needed(reader, &format!("{name}: collateral"), &asked)?;
-    let balances: Vec<u128> = found.into_iter().map(|held| held.balance).collect();
+    let owners = owners(reader, deployment)?;
+    let found = accounts(reader, &scope, &owners)?;
 
-    let accounts = u32::try_from(owners.len())?;
+    let accounts = u32::try_from(room.accounts(owners.len()))?;
     let count = u8::try_from(assets.len())?;
-    let mut table = CometTable::new(Room { markets: 1, assets: count, accounts });
+    ensure!(usize::from(count) <= ASSETS_MAX, "{name}: it has {count} kinds of collateral");
+    let mut table = CometTable::new(table::Room { markets: 1, assets: count, accounts });
     let wrong = |why| anyhow::anyhow!("{name}: its market does not fit the table: {why:?}");
-    let id = table.insert_market(comet).map_err(wrong)?;
-    table.set_market(id, &market, &assets, &mut drop).map_err(wrong)?;
-    let rows = balances.chunks(assets.len().max(1)).chain(std::iter::repeat(&[][..]));
-    for ((owner, basic), balances) in owners.iter().zip(basics).zip(rows) {
-        let assets_in = u32::from(basic.assetsIn) | (u32::from(basic.more) << 16);
-        let account = Account { principal: basic.principal.try_into()?, assets_in, balances };
-        let added = table.add_account(id, *owner, &mut drop).map_err(wrong)?;
+    let market = table.insert_market(comet).map_err(wrong)?;
+    table.set_market(market, &Market { terms, totals }, &assets, &mut drop).map_err(wrong)?;
+    for CometAccount { owner, principal, assets_in, balances } in found {
+        let account = Account { principal, assets_in, balances: &balances };
+        let added = table.add_account(market, owner, &mut drop).map_err(wrong)?;
         let added = added.context("there is room for every account")?;
         table.set_account(added, &account, &mut drop).map_err(wrong)?;
     }
     let feeds = std::iter::once(terms.base_feed).chain(assets.iter().map(|asset| asset.feed));
-    let asked: Vec<_> = feeds.map(|feed| (comet, CometMarket::getPriceCall { feed })).collect();
-    let prices = views(reader, &format!("{name}: prices"), &asked)?;
-    Ok(Comet { name: name.to_owned(), table, market: id, prices })
+    Ok(Unpriced { scope, table, market, feeds: feeds.collect() })
+}
+
+/// What these owners have in a market.
+pub(super) fn accounts(
+    reader: &mut Reader<'_>,
+    Scope { name, address, assets, .. }: &Scope,
+    owners: &[Address],
+) -> Result<Vec<CometAccount>> {
+    let asked: Vec<_> =
+        owners.iter().map(|user| (*address, CometMarket::userBasicCall { user: *user })).collect();
+    let basics = needed(reader, &format!("{name}: accounts"), &asked)?;
+    let mut asked = Vec::with_capacity(owners.len().saturating_mul(assets.len()));
+    for user in owners {
+        let of = |asset: &Address| CometMarket::userCollateralCall { user: *user, asset: *asset };
+        asked.extend(assets.iter().map(|asset| (*address, of(asset))));
+    }
+    let found = needed(reader, &format!("{name}: collateral"), &asked)?;
+    let balances: Vec<u128> = found.into_iter().map(|held| held.balance).collect();
+    let rows = balances.chunks(assets.len().max(1)).chain(std::iter::repeat(&[][..]));
+    let accounts = owners.iter().zip(basics).zip(rows).map(|((owner, basic), balances)| {
+        let assets_in = u32::from(basic.assetsIn) | (u32::from(basic.more) << 16);
+        let principal = basic.principal.try_into()?;
+        Ok(CometAccount { owner: *owner, principal, assets_in, balances: balances.to_vec() })
+    });
+    accounts.collect()
 }
 
 /// Who was ever given collateral.
@@ -151,28 +212,41 @@ fn small<C: SolCall<Return = U256>>(
     u64::try_from(word).with_context(|| format!("{name}: {} answers {word}", C::SIGNATURE))
 }
 
-/// What moves: the market's two words of totals, and the base tokens that it holds.
-fn totals(
+/// What moves: the market's two words of totals, the base tokens that it holds, and the stock of
+/// each collateral.
+pub(super) fn totals(
     reader: &mut Reader<'_>,
-    name: &str,
-    comet: Address,
-    base_token: Address,
-) -> Result<Totals> {
+    Scope { name, address, base_token, assets }: &Scope,
+) -> Result<CometTotals> {
+    let (name, comet) = (name.as_str(), *address);
     let words = view(reader, name, comet, CometMarket::totalsBasicCall {})?;
-    let held = view(reader, name, base_token, Token::balanceOfCall { user: comet })?;
+    let of_assets: Vec<_> = assets
+        .iter()
+        .map(|asset| (comet, CometMarket::totalsCollateralCall { asset: *asset }))
+        .collect();
+    let sums = needed(reader, name, &of_assets)?;
+    let tokens = std::iter::once(base_token).chain(assets);
+    let asked: Vec<_> =
+        tokens.map(|token| (*token, Token::balanceOfCall { user: comet })).collect();
+    let mut held = needed(reader, name, &asked)?.into_iter();
+    let of_base = held.next().context("as many answers as questions")?;
     let [supply_index, borrow_index, _, _, supply, borrow, last_accrual, pause] = words;
-    Ok(Totals {
+    let totals = Totals {
         supply_index: u64::try_from(supply_index)?,
         borrow_index: u64::try_from(borrow_index)?,
         supply: u128::try_from(supply)?,
         borrow: u128::try_from(borrow)?,
         last_accrual: u64::try_from(last_accrual)?,
         pause: u8::try_from(pause)?,
-        held: u128::try_from(held)?,
-    })
+        held: u128::try_from(of_base)?,
+    };
+    let stocks = held
+        .zip(sums)
+        .map(|(held, [total, _])| Ok((u128::try_from(held)?, u128::try_from(total)?)));
+    Ok(CometTotals { totals, stocks: stocks.collect::<Result<_>>()? })
 }
 
-/// The market's collateral, in its order.
+/// The market's collateral, in its order, without its stock.
 fn assets(reader: &mut Reader<'_>, name: &str, comet: Address) -> Result<Vec<Asset>> {
     let count = view(reader, name, comet, CometMarket::numAssetsCall {})?;
     let asked: Vec<_> =
@@ -190,17 +264,6 @@ fn assets(reader: &mut Reader<'_>, name: &str, comet: Address) -> Result<Vec<Ass
             total: 0,
             held: 0,
         });
-    }
-    let asked: Vec<_> = assets
-        .iter()
-        .map(|asset| (comet, CometMarket::totalsCollateralCall { asset: asset.token }))
-        .collect();
-    let totals = needed(reader, name, &asked)?;
-    let asked: Vec<_> =
-        assets.iter().map(|asset| (asset.token, Token::balanceOfCall { user: comet })).collect();
-    let held = needed(reader, name, &asked)?;
-    for ((asset, [total, _]), held) in assets.iter_mut().zip(totals).zip(held) {
-        (asset.total, asset.held) = (u128::try_from(total)?, u128::try_from(held)?);
     }
     Ok(assets)
 }

@@ -48,6 +48,8 @@ pub(crate) enum Asked {
     Asset { book: u8, asset: Address },
     /// A Morpho market's oracle.
     Market(Address),
+    /// A market of Compound III, for what one of its feeds says.
+    Feed { market: Address, feed: Address },
 }
 
 /// What prices are made of.
@@ -132,6 +134,8 @@ fn parts(reader: &mut Reader<'_>, asked: &[Asked], oracles: &[Address]) -> Resul
                 assets.push((place, (oracle, AaveOracle::getSourceOfAssetCall { asset })));
             }
             Asked::Market(oracle) => markets.push((place, oracle)),
+            // The market asks it for its answer, and changes nothing about that.
+            Asked::Feed { feed, .. } => parts[place] = Parts::Proxy(feed),
         }
     }
     let calls: Vec<_> = assets.iter().map(|(_, call)| call.clone()).collect();
@@ -302,7 +306,9 @@ fn build(
     for (asked, parts, told) in priced {
         let root = root(&mut prices, &leaves, parts)?;
         let own = match asked {
-            Asked::Asset { .. } => weight(told.unwrap_or_default(), DOLLAR_DECIMALS),
+            Asked::Asset { .. } | Asked::Feed { .. } => {
+                weight(told.unwrap_or_default(), DOLLAR_DECIMALS)
+            }
             Asked::Market(_) => FREE,
         };
         let id = prices.add_price(root, own)?;

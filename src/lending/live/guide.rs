@@ -15,7 +15,7 @@ use gannet_engine::world::BlockRef;
 use super::feeds::{self, Asked};
 use super::{Scope, told};
 use crate::bootstrap::Reader;
-use crate::lending::{aave, morpho};
+use crate::lending::{aave, comet, morpho};
 
 /// What reading loans again takes.
 #[derive(Debug, Default)]
@@ -56,6 +56,7 @@ impl Guide {
                 _ if wants.is_empty() => {}
                 Scope::Aave(scope) => read_aave(reader, (book, scope), &wants, &mut read)?,
                 Scope::Morpho(scope) => read_morpho(reader, (book, scope), &wants, &mut read)?,
+                Scope::Comet(scope) => read_comet(reader, (book, scope), &wants, &mut read)?,
             }
         }
         let mut oracles: Vec<Address> = self.scopes.iter().map(Scope::oracle).collect();
@@ -110,7 +111,7 @@ fn read_aave(
         match want {
             Want::Account(user) => users.push(*user),
             Want::Reserve(number) => reserves.extend(listed.get_key_value(number)),
-            Want::Market(_) | Want::Position(..) => {}
+            Want::Market(_) | Want::Position(..) | Want::Totals => {}
         }
     }
     if !users.is_empty() {
@@ -142,7 +143,7 @@ fn read_morpho(
         match want {
             Want::Market(id) => markets.push(*id),
             Want::Position(id, user) => positions.push((*id, *user)),
-            Want::Account(_) | Want::Reserve(_) => {}
+            Want::Account(_) | Want::Reserve(_) | Want::Totals => {}
         }
     }
     if !markets.is_empty() {
@@ -153,6 +154,30 @@ fn read_morpho(
         let found = morpho::positions(reader, scope, &positions)?;
         let found = positions.into_iter().zip(found);
         read.positions.extend(found.map(|((id, user), state)| (book, id, user, state)));
+    }
+    Ok(())
+}
+
+fn read_comet(
+    reader: &mut Reader<'_>,
+    (book, scope): (u8, &comet::Scope),
+    wants: &[Want],
+    read: &mut Reread,
+) -> Result<()> {
+    let (mut owners, mut wants_totals) = (Vec::new(), false);
+    for want in wants {
+        match want {
+            Want::Account(owner) => owners.push(*owner),
+            Want::Totals => wants_totals = true,
+            Want::Reserve(_) | Want::Market(_) | Want::Position(..) => {}
+        }
+    }
+    if !owners.is_empty() {
+        let found = comet::accounts(reader, scope, &owners)?;
+        read.comet_accounts.extend(found.into_iter().map(|account| (book, account)));
+    }
+    if wants_totals {
+        read.comet_totals.push((book, comet::totals(reader, scope)?));
     }
     Ok(())
 }

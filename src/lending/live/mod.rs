@@ -17,18 +17,22 @@ use alloy_primitives::{Address, U256};
 use anyhow::Result;
 use gannet_engine::ids::TokenId;
 use gannet_engine::lending::aave::price_source_key;
+use gannet_engine::lending::comet::Priced;
 use gannet_engine::lending::morpho::{MarketId, Params};
 use gannet_engine::lending::price::{Mark, PriceId};
 use gannet_engine::loans::aave::AaveBook;
+use gannet_engine::loans::comet::CometBook;
 use gannet_engine::loans::morpho::MorphoBook;
-use gannet_engine::loans::{Book, Loans};
+use gannet_engine::loans::{Book, Followed, Loans};
 use gannet_engine::strategy::StrategySet;
+use gannet_engine::world::World;
 
 use self::feeds::{Asked, Graph, graph};
 pub(super) use self::guide::{Guide, Wanted};
-use super::{Room, aave, morpho};
+use super::{Room, aave, comet, morpho};
 use crate::bootstrap::Reader;
 use crate::config::{Config, Lending};
+use crate::feed::rpc::Rpc;
 
 /// The strategy that loans are followed for.
 const STRATEGY: &str = "liquidation";
@@ -42,22 +46,39 @@ pub(crate) struct Lenders {
 }
 
 impl Lenders {
+    /// Whether a configuration has anybody who wants loans.
+    pub(crate) fn are_wanted<S: StrategySet>(config: &Config<S>) -> bool {
+        config.strategies.is_enabled(STRATEGY)
+    }
+
     /// Those of a configuration; `None` if nobody wants them.
     pub(crate) fn of<S: StrategySet>(config: &Config<S>) -> Option<Self> {
         let Lending { aave_v3, comet, morpho } = &config.lending;
-        if !config.strategies.is_enabled(STRATEGY) {
+        if !Self::are_wanted(config) {
             return None;
         }
-        if !comet.is_empty() {
-            tracing::warn!(
-                "Comet's borrowers are told by gannet positions alone, and not followed"
-            );
-        }
-        if aave_v3.is_empty() && morpho.is_empty() {
+        if aave_v3.is_empty() && comet.is_empty() && morpho.is_empty() {
             tracing::warn!("no lending protocol is named that {STRATEGY} could follow: it waits");
             return None;
         }
         Some(Self { lending: Arc::new(config.lending.clone()), guide: Arc::default() })
+    }
+
+    /// Gives a world their loans at the block that it stands at.
+    ///
+    /// # Errors
+    /// When they cannot be [loaded](Self::load).
+    pub(crate) fn lend(&self, world: &mut World, rpc: &mut Rpc) -> Result<()> {
+        let mut reader = Reader::new(rpc, *world.tip())?;
+        let loans = self.load(&mut reader, |token| world.tokens.id_of(token))?;
+        reader.finish()?;
+        drop(world.lend(loans));
+        Ok(())
+    }
+
+    /// What is followed of the chain for them.
+    pub(crate) fn followed(&self) -> Followed {
+        if self.lending.comet.is_empty() { Followed::Loans } else { Followed::LoansAndTransfers }
     }
 
     /// Loads their loans at the reader's block; from now on, it is these that are read again.
@@ -95,6 +116,7 @@ impl Lenders {
 enum Read {
     Aave(Box<aave::Pool>),
     Morpho(Box<morpho::Unpriced>),
+    Comet(Box<comet::Unpriced>),
 }
 
 /// What reading a deployment again takes.
@@ -102,19 +124,20 @@ enum Read {
 enum Scope {
     Aave(aave::Scope),
     Morpho(morpho::Scope),
+    Comet(comet::Scope),
 }
 
 impl Scope {
-    /// The oracle that is asked for assets; zero where each market has one.
+    /// The oracle that is asked for assets; zero where each market has one, or its own feeds.
     const fn oracle(&self) -> Address {
         match self {
             Self::Aave(scope) => scope.contracts.oracle,
-            Self::Morpho(_) => Address::ZERO,
+            Self::Morpho(_) | Self::Comet(_) => Address::ZERO,
         }
     }
 }
 
-fn load(
+pub(super) fn load(
     reader: &mut Reader<'_>,
     lending: &Lending,
     tokens: impl Fn(&Address) -> Option<TokenId>,
@@ -137,6 +160,13 @@ fn load(
         scopes.push(Scope::Morpho(read.scope.clone()));
         reads.push(Read::Morpho(Box::new(read)));
     }
+    for deployment in &lending.comet {
+        let read = comet::unpriced(reader, deployment, Room::Growing)?;
+        let market = read.scope.address;
+        asked.extend(read.feeds.iter().map(|feed| Asked::Feed { market, feed: *feed }));
+        scopes.push(Scope::Comet(read.scope.clone()));
+        reads.push(Read::Comet(Box::new(read)));
+    }
     let oracles: Vec<Address> = scopes.iter().map(Scope::oracle).collect();
     let told = told(reader, &asked, &oracles)?;
     let at = reader.timestamp();
@@ -145,6 +175,7 @@ fn load(
     let books = reads.into_iter().map(|read| match read {
         Read::Aave(pool) => Ok(Book::Aave(aave_book(*pool, &mut ids, &tokens)?)),
         Read::Morpho(read) => Ok(Book::Morpho(morpho_book(*read, &mut ids, &tokens)?)),
+        Read::Comet(read) => Ok(Book::Comet(comet_book(*read, &mut ids, &tokens)?)),
     });
     let books = books.collect::<Result<Vec<_>>>()?;
     let guide = Guide { scopes, asked, proxies };
@@ -157,7 +188,7 @@ fn told(
     asked: &[Asked],
     oracles: &[Address],
 ) -> Result<Vec<Option<U256>>> {
-    let (mut assets, mut markets) = (Vec::new(), Vec::new());
+    let (mut assets, mut markets, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
     for (place, asked) in asked.iter().enumerate() {
         match *asked {
             Asked::Asset { book, asset } => {
@@ -165,6 +196,7 @@ fn told(
                 assets.push((place, (oracle, asset)));
             }
             Asked::Market(oracle) => markets.push((place, oracle)),
+            Asked::Feed { market, feed } => feeds.push((place, (market, feed))),
         }
     }
     let mut told = vec![None; asked.len()];
@@ -174,6 +206,10 @@ fn told(
     }
     let (places, calls): (Vec<usize>, Vec<_>) = markets.into_iter().unzip();
     for (place, price) in places.into_iter().zip(morpho::prices(reader, "markets", &calls)?) {
+        told[place] = price;
+    }
+    let (places, calls): (Vec<usize>, Vec<_>) = feeds.into_iter().unzip();
+    for (place, price) in places.into_iter().zip(comet::prices(reader, "feeds", &calls)?) {
         told[place] = price;
     }
     Ok(told)
@@ -211,11 +247,28 @@ fn morpho_book(
     Ok(book)
 }
 
+fn comet_book(
+    read: comet::Unpriced,
+    ids: &mut impl Iterator<Item = PriceId>,
+    tokens: &impl Fn(&Address) -> Option<TokenId>,
+) -> Result<CometBook> {
+    let comet::Unpriced { scope, table, market, feeds } = read;
+    let mut book = CometBook::new(table, market, scope.address);
+    let priced = (0..).map(Priced::Asset).zip(&scope.assets);
+    let priced = std::iter::once((Priced::Base, &scope.base_token)).chain(priced);
+    anyhow::ensure!(feeds.len() == scope.assets.len() + 1, "each token has a feed");
+    for ((what, token), price) in priced.zip(ids.take(feeds.len())) {
+        book.set_token(what, tokens(token), Some(price));
+    }
+    Ok(book)
+}
+
 /// Says what was loaded.
 fn tell(loans: &Loans) {
     let borrowers = loans.books().iter().map(|book| match book {
         Book::Aave(book) => book.market.account_count() as usize,
         Book::Morpho(book) => book.table.position_count(),
+        Book::Comet(book) => book.table.account_end().0 as usize,
     });
     let prices = (0..loans.prices.price_count()).map(PriceId);
     let (modelled, read_each_block): (Vec<_>, Vec<_>) =

@@ -10,7 +10,7 @@ use gannet_engine::limits::HOPS_MAX;
 use gannet_engine::loans::{Order, Size, Sizes, Way};
 use gannet_engine::plan::{Bid, Leg, Plan};
 use gannet_engine::search::native_value;
-use gannet_engine::search::route::Route;
+use gannet_engine::search::route::{Around, Route};
 use gannet_engine::sign::liquidation::Funding;
 use gannet_engine::units::{BlockNumber, Bps, Wei};
 use gannet_engine::world::World;
@@ -49,6 +49,7 @@ impl Loaned {
 /// One way to liquidate a loan, before its amount is chosen.
 struct Choice<'w> {
     world: &'w World,
+    around: Around<'w>,
     loan: LoanId,
     way: Way,
     sizes: Sizes,
@@ -57,17 +58,19 @@ struct Choice<'w> {
     at: u64,
 }
 
-/// The plan that brings most; `None` if none brings anything.
+/// The plan that brings most, through pools that are not to be avoided; `None` if none brings
+/// anything.
 pub(super) fn best(
-    world: &World,
+    around: Around<'_>,
     loan: LoanId,
     (bid, last_block): (Bid, BlockNumber),
 ) -> Option<Plan> {
+    let world = around.world;
     let at = world.loan_time();
     let mut best: Option<Plan> = None;
     world.loans.ways(loan, |way, tokens| {
         let Ok(sizes) = world.loans.sizes(loan, way, at) else { return };
-        let choice = Choice { world, loan, way, sizes, tokens, at };
+        let choice = Choice { world, around, loan, way, sizes, tokens, at };
         for profit_token in choice.profit_tokens().into_iter().flatten() {
             let plan = choice.plan(profit_token, (bid, last_block));
             if let Some(plan) = plan
@@ -125,7 +128,7 @@ impl Choice<'_> {
         let (paths, lent) = self.paths(profit_token)?;
         let loaned = self.loaned(&paths, lent);
         let worth = |amount| self.gain(&paths, loaned, amount);
-        let Sizes { part_most, whole_least, most } = self.sizes;
+        let Sizes { part_most, whole_least, most, .. } = self.sizes;
         let most = amount_of(most);
         let part = best_amount((1, part_most), worth);
         let whole = whole_least.and_then(|least| best_amount((least, most), worth));
@@ -142,16 +145,24 @@ impl Choice<'_> {
         amounts.find_map(|amount| {
             let size = self.sizes.most.with(amount);
             let deal = self.world.loans.deal(self.loan, (self.way, size), self.at).ok()?;
-            let exit = Route::sell(self.world, [collateral, profit_token], deal.seized)?;
-            let most = paid_most(deal.paid)?;
+            let exit = Route::sell(self.around, [collateral, profit_token], deal.seized)?;
+            let most = self.paid_most(deal.paid)?;
             let entry = if debt == profit_token {
                 None
             } else {
-                Some(Route::buy(self.world, [profit_token, debt], most)?)
+                Some(Route::buy(self.around, [profit_token, debt], most)?)
             };
             let lent = entry.map_or(most, |entry| entry.amount_in);
             Some((Paths { profit_token, exit, entry }, lent))
         })
+    }
+
+    /// What the market may take for what comes to this now: a debt goes on growing until then.
+    fn paid_most(&self, paid: u128) -> Option<u128> {
+        if self.sizes.pays_exactly {
+            return Some(paid);
+        }
+        paid.checked_add(paid / GROWTH_PART)?.checked_add(1)
     }
 
     /// What pays until the collateral is sold: the market itself, where it gives before it takes
@@ -200,10 +211,10 @@ impl Choice<'_> {
         let profit_token = paths.profit_token;
         // What is asked for in debt and is not all of it is taken as it is.
         let is_exact = matches!(size, Size::Debt(_)) && size != self.sizes.most;
-        let paid_most = if is_exact { deal.paid } else { paid_most(deal.paid)? };
-        let exit = Route::sell(world, [collateral, profit_token], deal.seized)?;
+        let paid_most = if is_exact { deal.paid } else { self.paid_most(deal.paid)? };
+        let exit = Route::sell(self.around, [collateral, profit_token], deal.seized)?;
         let entry = match paths.entry {
-            Some(_) => Some(Route::buy(world, [profit_token, debt], paid_most)?),
+            Some(_) => Some(Route::buy(self.around, [profit_token, debt], paid_most)?),
             None => None,
         };
         let lent = entry.map_or(paid_most, |entry| entry.amount_in);
@@ -258,13 +269,5 @@ impl Choice<'_> {
 const fn amount_of(size: Size) -> u128 {
     match size {
         Size::Debt(amount) | Size::Shares(amount) | Size::Seized(amount) => amount,
-    }
-}
-
-/// What a market may take for a debt that goes on growing.
-const fn paid_most(paid: u128) -> Option<u128> {
-    match paid.checked_add(paid / GROWTH_PART) {
-        Some(most) => most.checked_add(1),
-        None => None,
     }
 }

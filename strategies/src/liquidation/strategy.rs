@@ -4,14 +4,16 @@
 
 use alloc::vec::Vec;
 
-use gannet_engine::ids::LoanId;
+use gannet_engine::ids::{LoanId, PoolId};
 use gannet_engine::lending::math::Fault;
 use gannet_engine::lending::trigger::{Budget, Hits, TriggerIndex, TriggerLimits, Watch};
-use gannet_engine::limits::{LOANS_OPEN_MAX, LOANS_STRUCK_MAX, PLANS_MAX};
+use gannet_engine::limits::{HOPS_MAX, LOANS_OPEN_MAX, LOANS_STRUCK_MAX, PLANS_MAX};
 use gannet_engine::loans::Times;
-use gannet_engine::plan::{Bid, Plans};
+use gannet_engine::plan::{Bid, Leg, Plans};
+use gannet_engine::search::route::Around;
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
 use gannet_engine::target::Target;
+use gannet_engine::units::BlockNumber;
 use gannet_engine::world::World;
 
 use super::{Config, size};
@@ -21,7 +23,9 @@ const WATCH_SECONDS: u64 = 1_800;
 /// Feeds of a loan, on average, that the index has room for.
 const TERMS_EACH: usize = 6;
 /// Loans that are sized after one event; of more, those are that move most.
-const SIZED_MAX: usize = 2 * PLANS_MAX;
+const SIZED_MAX: usize = PLANS_MAX;
+/// Pools that these are sold through.
+const SOLD_THROUGH_MAX: usize = SIZED_MAX * HOPS_MAX;
 
 /// Liquidates borrowers.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ struct Index {
     open: Vec<LoanId>,
     /// Loans that an event strikes, with what they are worth looking at.
     struck: Vec<(u128, LoanId)>,
+    /// Pools that collateral of larger ones is sold through.
+    sold_through: Vec<PoolId>,
 }
 
 impl Strategy for Liquidation {
@@ -103,6 +109,7 @@ impl Index {
             feeds,
             open: Vec::with_capacity(LOANS_OPEN_MAX),
             struck: Vec::with_capacity(LOANS_STRUCK_MAX),
+            sold_through: Vec::with_capacity(SOLD_THROUGH_MAX),
         }
     }
 
@@ -176,12 +183,12 @@ impl Index {
                         self.keep_open(loan, times);
                     }
                 }
-                Ok(None) | Err(Fault::NoPrice) => self.keep_open(loan, times),
+                Ok(None) | Err(Fault::NoPrice | Fault::Unsure) => self.keep_open(loan, times),
                 Err(_) => self.triggers.remove(loan.0),
             },
             // There are many that nobody will ever liquidate: they are not in others' way.
             Ok(true) if size::is_dust(world, loan) => self.put_off(loan, times),
-            Ok(true) | Err(Fault::NoPrice) => self.keep_open(loan, times),
+            Ok(true) | Err(Fault::NoPrice | Fault::Unsure) => self.keep_open(loan, times),
             // It is not there, or has to be read first: it is touched then.
             Err(_) => self.triggers.remove(loan.0),
         }
@@ -237,21 +244,30 @@ impl Index {
         }
     }
 
-    /// Proposes what is best for each that was struck; of many, for those that move most.
-    fn propose(
-        &mut self,
-        world: &World,
-        place: (Bid, gannet_engine::units::BlockNumber),
-        plans: &mut Plans,
-    ) {
+    /// Proposes what is best for each that was struck; of many, for those that move most. Two plans
+    /// that share a pool are never both sent, so whoever would sell through a pool that a larger
+    /// one sells through is proposed by another way, too.
+    fn propose(&mut self, world: &World, place: (Bid, BlockNumber), plans: &mut Plans) {
         if self.struck.len() > SIZED_MAX {
             self.struck.select_nth_unstable_by(SIZED_MAX, |left, right| right.cmp(left));
             self.struck.truncate(SIZED_MAX);
         }
+        self.struck.sort_unstable_by(|left, right| right.cmp(left));
+        self.sold_through.clear();
         for (_, loan) in &self.struck {
-            if let Some(plan) = size::best(world, *loan, place) {
-                plans.propose(&plan);
-            }
+            let Some(plan) = size::best(world.into(), *loan, place) else { continue };
+            plans.propose(&plan);
+            let is_taken = |leg: &Leg| self.sold_through.contains(&leg.pool);
+            let plan = if plan.legs().iter().any(is_taken) {
+                let around = Around { world, avoid: &self.sold_through };
+                let Some(other) = size::best(around, *loan, place) else { continue };
+                plans.propose(&other);
+                other
+            } else {
+                plan
+            };
+            let room = SOLD_THROUGH_MAX - self.sold_through.len();
+            self.sold_through.extend(plan.legs().iter().map(|leg| leg.pool).take(room));
         }
     }
 }

@@ -496,3 +496,177 @@ impl Story {
         assert!(self.world.reread(&Reread { block, accounts, feeds, ..Reread::default() }));
     }
 }
+
+#[test]
+fn who_would_sell_through_a_larger_ones_pool_is_proposed_by_another_way_too() {
+    let market = deep().pool("WETH/USDC", 50_000, 100_000_000);
+    let town = town().owes(AAVE_BOOK, 1, 2 * ETH, 3_200 * USD).owes(AAVE_BOOK, 2, ETH, 1_600 * USD);
+    let mut story = story(market, &town);
+    let plans = story.block(&[answered(FEEDS[0], 1_900)]);
+    plans.iter().for_each(|plan| assert_exact(&story.world, plan));
+    let told: Vec<_> = plans.iter().map(|plan| (order(plan).loan, plan.legs()[0].pool.0)).collect();
+    let [large, small] = [1, 2].map(|who| story.loan(AAVE_BOOK, who));
+    assert_eq!(told, [(large, 0), (small, 0), (small, 1)]);
+}
+
+/// A market of Compound III.
+mod comet {
+    use gannet_engine::lending::comet::topics;
+    use gannet_engine::loans::reread::{CometAccount, CometTotals};
+    use gannet_engine::loans::{Book, Want};
+    use gannet_engine::sign::liquidation::Protocol;
+
+    use super::*;
+    use crate::liquidation::fixture::{COMET_BOOK, COMET_ROOM, comet_says, comet_totals};
+
+    const SHOP: LoanId = LoanId(32 + COMET_ROOM);
+
+    /// One borrower, 3 % from being absorbed.
+    fn one() -> Town {
+        town().owes(COMET_BOOK, 1, ETH, 1_650 * USD)
+    }
+
+    fn weth(story: &Story) -> alloy_primitives::Address {
+        story.world.tokens.get(TokenId(0)).address
+    }
+
+    fn seized(story: &Story, who: u8, amount: u128) -> Written {
+        let about = [user(9), user(who), weth(story)];
+        comet_says(topics::ABSORB_COLLATERAL, &about, &[amount, 0])
+    }
+
+    fn put_in(story: &Story, who: u8, amount: u128) -> Written {
+        let about = [user(9), user(who), weth(story)];
+        comet_says(topics::SUPPLY_COLLATERAL, &about, &[amount])
+    }
+
+    fn supplied(who: u8) -> Written {
+        comet_says(topics::SUPPLY, &[user(9), user(who)], &[USD])
+    }
+
+    /// Reads what is wanted: debts are what `owes` says of whom.
+    fn reread(story: &mut Story, mut owes: impl FnMut(u8) -> u128) {
+        let Some(Book::Comet(book)) = story.world.loans.books().get(2) else { return };
+        let (market, assets) = book.table.market(book.market()).unwrap();
+        let stocks = vec![(assets[0].held, assets[0].total)];
+        let totals = comet_totals(market.totals.borrow, story.world.tip().timestamp);
+        let (mut accounts, mut all) = (Vec::new(), Vec::new());
+        story.world.loans.wants(|book, want| match want {
+            Want::Account(owner) if book == COMET_BOOK => {
+                let principal = -i128::try_from(owes(owner[0] & 0xf)).unwrap();
+                let balances = vec![ETH];
+                accounts.push((book, CometAccount { owner, principal, assets_in: 1, balances }));
+            }
+            Want::Totals => all.push((book, CometTotals { totals, stocks: stocks.clone() })),
+            Want::Account(_) | Want::Reserve(_) | Want::Market(_) | Want::Position(..) => {}
+        });
+        let Tip { number, hash, .. } = *story.world.tip();
+        let block = Some(BlockRef { number, hash });
+        let (comet_accounts, comet_totals) = (accounts, all);
+        let read = Reread { block, comet_accounts, comet_totals, ..Reread::default() };
+        assert!(story.world.reread(&read));
+    }
+
+    #[test]
+    fn a_borrower_is_absorbed_and_exactly_what_is_said_is_paid() {
+        let mut story = story(deep(), &one());
+        let plans = story.block(&[answered(FEEDS[0], 1_940)]);
+        assert_eq!(whom(&plans), [story.loan(COMET_BOOK, 1)]);
+        assert_exact(&story.world, &plans[0]);
+        let order = order(&plans[0]);
+        let most = Size::Debt(1_881_800_000);
+        assert_eq!((order.size, order.paid_most), (most, 1_881_800_000), "nothing of it grows");
+        assert_eq!((order.funding, order.premium), (Funding::Morpho(MORPHO), 0));
+        assert_eq!(plans[0].amount_in, order.paid_most);
+        let program = order.program(&plans[0], 1, &story.world).unwrap();
+        assert_eq!(program.protocol, Protocol::Comet { absorbs: true, least: 1 });
+        // Behind a pending report, too.
+        assert!(story.block(&[answered(FEEDS[0], 2_000)]).is_empty());
+        assert_eq!(whom(&story.pending(1_940)), [story.loan(COMET_BOOK, 1)]);
+    }
+
+    #[test]
+    fn a_part_is_bought_where_the_pool_is_shallow() {
+        let mut story = story(market().pool("WETH/USDC", 3, 6_000), &one());
+        let plans = story.block(&[answered(FEEDS[0], 1_900)]);
+        assert_exact(&story.world, &plans[0]);
+        let Size::Debt(paid) = order(&plans[0]).size else { panic!("base tokens are paid") };
+        assert!(paid < 1_843_000_000 / 2 && paid > 10 * USD, "{paid}");
+        assert_eq!(order(&plans[0]).paid_most, paid);
+    }
+
+    #[test]
+    fn the_shop_is_looked_at_in_each_block_and_waits_for_the_totals() {
+        let mut story = story(deep(), &one());
+        let event = seized(&story, 1, ETH);
+        assert_eq!(whom(&story.block(&[event])), [SHOP]);
+        let plans = story.block(&[]);
+        assert_eq!(whom(&plans), [SHOP]);
+        assert_exact(&story.world, &plans[0]);
+        let program = order(&plans[0]).program(&plans[0], 1, &story.world).unwrap();
+        assert_eq!(program.protocol, Protocol::Comet { absorbs: false, least: 1 });
+        assert!(program.borrower.is_zero());
+        // Somebody supplies: what is for sale depends on the reserves.
+        assert!(story.block(&[supplied(9)]).is_empty());
+        reread(&mut story, |_| 0);
+        assert_eq!(whom(&story.look()), [SHOP]);
+        // In a chain that does not contain our purchase, that is made once.
+        story.world.loans.take(SHOP);
+        assert!(story.look().is_empty());
+        story.block(&[supplied(9)]);
+        reread(&mut story, |_| 0);
+        assert!(story.look().is_empty(), "its stock is what it was");
+        let event = seized(&story, 1, 0);
+        assert_eq!(whom(&story.block(&[event])), [SHOP]);
+    }
+
+    /// All who can be liquidated now: those whose figures are known, so far as a size needs them.
+    fn brute(story: &Story) -> Vec<LoanId> {
+        let (loans, at) = (&story.world.loans, story.world.loan_time());
+        let mut all = story.brute();
+        all.retain(|loan| {
+            let mut is_sold = false;
+            loans.ways(*loan, |way, _| is_sold |= loans.sizes(*loan, way, at).is_ok());
+            is_sold
+        });
+        all
+    }
+
+    #[test]
+    fn nobody_is_missed_whatever_happens_while_totals_are_read() {
+        for seed in 1..=40 {
+            let mut dice = Dice(seed);
+            let mut town = Town { borrow_rate: RAY * 5 * u128::from(seed % 2), ..town() };
+            for who in 0..6 {
+                town = town.owes(COMET_BOOK, who, ETH, USD * (1_400 + dice.below(220)));
+            }
+            let mut story = story(deep(), &town);
+            let mut found = 0;
+            for round in 0..60 {
+                let mut events = Vec::new();
+                for _ in 0..dice.roll(3) {
+                    let who = u8::try_from(dice.roll(7)).unwrap();
+                    events.push(match dice.roll(7) {
+                        0..=2 => answered(FEEDS[0], 1_880 + dice.roll(140)),
+                        3 => supplied(who),
+                        4 => supplied(9),
+                        5 => put_in(&story, who, ETH / 50),
+                        _ => comet_says(topics::TRANSFER, &[user(who), user(9)], &[1]),
+                    });
+                }
+                story.seal(if dice.roll(4) == 0 { 1_000 } else { 12 }, &events);
+                if dice.roll(2) == 0 {
+                    reread(&mut story, |_| USD * (1_500 + dice.below(200)));
+                }
+                if dice.roll(5) == 0 {
+                    continue;
+                }
+                let plans = story.look();
+                assert_eq!(whom(&plans), brute(&story), "seed {seed}, round {round}");
+                plans.iter().for_each(|plan| assert_exact(&story.world, plan));
+                found += plans.len();
+            }
+            assert!(found > 0, "seed {seed}");
+        }
+    }
+}

@@ -190,6 +190,7 @@ pub struct Category {
 
 /// What an account has in one reserve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Entry {
     /// Scaled balance of its collateral token.
     pub collateral: u128,

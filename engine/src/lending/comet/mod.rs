@@ -88,6 +88,7 @@ pub struct Terms {
 
 /// What a market's storage and its balance of base tokens say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Totals {
     /// Base tokens per unit of positive principal, in 15 decimals.
     pub supply_index: u64,

@@ -79,6 +79,7 @@ impl Params {
 
 /// Where a market's interest comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Irm {
     /// There is none.
@@ -92,6 +93,7 @@ pub enum Irm {
 
 /// A market's state, with what the arithmetic needs of its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Market {
     /// What was lent to it, interest included, and the shares in it.
     pub supply: Total,
@@ -112,6 +114,7 @@ pub struct Market {
 
 /// A borrower in one market. What he lent is not here: no liquidation depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Position {
     /// His shares of what is borrowed.
     pub borrow_shares: u128,

@@ -16,6 +16,7 @@ pub const VIRTUAL_ASSETS: u64 = 1;
 
 /// A sum of assets that shares divide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Total {
     /// The sum, in units of the loan token.
     pub assets: u128,

@@ -38,10 +38,12 @@ use crate::reserve;
 
 /// A leaf: an aggregator behind its proxy, or a value that is read each block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FeedId(pub u16);
 
 /// The price of an asset in a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PriceId(pub u16);
 
 impl FeedId {

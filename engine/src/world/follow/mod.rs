@@ -19,11 +19,9 @@ use super::{Stale, Tip, World};
 use crate::decode::DecodeError;
 use crate::decode::head::Head;
 use crate::decode::log::Log;
-use crate::decode::topics::MOVES;
 use crate::ids::{NodeId, PoolId};
 use crate::input::Loaded;
 use crate::limits::REORG_BLOCKS_MAX;
-use crate::loans;
 use crate::query::{Queries, Query};
 use crate::units::{BlockNumber, Nanos};
 use crate::world::nodes::NodeSet;
@@ -381,8 +379,7 @@ impl World {
 
     /// Whether a block may have an event of what we follow, by its head.
     fn may_move(&self, head: &Head) -> bool {
-        MOVES.iter().any(|topic| head.may_contain_topic(topic))
-            || !self.loans.is_empty() && loans::topics().any(|topic| head.may_contain_topic(topic))
+        self.loans.followed().topics().any(|topic| head.may_contain_topic(topic))
     }
 
     fn touch_all(&mut self) {

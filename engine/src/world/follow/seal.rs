@@ -245,8 +245,8 @@ impl World {
         others.remove(node);
         open.ask_at = at.plus(if others.is_empty() { RETRY_NS } else { FAILOVER_NS });
         let block = open.head.hash;
-        let (open, with_loans) = (self.follower.opened, !self.loans.is_empty());
-        queries.ask_of(node, Query::BlockLogs { block, open, with_loans });
+        let (open, followed) = (self.follower.opened, self.loans.followed());
+        queries.ask_of(node, Query::BlockLogs { block, open, followed });
     }
 }
 

@@ -35,6 +35,7 @@ const DENIED_AGAIN_NS: u64 = RETRY_NS / 2;
 
 /// A block, by height and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BlockRef {
     /// Height.
     pub number: BlockNumber,

@@ -203,7 +203,7 @@ const fn reasons(fault: Fault) -> &'static [&'static str] {
         Fault::Forbidden => &["Paused", "NotForSale"],
         Fault::Healthy => &["NotLiquidatable"],
         Fault::NoLiquidity => &["InsufficientReserves"],
-        Fault::Dust | Fault::NotHeld | Fault::Unknown => &[],
+        Fault::Dust | Fault::NotHeld | Fault::Unknown | Fault::Unsure => &[],
     }
 }
 

@@ -111,7 +111,7 @@ impl CometTable {
     }
 
     /// Takes in what a market holds of a collateral and what accounts have put in, as read at the
-    /// block that the table stands at.
+    /// block that the table stands at: whether it is something else than before.
     ///
     /// # Errors
     /// When the market or the collateral is unknown.
@@ -120,15 +120,18 @@ impl CometTable {
         (id, index): (MarketId, u8),
         (held, total): (u128, u128),
         undo: &mut impl FnMut(Undo),
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let place = self.place_mut(id)?;
         if index >= place.asset_count {
             return Err(Fault::Unknown);
         }
         let asset = place.assets.get_mut(usize::from(index)).ok_or(Fault::Unknown)?;
-        undo(Undo::Asset { id, index, asset: *asset });
-        (asset.held, asset.total) = (held, total);
-        Ok(())
+        let is_moved = (held, total) != (asset.held, asset.total);
+        if is_moved {
+            undo(Undo::Asset { id, index, asset: *asset });
+            (asset.held, asset.total) = (held, total);
+        }
+        Ok(is_moved)
     }
 
     /// Says that a market is to be read in full: a log of it could not be read, or was missed.

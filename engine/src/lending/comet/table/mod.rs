@@ -138,6 +138,12 @@ impl CometTable {
         }
     }
 
+    /// How much there is room for.
+    #[must_use]
+    pub const fn room(&self) -> Room {
+        self.room
+    }
+
     /// Adds a market, of which all is to be read.
     ///
     /// # Errors

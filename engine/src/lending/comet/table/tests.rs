@@ -300,7 +300,7 @@ fn take(table: &mut CometTable, step: &Step, undo: &mut impl FnMut(Undo)) -> Res
             table.set_market(MarketId(*market), &terms(3), &assets, undo)
         }
         Step::Stock(market, index, held, total) => {
-            table.set_stock((MarketId(*market), *index), (*held, *total), undo)
+            table.set_stock((MarketId(*market), *index), (*held, *total), undo).map(|_moved| ())
         }
         Step::Distrust(market) => table.distrust(MarketId(*market), undo),
         Step::Mark(id) => table.mark(AccountId(*id), undo),
