@@ -27,7 +27,7 @@ use crate::limits::RAW_TX_BYTES_MAX;
 use crate::mempool::Mempool;
 use crate::note::{Alert, Note, Notes};
 use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
-use crate::plan::Plans;
+use crate::plan::{Follow, Plans};
 use crate::query::Queries;
 use crate::rehearsal::Rehearsal;
 use crate::risk::{Reject, Risk};
@@ -206,9 +206,20 @@ impl<S: StrategySet> Engine<S> {
     /// Whether the plan still pays if the pending swaps that may stand before it land first.
     fn check_place(&mut self, admitted: &Admitted) -> Result<(), Reject> {
         let mark = self.world.mark();
-        let loan = admitted.plan.order.map(|order| order.loan);
+        let order = admitted.plan.order;
+        let loan = order.map(|order| order.loan);
+        let called = order.and_then(|order| self.world.loans.call(order.loan, order.size));
+        let borrower = called.map(|call| call.borrower);
         let mut is_rescued = false;
         for target in self.waiting.ahead_of(admitted) {
+            // Others' help counts where it may come first: it costs nothing to announce it.
+            let is_own = Some(target.sender) == borrower;
+            let Follow { max_fee, priority_fee, .. } = target.follow;
+            let fees = &admitted.fees;
+            let is_first = max_fee > fees.max_fee || priority_fee > fees.priority_fee;
+            if !is_own && !is_first {
+                continue;
+            }
             // One that would not land on this state does not stand before anybody.
             let applied = self.world.apply_target(target);
             let relieves = |loan| target.route.relieves(loan);

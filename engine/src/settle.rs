@@ -345,6 +345,11 @@ impl<S: StrategySet> Engine<S> {
             self.notes.add(Note::Alert(Alert::RevertsPause));
         }
         let Admitted { wallet, nonce, work, fees, .. } = flight.admitted;
+        if end.outcome == Outcome::Reverted
+            && let Some(order) = &plan.order
+        {
+            self.world.loans.reverted(order.loan);
+        }
         if end.outcome == Outcome::Landed {
             self.risk.gas.learn(&work, end.gas_used, fees.gas_limit);
         }

@@ -214,7 +214,9 @@ impl Waiting {
             }
             let Entry { look, target, .. } = &self.entries[place];
             let is_meant = sender.is_none_or(|sender| target.sender == *sender);
-            if is_meant && *look != Look::Seen {
+            // What a pending oracle update strikes may only be known by now.
+            let is_open = *look != Look::Seen || sender.is_none() && target.route.has_report();
+            if is_meant && is_open {
                 self.set_look(place, Look::New);
                 self.entries[place].due_at = at;
             }

@@ -124,9 +124,7 @@ def check_flight(bot, node, devnet):
 def flown(bot, recording, config, first, last):
     command = [bot, "backtest", recording, "--config", config, "--from", str(first), "--to", str(last), "--json"]
     done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    # Without what is left after gas (net_wei), which differs by about a part in 100,000. Not traced yet; a likely cause is the
-    # gas of token transfers, which the bot measures when it tries pools, and a data set has no trials.
-    return [(plan["block"], plan["strategy"], plan["legs"], plan["profit"], plan["end"])
+    return [(plan["block"], plan["strategy"], plan["legs"], plan["profit"], plan["net_wei"], plan["end"])
             for plan in done["planned"] if plan["block"] <= last]
 
 

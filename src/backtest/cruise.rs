@@ -20,6 +20,7 @@ use gannet_engine::strategy::StrategySet;
 
 use super::cockpit::head_of;
 use super::fly::{Course, Flown, Pilot, anchor, take_off};
+use super::limit::with_limit;
 use super::spent::Spent;
 use crate::config::Config;
 use crate::recording::rows::BlockRow;
@@ -111,7 +112,9 @@ impl<S: StrategySet> Flight<'_, S> {
         lane.each(
             blocks,
             |address| followed.contains(address),
-            |header, logs, is_empty| Ok(self.block(header, logs, is_empty)),
+            |(header, next), logs, is_empty| {
+                Ok(self.block(&with_limit(header, next), logs, is_empty))
+            },
         )?;
         let Self { pilot, mut cruised, .. } = self;
         let (from, to) = self.range;

@@ -29,6 +29,7 @@ use gannet_engine::world::{Tip, World};
 use super::cockpit::{Cockpit, head_before, head_of, log_of, stand_in};
 use super::desk::{Desk, Paid, balance, transfer};
 use super::forensics::before_header;
+use super::limit::with_limit;
 use super::plans::{End, Planned};
 use super::swaps::{Swap, Transfer, by_transaction};
 use crate::config::Config;
@@ -126,8 +127,9 @@ pub(super) fn fly<S: StrategySet>(
         Ok(pilot) => pilot,
         Err(flown) => return Ok(flown),
     };
-    for block in blocks {
-        let head = head_of(&block.header, hash);
+    for (place, block) in blocks.iter().enumerate() {
+        let next = blocks.get(place + 1).map(|next| &next.header);
+        let head = head_of(&with_limit(&block.header, next), hash);
         hash = head.hash;
         let logs: Vec<Log<'_>> = block.logs.iter().filter_map(|row| log_of(row, hash)).collect();
         pilot.cockpit.block(&head, Rows { logs: &logs, is_empty: logs.is_empty() });

@@ -21,6 +21,7 @@ mod desk;
 mod fly;
 mod forensics;
 mod hunt;
+mod limit;
 mod liquidations;
 mod outcome;
 mod page;

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use gannet_engine::chain::ChainSpec;
 use gannet_engine::ids::TokenId;
 use gannet_engine::input::{Reloaded, Source};
+use gannet_engine::limits::REORG_BLOCKS_MAX;
 use gannet_engine::loans::Loans;
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -31,6 +32,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Times that loans may fail to be read with the world, one after the other, before it is read
 /// without them: pools are traded with all the same.
 const LOANS_FAILED_MAX: u32 = 3;
+/// A reload that takes so many blocks is of no use: the world gives up a little later.
+const BEHIND_BLOCKS: u32 = 48;
+const _: () = assert!((BEHIND_BLOCKS as usize) < REORG_BLOCKS_MAX, "before the world gives up");
 /// How often the keeper looks for requests.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -221,7 +225,9 @@ impl Shift {
         let Self { node, chain, rosters, lenders, loans_failed, .. } = self;
         let roster = rosters.now();
         let loans = |reader: &mut Reader<'_>| {
-            lenders.as_ref().map(|all| loans(all, reader, &roster, loans_failed)).transpose()
+            let limit = Duration::from_millis(chain.block_time_ms) * BEHIND_BLOCKS;
+            let read = |all| loans((all, limit), reader, &roster, loans_failed);
+            lenders.as_ref().map(read).transpose()
         };
         let read = bootstrap::connect(std::slice::from_ref(node), chain.id)
             .and_then(|mut rpc| bootstrap::reload(&mut rpc, chain, &roster, loans));
@@ -245,9 +251,9 @@ impl Shift {
     }
 }
 
-/// Reads loans anew; none at all where that has failed too often.
+/// Reads loans anew, within a time; none at all where that has failed too often.
 fn loans(
-    lenders: &Lenders,
+    (lenders, limit): (&Lenders, Duration),
     reader: &mut Reader<'_>,
     roster: &Roster,
     failed: &mut u32,
@@ -258,7 +264,15 @@ fn loans(
         return Ok(lenders.leave());
     }
     let ids: HashMap<Address, TokenId> = roster.tokens().copied().zip((0..).map(TokenId)).collect();
+    let start = Instant::now();
     let read = lenders.load(reader, |token| ids.get(token).copied()).context("loans");
     *failed = if read.is_ok() { 0 } else { *failed + 1 };
+    if start.elapsed() > limit {
+        // By now the chain is further than the world may be behind: it would be lost again at once,
+        // for ever.
+        let took_s = start.elapsed().as_secs();
+        tracing::error!(took_s, "reading loans anew takes longer than the chain allows");
+        *failed = LOANS_FAILED_MAX;
+    }
     read
 }

@@ -15,7 +15,6 @@ use super::Imported;
 use super::chunks::{Folder, Outline, Table, Transaction};
 use super::witness::bloom_of;
 use crate::progress::Progress;
-use crate::recording::column::Height;
 use crate::recording::rows::{BlockRow, LogColumns, LogRow, Row, TransactionRow};
 use crate::recording::{PENDING_UNKNOWN, RecordedBlock, Snapshot, Writer};
 
@@ -149,27 +148,8 @@ impl Assembled {
     /// A header of what is known without one.
     fn derived(&self, chain_id: u64) -> BlockRow {
         BlockRow {
-            block_hash: None,
-            author: None,
-            block_number: Height(self.number),
-            gas_used: None,
-            extra_data: None,
             timestamp: self.transactions.iter().find_map(|row| row.timestamp),
-            base_fee_per_gas: None,
-            chain_id,
-            parent_hash: None,
-            gas_limit: None,
-            logs_bloom: None,
-            receipts_root: None,
-            difficulty: None,
-            mix_hash: None,
-            excess_blob_gas: None,
-            parent_beacon_block_root: None,
-            logs_complete: None,
-            header: None,
-            withdrawals: None,
-            total_difficulty: None,
-            size: None,
+            ..BlockRow::unknown(self.number, chain_id)
         }
     }
 }

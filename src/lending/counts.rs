@@ -17,6 +17,9 @@ pub struct LoanSummary {
     pub events: u64,
     /// Events of known contracts that were not what they should be: should be 0.
     pub malformed: u64,
+    /// Borrowers, markets and positions that found no room, and accounts with more reserves than
+    /// there is room for: should be 0.
+    pub left_out: u64,
     /// Answers of feeds that changed, or were supposed to by a pending update.
     pub answers: u64,
     /// Those of zero or less among them: there is no price then.
@@ -55,6 +58,7 @@ impl LoanSummary {
             borrowers: borrowers.sum(),
             events: counts.events,
             malformed: counts.malformed,
+            left_out: loans.books().iter().map(left_out).sum(),
             answers: feeds.moved,
             not_positive: feeds.not_positive,
             rotated: feeds.rotated,
@@ -68,6 +72,21 @@ impl LoanSummary {
     }
 }
 
+/// What a book had no room for.
+const fn left_out(book: &Book) -> u64 {
+    match book {
+        Book::Aave(book) => {
+            let counts = book.market.counts();
+            counts.full.saturating_add(counts.overfull)
+        }
+        Book::Morpho(book) => {
+            let tally = book.table.tally();
+            tally.markets_lost.saturating_add(tally.positions_lost)
+        }
+        Book::Comet(book) => book.table.counts().dropped,
+    }
+}
+
 impl fmt::Display for LoanSummary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { borrowers, events, transmissions, reliefs, reread, .. } = self;
@@ -78,6 +97,7 @@ impl fmt::Display for LoanSummary {
         )?;
         let odd = [
             (self.malformed, "events were not what they should be"),
+            (self.left_out, "borrowers or markets found no room"),
             (self.not_positive, "answers were no price"),
             (self.rotated, "aggregators were replaced"),
         ];

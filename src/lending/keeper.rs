@@ -156,10 +156,16 @@ impl Line {
         mut read: impl FnMut(&mut Reader<'_>) -> Result<R>,
     ) -> Result<R> {
         let was_kept = self.open.is_some();
-        match self.once(block, &mut read) {
+        let result = match self.once(block, &mut read) {
             Err(_) if was_kept => self.once(block, &mut read),
             result => result,
+        };
+        if result.is_err() {
+            // It may be behind, or know less than the others: the next block is asked of another.
+            let step = self.nodes.len().min(1);
+            self.nodes.rotate_left(step);
         }
+        result
     }
 
     fn once<R>(

@@ -15,7 +15,6 @@ use gannet_engine::wire::json::Value;
 use super::entry::{Entry, entries};
 use super::tape::Kind;
 use crate::recording::RecordedBlock;
-use crate::recording::column::Height;
 use crate::recording::rows::{BlockRow, LogRow};
 
 /// Blocks below the newest that are taken to stay.
@@ -153,28 +152,10 @@ fn row_of(log: &Log<'_>) -> LogRow {
 
 fn block_of(head: &Head, logs: Vec<LogRow>) -> RecordedBlock {
     let header = BlockRow {
-        block_hash: Some(head.hash),
-        author: Some(head.miner),
-        block_number: Height(head.number),
-        gas_used: Some(head.gas_used),
-        extra_data: None,
-        timestamp: Some(Height(head.timestamp)),
-        base_fee_per_gas: head.base_fee.and_then(|fee| u64::try_from(fee).ok()),
-        chain_id: 0,
-        parent_hash: Some(head.parent_hash),
-        gas_limit: Some(head.gas_limit),
         logs_bloom: Some(Bytes::copy_from_slice(head.bloom.as_slice())),
-        receipts_root: None,
-        difficulty: None,
-        mix_hash: None,
-        excess_blob_gas: None,
-        parent_beacon_block_root: None,
         // Nodes are asked for the logs that move pools, and for no others.
         logs_complete: Some(false),
-        header: None,
-        withdrawals: None,
-        total_difficulty: None,
-        size: None,
+        ..BlockRow::of_head(head, 0)
     };
     RecordedBlock { header, transactions: Vec::new(), logs, state: None }
 }

@@ -62,6 +62,7 @@ impl LoansRead {
         ensure!(keccak256(body) == *sum, "{}: its checksum is wrong", path.display());
         let ((lending, first_id), packed) =
             postcard::take_from_bytes::<(Lending, u64)>(body).with_context(told)?;
+        ensure!(first_id <= u64::from(u32::MAX), "{}: no connection counts so far", path.display());
         ensure!(lending.fits(), "{}: more lenders than any run can have", path.display());
         let transcript = Transcript { first_id, packed: packed.to_vec() };
         Ok(Some(Self { lending, transcript }))

@@ -135,11 +135,9 @@ pub(super) fn write(order: &Command) -> Option<Vec<u8>> {
         Command::Drain => Order::Drain,
         Command::Halt(is_halted) => Order::Halt(*is_halted),
         Command::Reload(reloaded) => {
-            let Reloaded { anchor, pools, unread, loans } = &**reloaded;
-            if loans.is_some() {
-                // All tables of all books: what the node was asked for them is not at hand here.
-                return None;
-            }
+            // Not the loans, all tables of all books: what the node was asked for them is not at
+            // hand here. [`is_partial`] says so.
+            let Reloaded { anchor, pools, unread, .. } = &**reloaded;
             let pools = pools.iter().map(|pool| (State::from(&pool.state), pool.ticks.clone()));
             let unread = unread.iter().map(|pool| pool.0).collect();
             Order::Reload { anchor: kept_tip(anchor), pools: pools.collect(), unread }
@@ -165,6 +163,11 @@ pub(super) fn write(order: &Command) -> Option<Vec<u8>> {
         }
     };
     postcard::to_stdvec(&order).ok()
+}
+
+/// Whether an order is kept without a part of it.
+pub(super) fn is_partial(order: &Command) -> bool {
+    matches!(order, Command::Reload(reloaded) if reloaded.loans.is_some())
 }
 
 fn kept_drift(drift: &Drift) -> KeptDrift {
@@ -194,7 +197,8 @@ pub(super) fn read(bytes: &[u8], world: &World, hops: &[usize]) -> Result<Comman
                 anchor: tip_of(anchor),
                 pools,
                 unread,
-                loans: None,
+                // What they were by then is not known: nobody is liquidated from here on.
+                loans: (!world.loans.is_empty()).then(Loans::none),
             }))
         }
         Order::Admit { pools, transfers } => {
@@ -333,7 +337,7 @@ mod tests {
             comet_totals: vec![(3, of_market)],
             prices: vec![(PriceId(0), Some(U256::MAX)), (PriceId(1), None)],
             feeds: vec![(FeedId(1), user, I256::MIN)],
-            sources: vec![Source { aggregator: user, config: name, bounds, senders }],
+            sources: vec![Source { aggregator: user, config: name, bounds, senders, newest: 7 }],
             is_whole: true,
         }
     }
@@ -370,13 +374,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_with_loans_is_not_kept_and_one_without_is() {
-        let reload = |loans| {
+    fn a_reload_is_kept_without_its_loans_and_says_so() {
+        for (loans, is_whole) in [(None, true), (Some(Loans::none()), false)] {
             let anchor = Tip::default();
             let reloaded = Reloaded { anchor, pools: Vec::new(), unread: Vec::new(), loans };
-            write(&Command::Reload(Box::new(reloaded)))
-        };
-        assert!(reload(None).is_some());
-        assert_eq!(reload(Some(Loans::none())), None);
+            let order = Command::Reload(Box::new(reloaded));
+            assert_eq!(is_partial(&order), !is_whole);
+            assert!(write(&order).is_some());
+        }
     }
 }

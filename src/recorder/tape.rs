@@ -94,7 +94,10 @@ impl Tape {
     /// Orders are rare, and none of them is waited for. One that cannot be kept is lost.
     #[cold]
     fn order(&mut self, input: &Input<'_>, order: &Command) -> bool {
-        orders::write(order).is_some_and(|bytes| self.put(Kind::Order, input, &[&bytes]))
+        let bytes = orders::write(order);
+        let is_put = bytes.is_some_and(|bytes| self.put(Kind::Order, input, &[&bytes]));
+        // What is left out of it is lost, and told as such.
+        is_put && !orders::is_partial(order)
     }
 
     fn put(&mut self, kind: Kind, input: &Input<'_>, parts: &[&[u8]]) -> bool {

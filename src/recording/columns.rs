@@ -49,6 +49,9 @@ const COLUMNS: [&str; 10] = [
     "data",
 ];
 
+/// A block's header, and the next one's.
+pub(crate) type Headers<'h> = (&'h BlockRow, Option<&'h BlockRow>);
+
 /// A way through the blocks of a recording.
 #[derive(Debug)]
 pub(crate) struct Lane<'r> {
@@ -64,8 +67,9 @@ impl<'r> Lane<'r> {
     }
 
     /// Visits each block of a range of heights in order, with the logs of the contracts that are
-    /// followed and whether it has none at all, until `visit` breaks off. The logs' block hash is
-    /// that of the header, or zero where that is not recorded.
+    /// followed and whether it has none at all, until `visit` breaks off; with its header the next
+    /// one, if it stands in the same file. The logs' block hash is that of the header, or zero
+    /// where that is not recorded.
     ///
     /// # Errors
     /// When the recording cannot be read, and those of `visit`.
@@ -73,7 +77,7 @@ impl<'r> Lane<'r> {
         &mut self,
         (from, to): (u64, u64),
         follows: impl Fn(&Address) -> bool,
-        mut visit: impl FnMut(&BlockRow, &mut [Log<'_>], bool) -> Result<ControlFlow<()>>,
+        mut visit: impl FnMut(Headers<'_>, &mut [Log<'_>], bool) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let recording = self.recording;
         for part in recording.parts_within((from, to)) {
@@ -84,7 +88,7 @@ impl<'r> Lane<'r> {
             headers.sort_by_key(|header| header.block_number);
             let mut runs = Runs::open(&path(LogColumns::TABLE))?;
             self.read += start.elapsed();
-            for header in &headers {
+            for (place, header) in headers.iter().enumerate() {
                 let number = header.block_number.0;
                 let start = Instant::now();
                 let spent = runs.read;
@@ -100,7 +104,8 @@ impl<'r> Lane<'r> {
                 let read = runs.read.saturating_sub(spent);
                 self.read += read;
                 self.rows += start.elapsed().saturating_sub(read);
-                if visit(header, &mut logs, is_empty)?.is_break() {
+                let both = (header, headers.get(place + 1));
+                if visit(both, &mut logs, is_empty)?.is_break() {
                     return Ok(());
                 }
             }

@@ -11,7 +11,6 @@ use gannet_engine::decode::log::{Data, Log};
 use gannet_engine::ids::TokenId;
 use gannet_engine::world::pools::PoolTable;
 
-use super::column::Height;
 use super::rows::{BlockRow, LogRow};
 use super::{RecordedBlock, Snapshot, Writer};
 
@@ -50,29 +49,7 @@ impl Maker {
     /// # Errors
     /// When it is out of order, or cannot be written.
     pub fn add(&mut self, head: &Head, logs: &[Log<'_>]) -> Result<()> {
-        let header = BlockRow {
-            block_hash: Some(head.hash),
-            author: Some(head.miner),
-            block_number: Height(head.number),
-            gas_used: Some(head.gas_used),
-            extra_data: None,
-            timestamp: Some(Height(head.timestamp)),
-            base_fee_per_gas: head.base_fee.and_then(|fee| u64::try_from(fee).ok()),
-            chain_id: self.chain_id,
-            parent_hash: Some(head.parent_hash),
-            gas_limit: Some(head.gas_limit),
-            logs_bloom: None,
-            receipts_root: None,
-            difficulty: None,
-            mix_hash: None,
-            excess_blob_gas: None,
-            parent_beacon_block_root: None,
-            logs_complete: None,
-            header: None,
-            withdrawals: None,
-            total_difficulty: None,
-            size: None,
-        };
+        let header = BlockRow::of_head(head, self.chain_id);
         let row = |log: &Log<'_>| LogRow {
             block_number: head.number,
             transaction_index: log.tx_index,

@@ -5,6 +5,7 @@
 use alloy_primitives::{Address, B256, Bytes, U256};
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
+use gannet_engine::decode::head::Head;
 
 use super::column::{Cell, Height, Millis, Misfit, Text};
 
@@ -136,6 +137,49 @@ table! {
         total_difficulty: Option<U256> = None,
         /// In bytes, as the node gives it: nodes count differently.
         size: Option<u64> = None,
+    }
+}
+
+impl BlockRow {
+    /// A block of which nothing but its height is known.
+    pub(crate) const fn unknown(number: u64, chain_id: u64) -> Self {
+        Self {
+            block_hash: None,
+            author: None,
+            block_number: Height(number),
+            gas_used: None,
+            extra_data: None,
+            timestamp: None,
+            base_fee_per_gas: None,
+            chain_id,
+            parent_hash: None,
+            gas_limit: None,
+            logs_bloom: None,
+            receipts_root: None,
+            difficulty: None,
+            mix_hash: None,
+            excess_blob_gas: None,
+            parent_beacon_block_root: None,
+            logs_complete: None,
+            header: None,
+            withdrawals: None,
+            total_difficulty: None,
+            size: None,
+        }
+    }
+
+    /// A block as far as its head tells of it, without its filter.
+    pub(crate) fn of_head(head: &Head, chain_id: u64) -> Self {
+        Self {
+            block_hash: Some(head.hash),
+            author: Some(head.miner),
+            gas_used: Some(head.gas_used),
+            timestamp: Some(Height(head.timestamp)),
+            base_fee_per_gas: head.base_fee.and_then(|fee| u64::try_from(fee).ok()),
+            parent_hash: Some(head.parent_hash),
+            gas_limit: Some(head.gas_limit),
+            ..Self::unknown(head.number, chain_id)
+        }
     }
 }
 

@@ -69,6 +69,15 @@ impl Owner<'_> {
         format!("{VERSION}genesis {genesis}\nexecutor {executor}\nstrategies {strategies}\n")
     }
 
+    /// Whether a file with this head is ours. Strategies are known by their places, so those that
+    /// were added behind the others since change nothing.
+    fn is_owner_of(&self, head: &[u8]) -> bool {
+        (1..=self.strategies.len()).any(|count| {
+            let strategies = self.strategies.get(..count).unwrap_or_default();
+            head.starts_with(Owner { strategies, ..*self }.header().as_bytes())
+        })
+    }
+
     /// What the headers of this chain have in common, whatever its executor and strategies.
     fn chain_header(&self) -> String {
         format!("{VERSION}genesis {}\n", self.genesis)
@@ -173,7 +182,7 @@ impl State {
             .filter_map(Checkpoint::read)
             .max_by_key(|checkpoint| checkpoint.sequence);
         let checkpoint = newest.unwrap_or_default();
-        if !is_whole || !head.starts_with(header.as_bytes()) {
+        if !is_whole || !owner.is_owner_of(head) {
             if length > 0 {
                 self.set_aside()?;
             }

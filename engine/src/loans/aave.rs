@@ -28,6 +28,8 @@ use crate::sign::liquidation::Protocol;
 
 /// Longest data of an event that is read, in words: a category's label is the only text.
 const WORDS_MAX: usize = 16;
+/// Of a reserve that moved since, so much of what it could pay out is believed: one part in this.
+const STALE_PART: u128 = 2;
 /// What rounding may take from one value, in base times basis points.
 const ROUNDING: u64 = 20_000;
 /// Interest of a debt a year, in ray, above which its borrowers are looked at in every block.
@@ -186,8 +188,8 @@ impl Lender for AaveBook {
             Ok(Applied::Reserve(_) | Applied::Category(_)) => Change::All,
             Ok(Applied::Account(place)) => Change::Loan(place),
             Ok(Applied::Accounts(first, second)) => Change::Loans(first, second),
-            Ok(Applied::Prices(_)) => Change::Prices,
-            Ok(Applied::Unlisted(_) | Applied::Upgraded) => Change::Unread,
+            // What a price is made of is found out when it is loaded.
+            Ok(Applied::Prices(_) | Applied::Unlisted(_) | Applied::Upgraded) => Change::Unread,
             // No room for it, which is counted; or of a reserve that is not listed yet, which its
             // listing says, too.
             Ok(Applied::Nothing) | Err(_) => Change::Nothing,
@@ -274,6 +276,11 @@ impl Lender for AaveBook {
         let position = self.position(place, at)?;
         let request = self.request(way, wide(amount));
         let done = position.liquidation(&request, &self.priced(prices, at))?;
+        let held = self.market.reserve(way.collateral).ok_or(Fault::Unknown)?;
+        // It moved since it was read, and will be read in a moment.
+        if held.is_available_stale && done.collateral_seized > wide(held.available / STALE_PART) {
+            return Err(Fault::Unsure);
+        }
         let narrow = |amount: U256| u128::try_from(amount).ok().ok_or(Fault::Overflow);
         Ok(Deal { paid: narrow(done.debt_repaid)?, seized: narrow(done.collateral_seized)? })
     }

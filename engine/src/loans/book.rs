@@ -109,8 +109,6 @@ pub enum Change {
     Loans(u32, u32),
     /// Any of the book's.
     All,
-    /// What the book's prices come from: they are not to be believed until they were read.
-    Prices,
     /// More than an event tells: the book has to be loaded anew.
     Unread,
 }

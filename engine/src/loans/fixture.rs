@@ -9,9 +9,8 @@
 //! ```
 //!
 //! One WETH is worth 2,000 USDC at first. Aave lends up to 82.5 % of it, Morpho up to 86 %, and
-//! Compound up to 85 %, whose shop sells it three per cent below its price.
-//!
-//! Shared by the unit tests of the engine and of the strategies, and by the engine's own.
+//! Compound up to 85 %, whose shop sells it three per cent below its price. The unit tests of the
+//! engine and of the strategies share all this, and so do the engine's own.
 //!
 //! Temperature: cold.
 
@@ -19,7 +18,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use alloy_primitives::{Address, B256, I256, U256, hex};
+use alloy_primitives::{Address, B256, I256, U256, address, hex};
 use gannet_engine::decode::log::{Data, Log};
 use gannet_engine::ids::TokenId;
 use gannet_engine::lending::aave::table::{self, Capacity, Contracts, Listing};
@@ -83,8 +82,10 @@ pub(crate) const COMET_ROOM: u32 = 16;
 pub(crate) const WETH_RESERVE: u16 = 0;
 pub(crate) const USDC_RESERVE: u16 = 1;
 
+/// An account. The first's key is 32 times the byte 0x62.
 pub(crate) const fn user(number: u8) -> Address {
-    Address::repeat_byte(0x40 | number)
+    let keyed = address!("0xFA2cBBCafBb04314d07984f6a78C0063f9Bc9eBA");
+    if number == 1 { keyed } else { Address::repeat_byte(0x40 | number) }
 }
 
 /// What a town is made of.
@@ -159,9 +160,11 @@ impl Town {
         let senders = [(self.transmitter, self.transmitter), (FORWARDER, self.transmitter)];
         let senders = senders.map(|(contract, account)| Sender { contract, account });
         let bounds = [I256::ONE, dollars(1_000_000)];
-        let source =
-            |aggregator| Source { aggregator, config: CONFIG, bounds, senders: senders.into() };
-        Loans::new(prices(), books, AGGREGATORS.map(source).into())
+        let sources = AGGREGATORS.map(|aggregator| {
+            let senders = senders.into();
+            Source { aggregator, config: CONFIG, bounds, senders, newest: 0 }
+        });
+        Loans::new(prices(), books, sources.into())
     }
 
     fn aave(&self, assets: [Address; 2]) -> AaveBook {
@@ -322,7 +325,7 @@ pub(crate) struct Written {
 
 impl Written {
     fn new(by: Address, topics: &[B256], words: &[u128]) -> Self {
-        let data = words.iter().flat_map(|word| U256::from(*word).to_be_bytes::<32>()).collect();
+        let data = words.iter().flat_map(|number| word(*number).0).collect();
         Self { by, topics: topics.to_vec(), data }
     }
 
@@ -393,48 +396,45 @@ pub(crate) fn reserve_data(asset: Address, borrow_index: u128) -> Written {
     Written::new(AAVE.pool, &topics, &[0, 0, 0, RAY, borrow_index])
 }
 
+fn morpho_says(topic: B256, market: B256, who: u8, words: &[u128]) -> Written {
+    let account = user(who).into_word();
+    Written::new(MORPHO, &[topic, market, account, account], words)
+}
+
 /// Somebody adds collateral to the market of Morpho's.
 pub(crate) fn deposited(market: B256, who: u8, amount: u128) -> Written {
-    let account = user(who).into_word();
-    Written::new(MORPHO, &[morpho_topics::SUPPLY_COLLATERAL, market, account, account], &[amount])
+    morpho_says(morpho_topics::SUPPLY_COLLATERAL, market, who, &[amount])
 }
 
 /// Somebody takes collateral out of it.
 pub(crate) fn withdrawn(market: B256, who: u8, amount: u128) -> Written {
-    let account = user(who).into_word();
-    let topics = [morpho_topics::WITHDRAW_COLLATERAL, market, account, account];
-    Written::new(MORPHO, &topics, &[0, amount])
+    morpho_says(morpho_topics::WITHDRAW_COLLATERAL, market, who, &[0, amount])
 }
 
 /// Somebody borrows so much at the first price of a share.
 pub(crate) fn lent(market: B256, who: u8, amount: u128) -> Written {
-    let account = user(who).into_word();
-    let topics = [morpho_topics::BORROW, market, account, account];
-    Written::new(MORPHO, &topics, &[0, amount, amount * SHARES])
+    morpho_says(morpho_topics::BORROW, market, who, &[0, amount, amount * SHARES])
 }
 
 /// Somebody repays so much at the first price of a share.
 pub(crate) fn repaid(market: B256, who: u8, amount: u128) -> Written {
-    let account = user(who).into_word();
-    let topics = [morpho_topics::REPAY, market, account, account];
-    Written::new(MORPHO, &topics, &[amount, amount * SHARES])
+    morpho_says(morpho_topics::REPAY, market, who, &[amount, amount * SHARES])
 }
 
 /// What Compound's market writes of these, with numbers behind them.
 pub(crate) fn comet_says(topic: B256, about: &[Address], words: &[u128]) -> Written {
-    let topics: Vec<_> =
-        [topic].into_iter().chain(about.iter().map(|one| one.into_word())).collect();
+    let mut topics = Vec::from([topic]);
+    topics.extend(about.iter().map(Address::into_word));
     Written::new(COMET, &topics, words)
 }
 
 fn put(out: &mut Vec<u8>, words: &[u64]) {
-    words.iter().for_each(|word| out.extend_from_slice(&U256::from(*word).to_be_bytes::<32>()));
+    words.iter().for_each(|number| out.extend_from_slice(word((*number).into()).as_slice()));
 }
 
 /// Calldata of an aggregator's `transmit`, whose observations all say so many dollars.
 pub(crate) fn transmit(config: B256, amount: u64) -> Vec<u8> {
-    let mut data = TRANSMIT_OCR2.to_vec();
-    data.extend_from_slice(config.as_slice());
+    let mut data = call(TRANSMIT_OCR2, &[config]);
     // Epoch and round; then the offsets of the report and of both halves of the signatures.
     let report = 8 * 32;
     put(&mut data, &[(77 << 8) | 3, 0, 224, 256 + report, 256 + report + 96, 0]);
@@ -446,8 +446,7 @@ pub(crate) fn transmit(config: B256, amount: u64) -> Vec<u8> {
 
 /// The same through a forwarder.
 pub(crate) fn forwarded(to: Address, inner: &[u8]) -> Vec<u8> {
-    let mut data = FORWARD.to_vec();
-    data.extend_from_slice(to.into_word().as_slice());
+    let mut data = call(FORWARD, &[to.into_word()]);
     put(&mut data, &[64, inner.len() as u64]);
     data.extend_from_slice(inner);
     data.extend_from_slice(&[0; 28]);
@@ -474,8 +473,8 @@ pub(crate) fn aave_supply(asset: Address, amount: u128, who: u8) -> Vec<u8> {
 
 fn of_market(params: &Params) -> Vec<B256> {
     let Params { loan_token, collateral_token, oracle, irm, lltv } = *params;
-    let mut words: Vec<_> =
-        [loan_token, collateral_token, oracle, irm].map(|part| part.into_word()).into();
+    let mut words =
+        [loan_token, collateral_token, oracle, irm].map(|part| part.into_word()).to_vec();
     words.push(word(lltv.into()));
     words
 }

@@ -20,7 +20,8 @@ pub enum Heard {
     Book(u8, Event),
     /// Something about a book that cannot be read: its contracts are others than are known here.
     Malformed(u8),
-    /// Something about a feed that cannot be read: what it answers has to be asked for.
+    /// Something about a feed that cannot be read. It changes nothing: anybody can write a feed,
+    /// and what it answers is held against the chain now and then.
     OddFeed,
 }
 
@@ -41,19 +42,17 @@ impl Loans {
         if self.is_empty() {
             return None;
         }
-        if self.prices.has_aggregator(&log.address) {
-            let answered = Answered::parse(log);
-            return answered.map_or(Some(Heard::OddFeed), |answered| answered.map(Heard::Feed));
+        let mut numbered = (0_u8..).zip(&self.books);
+        // Whatever calls one of a book's contracts a feed's: it is the book's.
+        if let Some((number, book)) = numbered.find(|(_, book)| book.emits(&log.address)) {
+            let event = book.read(log).map_err(|_fault| Heard::Malformed(number));
+            return event.map_or_else(Some, |event| event.map(|it| Heard::Book(number, it)));
         }
-        let numbered = (0_u8..).zip(&self.books);
-        for (number, book) in numbered.filter(|(_, book)| book.emits(&log.address)) {
-            match book.read(log) {
-                Ok(Some(event)) => return Some(Heard::Book(number, event)),
-                Ok(None) => {}
-                Err(_) => return Some(Heard::Malformed(number)),
-            }
+        if !self.prices.has_aggregator(&log.address) {
+            return None;
         }
-        None
+        let answered = Answered::parse(log);
+        answered.map_or(Some(Heard::OddFeed), |answered| answered.map(Heard::Feed))
     }
 
     /// Applies what a log says in a block of this time (in seconds).
@@ -75,12 +74,7 @@ impl Loans {
                 let change = book.apply(event, at, &mut |undo| keep(Undo::Book(*number, undo)));
                 self.note(*number, change);
             }
-            Heard::OddFeed => {
-                self.counts.malformed += 1;
-                for book in 0..self.books.len() {
-                    self.distrust(book, Trust::Prices);
-                }
-            }
+            Heard::OddFeed => self.counts.malformed += 1,
             Heard::Malformed(number) => {
                 self.counts.malformed += 1;
                 self.note(*number, Change::Unread);
@@ -98,14 +92,13 @@ impl Loans {
                 self.touch(self.handle(book, second));
             }
             Change::All => self.touch_all(),
-            Change::Prices => self.distrust(book, Trust::Prices),
             Change::Unread => self.distrust(book, Trust::Unread),
         }
     }
 
     /// From now on nothing is told of a book's loans. A reorg does not take that back: whatever it
     /// was that came, it may come again.
-    fn distrust(&mut self, book: usize, trust: Trust) {
+    pub(super) fn distrust(&mut self, book: usize, trust: Trust) {
         if let Some(held) = self.trusts.get_mut(book).filter(|held| **held != Trust::Unread) {
             *held = trust;
         }
@@ -123,7 +116,7 @@ impl Loans {
         let Self { marks, touched, .. } = self;
         let Some(mark) = marks.get_mut(loan.index()) else { return };
         mark.version = mark.version.wrapping_add(1);
-        mark.is_ours = false;
+        (mark.is_ours, mark.reverts) = (false, 0);
         if mark.listed_in == touched.round {
             return;
         }

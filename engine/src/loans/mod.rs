@@ -46,6 +46,10 @@ use crate::lending::math::Fault;
 use crate::lending::price::{FeedId, PriceLimits, Prices};
 use crate::lending::trigger::{Budget, Watch};
 use crate::limits::{FEEDS_MOVED_MAX, LOANS_TOUCHED_MAX};
+use crate::units::BlockNumber;
+
+/// Liquidations of one loan that may revert, as long as nothing changes it.
+const REVERTS_MAX: u8 = 2;
 
 /// What has been seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +91,8 @@ struct Mark {
     version: u32,
     /// Whether we have liquidated it, in a chain that does not contain that (dry-run, backtest).
     is_ours: bool,
+    /// How often a liquidation of it has reverted since it was changed.
+    reverts: u8,
     /// The round in which it was last listed as touched.
     listed_in: u32,
 }
@@ -103,6 +109,10 @@ pub struct Loans {
     sources: Vec<Source>,
     marks: Vec<Mark>,
     touched: Touched,
+    /// When prices that no event tells were read last, and all prices with what they come from.
+    read_at: [BlockNumber; 2],
+    /// Which load they are of.
+    serial: u64,
     /// Feeds that a pending update is supposed to have moved.
     supposed: Vec<FeedId>,
     /// How often a feed was moved by the chain.
@@ -161,6 +171,8 @@ impl Loans {
             touched,
             supposed: Vec::with_capacity(if is_empty { 0 } else { FEEDS_MOVED_MAX }),
             moves: 0,
+            read_at: [BlockNumber(0); 2],
+            serial: 0,
             counts: LoanCounts::default(),
         }
     }
@@ -193,6 +205,18 @@ impl Loans {
     #[must_use]
     pub fn books(&self) -> &[Book] {
         &self.books
+    }
+
+    /// Which load they are of: what is read again of one load says nothing of another.
+    #[must_use]
+    pub const fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Says which load they are of.
+    #[cold]
+    pub const fn set_serial(&mut self, serial: u64) {
+        self.serial = serial;
     }
 
     /// What has been seen.
@@ -326,6 +350,15 @@ impl Loans {
     pub fn take(&mut self, loan: LoanId) {
         if let Some(mark) = self.marks.get_mut(loan.index()) {
             mark.is_ours = true;
+        }
+    }
+
+    /// Notes that a liquidation of ours has reverted: a loan of which that happens again is not as
+    /// it is held here, and is left until the chain changes it.
+    pub fn reverted(&mut self, loan: LoanId) {
+        if let Some(mark) = self.marks.get_mut(loan.index()) {
+            mark.reverts = mark.reverts.saturating_add(1);
+            mark.is_ours |= mark.reverts >= REVERTS_MAX;
         }
     }
 

@@ -83,8 +83,14 @@ impl MorphoBook {
         }
     }
 
+    /// Whether it is known to owe nothing: anybody can give anybody collateral.
+    fn has_no_debt(&self, place: u32) -> bool {
+        self.whole(place).is_ok_and(|(_, position)| position.state.borrow_shares == 0)
+    }
+
     fn price_id(&self, market: MarketId) -> Result<PriceId, Fault> {
-        self.prices.get(market.index()).copied().flatten().ok_or(Fault::NoPrice)
+        // One that was created since has none until all is loaded anew.
+        self.prices.get(market.index()).copied().flatten().ok_or(Fault::Unknown)
     }
 
     /// The market at a time, the position and the price.
@@ -140,6 +146,9 @@ impl Lender for MorphoBook {
     }
 
     fn is_liquidatable(&self, place: u32, at: u64, prices: &Prices) -> Result<bool, Fault> {
+        if self.has_no_debt(place) {
+            return Ok(false);
+        }
         let (market, position, price) = self.at(place, at, prices)?;
         Ok(!health(&market, &position, price)?.is_healthy())
     }
@@ -150,6 +159,11 @@ impl Lender for MorphoBook {
         times: Times,
         prices: &Prices,
     ) -> Result<Option<(Watch, Budget)>, Fault> {
+        if self.has_no_debt(place) {
+            // Nothing hurts it, whatever its oracle says, until it borrows.
+            let nothing = Budget::new(U256::ZERO, U256::ZERO, U256::ZERO);
+            return Ok(nothing.map(|budget| (Watch::new(), budget)));
+        }
         let (market, position, price) = self.at(place, times.from, prices)?;
         let id = self.price_id(self.whole(place)?.1.market)?;
         let health = health(&market, &position, price)?;

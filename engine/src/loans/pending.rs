@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, U256};
 
 use super::book::{Book, Relief, Size};
 use super::comet::BASE;
-use super::source::Report;
+use super::source::{Report, age_of};
 use super::{Loans, Source};
 use crate::decode::DecodeError;
 use crate::decode::calldata::abi::Arguments;
@@ -69,11 +69,18 @@ impl Loans {
         let sources = (0_u16..).zip(&self.sources);
         let mut sources = sources.into_iter();
         let (source, _) = sources.find(|(_, source)| source.takes(&pending, from))?;
-        Some(Pending::Report(Report { source, route: pending.route, answer: pending.answer }))
+        let Transmission { route, answer, .. } = pending;
+        Some(Pending::Report(Report { source, route, answer, age: age_of(&pending) }))
     }
 
     /// Counts a pending transaction that [is a concern](Self::is_concerned): what it was read as.
-    pub(crate) const fn count_pending(&mut self, pending: Option<&Pending>) {
+    pub(crate) fn count_pending(&mut self, pending: Option<&Pending>) {
+        if let Some(Pending::Report(report)) = pending
+            && let Some(source) = self.sources.get_mut(usize::from(report.source))
+        {
+            // The aggregator takes no older one behind it, and nobody sends one before it.
+            source.newest = source.newest.max(report.age);
+        }
         let counts = &mut self.counts;
         let count = match pending {
             Some(Pending::Report(_)) => &mut counts.transmissions,

@@ -16,6 +16,7 @@ use crate::lending::comet::table::AccountId;
 use crate::lending::price::{self, FeedId, PriceId};
 use crate::lending::{aave, comet, morpho};
 use crate::limits::FEEDS_MOVED_MAX;
+use crate::units::BlockNumber;
 use crate::world::BlockRef;
 
 /// What was read of books and prices at a block.
@@ -82,7 +83,37 @@ pub struct CometTotals {
     pub stocks: Vec<(u128, u128)>,
 }
 
+/// Blocks after which prices that no event tells are no longer believed, if nobody has read them.
+const READ_EACH_MAX: u64 = 8;
+/// The same of what all prices come from.
+const WHOLE_MAX: u64 = 64;
+
 impl Loans {
+    /// They were loaded at this block.
+    pub(crate) const fn loaded_at(&mut self, block: BlockNumber) {
+        self.read_at = [block; 2];
+    }
+
+    /// What was counted of those that these take the place of.
+    pub(crate) const fn go_on_from(&mut self, before: &Self) {
+        self.counts = before.counts;
+    }
+
+    /// A block was sealed: what has not been read for too long is not believed until it was.
+    pub(crate) fn age(&mut self, block: BlockNumber) {
+        let [each, whole] = self.read_at;
+        let is_old = whole.plus(WHOLE_MAX) < block
+            || each.plus(READ_EACH_MAX) < block && self.has_price_to_read();
+        if is_old && !self.doubts_prices() {
+            (0..self.books.len()).for_each(|book| self.distrust(book, Trust::Prices));
+        }
+    }
+
+    fn has_price_to_read(&self) -> bool {
+        let mut prices = (0..self.prices.price_count()).map(PriceId);
+        prices.any(|price| self.prices.own_feed(price).is_some())
+    }
+
     /// Takes over what was read at the block that the tables stand at, whose time (in seconds) this
     /// is.
     pub fn take_reread(&mut self, read: &Reread, at: u64, keep: &mut impl FnMut(Undo)) {
@@ -162,7 +193,7 @@ impl Loans {
     }
 
     fn reread_prices(&mut self, read: &Reread, at: u64, keep: &mut impl FnMut(Undo)) {
-        let Self { prices, touched, moves, sources, trusts, .. } = self;
+        let Self { prices, touched, moves, sources, trusts, read_at, .. } = self;
         let mut is_remodelled = false;
         let mut keep = |undo| {
             match &undo {
@@ -175,20 +206,29 @@ impl Loans {
             }
             keep(Undo::Price(undo));
         };
-        for (feed, aggregator, answer) in &read.feeds {
+        let feeds = prices.feeds().count();
+        for (feed, aggregator, answer) in read.feeds.iter().filter(|it| it.0.index() < feeds) {
             prices.rotate(*feed, *aggregator, *answer, &mut keep);
         }
-        for (price, value) in &read.prices {
+        let count = prices.price_count();
+        for (price, value) in read.prices.iter().filter(|(price, _)| price.0 < count) {
             prices.verify(*price, *value, at, &mut keep);
         }
         for source in &read.sources {
             let is_same = |held: &Source| held.aggregator == source.aggregator;
             if let Some(place) = sources.iter().position(is_same) {
+                let held_config = sources[place].config;
+                let newest = sources[place].newest;
                 sources[place].clone_from(source);
+                sources[place].newest = if held_config == source.config { newest } else { 0 };
             } else if sources.len() < FEEDS_MOVED_MAX {
                 sources.push(source.clone());
             }
         }
+        let here = read.block.map_or(BlockNumber(0), |block| block.number);
+        let [each, whole] = read_at;
+        *each = if read.prices.is_empty() { *each } else { here };
+        *whole = if read.is_whole { here } else { *whole };
         if read.is_whole {
             for trust in trusts.iter_mut().filter(|trust| **trust == Trust::Prices) {
                 *trust = Trust::Whole;

@@ -35,6 +35,9 @@ pub struct Source {
     pub bounds: [I256; 2],
     /// Who may transmit.
     pub senders: Vec<Sender>,
+    /// The newest report that was seen, pending ones among them: [`Report::age`]. Older ones are
+    /// not taken any more.
+    pub newest: u64,
 }
 
 /// An oracle update that an aggregator would take.
@@ -46,6 +49,8 @@ pub struct Report {
     pub route: Route,
     /// What it will answer.
     pub answer: I256,
+    /// The protocol's epoch and round, as one number: newer reports have higher ones.
+    pub age: u64,
 }
 
 impl Source {
@@ -57,7 +62,13 @@ impl Source {
         let [least, most] = self.bounds;
         self.aggregator == pending.aggregator
             && self.config == pending.config
+            && age_of(pending) >= self.newest
             && (least..=most).contains(&pending.answer)
             && self.senders.contains(&sender)
     }
+}
+
+/// The protocol's epoch and round of a transmission, as one number.
+pub(super) fn age_of(pending: &Transmission) -> u64 {
+    (u64::from(pending.epoch) << 8) | u64::from(pending.round)
 }

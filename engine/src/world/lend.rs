@@ -14,6 +14,8 @@ impl World {
     #[cold]
     pub fn lend(&mut self, mut loans: Loans) -> Loans {
         loans.touch_all();
+        loans.loaded_at(self.tip.number);
+        loans.go_on_from(&self.loans);
         // What is in the log is of the tables that go.
         self.undo.forget();
         self.follower.restart_marks(self.undo.mark());

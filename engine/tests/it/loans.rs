@@ -27,7 +27,9 @@ use crate::stage::{
 };
 
 const TRANSMITTER: u8 = 0x61;
+/// Whose key the first borrower's is.
 const OWNER: u8 = 0x62;
+const STRANGER: u8 = 0x63;
 
 /// A pending call of somebody's.
 fn call(trader: u8, router: Address, call: Vec<u8>) -> Swap {
@@ -191,14 +193,19 @@ mod rescue {
 
     #[test]
     fn a_borrower_who_is_about_to_repay_is_left_to_it() {
-        for helping in [
+        // He pays less than whoever brings the report. Others who help him pay more.
+        let much = 900 * GWEI;
+        let fees = [(OWNER, 2 * GWEI, 1), (STRANGER, much, 1), (STRANGER, much, much)];
+        for (helping, (trader, max_fee, priority_fee)) in [
             repayment(100),
             repayment(1_665),
             call(OWNER, MORPHO, morpho_supply(&params([DAI, WETH]), ETH, 1)),
-        ] {
+        ]
+        .into_iter()
+        .zip(fees)
+        {
             let mut stage = live();
-            // He pays less than whoever brings the report.
-            stage.pending(&Swap { max_fee: 2 * GWEI, priority_fee: 1, ..helping });
+            stage.pending(&Swap { trader, max_fee, priority_fee, ..helping });
             assert_eq!(counts(&stage).reliefs, 1);
             stage.pending(&report(1_900));
             assert!(stage.outbox.sent.is_empty());
@@ -217,6 +224,8 @@ mod rescue {
         for helping in [
             repayment(1_666),
             Swap { max_fee: GWEI - 1, priority_fee: 0, ..repayment(1_665) },
+            // It costs a stranger nothing to announce what will not come first.
+            Swap { trader: STRANGER, max_fee: 2 * GWEI, priority_fee: 1, ..repayment(1_665) },
             call(OWNER, MORPHO, morpho_supply(&params([DAI, WETH]), 1, 1)),
         ] {
             let mut stage = live();

@@ -317,7 +317,7 @@ fn columns_bring_the_logs_of_those_that_are_followed_and_no_others() {
     let mut blocks = heard.blocks.iter();
     let mut lane = Lane::new(&recording);
     let follows = |address: &Address| followed.contains(address);
-    lane.each((0, u64::MAX), follows, |header, logs, is_empty| {
+    lane.each((0, u64::MAX), follows, |(header, _), logs, is_empty| {
         let told = blocks.next().expect("no more blocks than were written");
         assert_eq!(header.block_hash, Some(told.head.hash));
         assert!(!is_empty);

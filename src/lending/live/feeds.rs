@@ -243,7 +243,8 @@ pub(crate) fn sources(reader: &mut Reader<'_>, aggregators: &[Address]) -> Resul
         let senders: Vec<Sender> = lists[place].iter().flat_map(of).collect();
         if !senders.is_empty() {
             let (config, bounds) = (digest_of(digest), [least, most].map(I256::from_raw));
-            sources.push(Source { aggregator: *aggregator, config, bounds, senders });
+            let (aggregator, newest) = (*aggregator, 0);
+            sources.push(Source { aggregator, config, bounds, senders, newest });
         }
     }
     Ok(sources)

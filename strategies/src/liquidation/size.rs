@@ -21,6 +21,9 @@ const GROWTH_PART: u128 = 500_000;
 /// Parts of a loan that pools are looked for, each a quarter of the one before.
 const PARTS_MAX: u32 = 6;
 
+/// Ways to liquidate one loan that are sized, those that repay most.
+const WAYS_MAX: usize = 6;
+
 /// The swaps around a liquidation.
 #[derive(Clone, Copy)]
 struct Paths {
@@ -68,9 +71,22 @@ pub(super) fn best(
     let world = around.world;
     let at = world.loan_time();
     let mut best: Option<Plan> = None;
+    // Whoever has many kinds of collateral and of debt is not looked at for each pair of them.
+    let mut least = 0;
+    let mut worths = [0; WAYS_MAX + 1];
+    each_worth(world, loan, |worth| {
+        worths[WAYS_MAX] = worth.unwrap_or(0);
+        worths.sort_unstable_by(|left, right| right.cmp(left));
+        least = worths[WAYS_MAX - 1];
+    });
+    let mut tried = 0;
     world.loans.ways(loan, |way, tokens| {
         let Ok(sizes) = world.loans.sizes(loan, way, at) else { return };
         let choice = Choice { world, around, loan, way, sizes, tokens, at };
+        if tried == WAYS_MAX || choice.worth().unwrap_or(0) < least {
+            return;
+        }
+        tried += 1;
         for profit_token in choice.profit_tokens().into_iter().flatten() {
             let plan = choice.plan(profit_token, (bid, last_block));
             if let Some(plan) = plan
@@ -103,17 +119,23 @@ pub(super) fn is_dust(world: &World, loan: LoanId) -> bool {
 /// not known.
 fn each_worth(world: &World, loan: LoanId, mut visit: impl FnMut(Option<u128>)) {
     let at = world.loan_time();
-    world.loans.ways(loan, |way, [debt, _]| {
-        let Ok(Sizes { most, .. }) = world.loans.sizes(loan, way, at) else { return visit(None) };
-        if amount_of(most) == 0 {
-            return visit(Some(0));
-        }
-        let deal = world.loans.deal(loan, (way, most), at).ok();
-        visit(deal.and_then(|deal| native_value(&world.pools, world.native, debt, deal.paid)));
+    world.loans.ways(loan, |way, tokens| {
+        let Ok(sizes) = world.loans.sizes(loan, way, at) else { return visit(None) };
+        visit(Choice { world, around: world.into(), loan, way, sizes, tokens, at }.worth());
     });
 }
 
 impl Choice<'_> {
+    /// What all of it repays, in the native token; `None` if that is not known.
+    fn worth(&self) -> Option<u128> {
+        let Self { world, sizes: Sizes { most, .. }, tokens: [debt, _], .. } = *self;
+        if amount_of(most) == 0 {
+            return Some(0);
+        }
+        let deal = world.loans.deal(self.loan, (self.way, most), self.at).ok()?;
+        native_value(&world.pools, world.native, debt, deal.paid)
+    }
+
     /// The tokens that profit may be kept in: the debt's own, or the collateral's, or else any
     /// base.
     fn profit_tokens(&self) -> [Option<TokenId>; 2] {

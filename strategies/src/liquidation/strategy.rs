@@ -22,8 +22,10 @@ use super::{Config, size};
 const WATCH_SECONDS: u64 = 1_800;
 /// Feeds of a loan, on average, that the index has room for.
 const TERMS_EACH: usize = 6;
-/// Loans that are sized after one event; of more, those are that move most.
+/// Loans that are proposed after one event; of more, those are that move most.
 const SIZED_MAX: usize = PLANS_MAX;
+/// Loans that are sized for that: there are large ones that nothing can be had for.
+const TRIED_MAX: usize = 4 * SIZED_MAX;
 /// Pools that these are sold through.
 const SOLD_THROUGH_MAX: usize = SIZED_MAX * HOPS_MAX;
 
@@ -188,7 +190,8 @@ impl Index {
             },
             // There are many that nobody will ever liquidate: they are not in others' way.
             Ok(true) if size::is_dust(world, loan) => self.put_off(loan, times),
-            Ok(true) | Err(Fault::NoPrice | Fault::Unsure) => self.keep_open(loan, times),
+            Ok(true) => self.keep_struck(world, loan, times),
+            Err(Fault::NoPrice | Fault::Unsure) => self.keep_open(loan, times),
             // It is not there, or has to be read first: it is touched then.
             Err(_) => self.triggers.remove(loan.0),
         }
@@ -203,6 +206,19 @@ impl Index {
         } else {
             self.put_off(loan, times);
         }
+    }
+
+    /// Keeps one open that can be liquidated: if there is no room, in the place of one that cannot.
+    fn keep_struck(&mut self, world: &World, loan: LoanId, times: Times) {
+        if self.open.len() == LOANS_OPEN_MAX {
+            let at = world.loan_time();
+            let cannot = |held: &LoanId| world.loans.is_liquidatable(*held, at) != Ok(true);
+            if let Some(place) = self.open.iter().position(cannot) {
+                let other = self.open.swap_remove(place);
+                self.put_off(other, times);
+            }
+        }
+        self.keep_open(loan, times);
     }
 
     /// Looks at a loan again when it is touched, or after a while.
@@ -248,14 +264,19 @@ impl Index {
     /// that share a pool are never both sent, so whoever would sell through a pool that a larger
     /// one sells through is proposed by another way, too.
     fn propose(&mut self, world: &World, place: (Bid, BlockNumber), plans: &mut Plans) {
-        if self.struck.len() > SIZED_MAX {
-            self.struck.select_nth_unstable_by(SIZED_MAX, |left, right| right.cmp(left));
-            self.struck.truncate(SIZED_MAX);
+        if self.struck.len() > TRIED_MAX {
+            self.struck.select_nth_unstable_by(TRIED_MAX, |left, right| right.cmp(left));
+            self.struck.truncate(TRIED_MAX);
         }
         self.struck.sort_unstable_by(|left, right| right.cmp(left));
         self.sold_through.clear();
+        let mut found = 0;
         for (_, loan) in &self.struck {
+            if found == SIZED_MAX {
+                break;
+            }
             let Some(plan) = size::best(world.into(), *loan, place) else { continue };
+            found += 1;
             plans.propose(&plan);
             let is_taken = |leg: &Leg| self.sold_through.contains(&leg.pool);
             let plan = if plan.legs().iter().any(is_taken) {

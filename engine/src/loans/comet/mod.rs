@@ -244,7 +244,10 @@ impl Lender for CometBook {
     fn apply(&mut self, event: &Event, _at: u64, keep: &mut impl FnMut(Undo)) -> Change {
         let applied = self.table.apply(self.market, event, keep);
         if applied.is_err() || self.table.market(self.market).is_err() {
-            return Change::Unread;
+            // Nothing is told of it any more until all is loaded anew. It is no reason to doubt
+            // anything else: tokens that were sent to it are enough to confuse it.
+            let is_upgraded = matches!(event, Event::Upgraded { .. });
+            return if is_upgraded { Change::Unread } else { Change::Nothing };
         }
         match event {
             Event::Supply { to: owner, .. }

@@ -272,12 +272,20 @@ fn a_new_borrower_is_read_first_and_goes_with_his_block() {
 }
 
 #[test]
-fn an_upgrade_or_a_contradiction_has_the_book_loaded_anew() {
+fn a_contradiction_silences_the_market_and_nothing_else() {
+    let mut story = story(&two());
+    // More is taken out than is there.
+    story.say(&[comet_says(topics::WITHDRAW_COLLATERAL, &[user(1), user(1), WETH], &[9 * ETH])]);
+    assert!(!story.loans.is_unread());
+    assert_eq!([1, 2].map(|who| story.is_liquidatable(who)), [Err(Fault::Unknown); 2]);
+    assert!(story.loans.is_liquidatable(SHOP, NEXT).is_err());
+}
+
+#[test]
+fn an_upgrade_or_an_odd_event_has_the_book_loaded_anew() {
     let code = comet_says(topics::UPGRADED, &[user(9)], &[]);
-    // More was taken out than is there.
-    let odd = comet_says(topics::WITHDRAW_COLLATERAL, &[user(1), user(1), WETH], &[9 * ETH]);
     let short = comet_says(topics::SUPPLY, &[user(1), user(1)], &[]);
-    for event in [code, odd, short] {
+    for event in [code, short] {
         let mut story = story(&two());
         assert_eq!(story.is_liquidatable(1), Ok(false));
         story.say(&[event]);

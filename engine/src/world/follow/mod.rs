@@ -348,6 +348,7 @@ impl World {
         };
         debug_assert!(head.parent_hash == self.tip.hash, "blocks are sealed in chain order");
         self.tip = tip;
+        self.loans.age(tip.number);
         let follower = &mut self.follower;
         if follower.sealed.len() > REORG_BLOCKS_MAX {
             follower.sealed.remove(0);
