@@ -193,8 +193,8 @@ mod rescue {
 
     #[test]
     fn a_borrower_who_is_about_to_repay_is_left_to_it() {
-        // He pays less than whoever brings the report. Others who help him pay more.
-        let much = 900 * GWEI;
+        // He pays less than whoever brings the report. Others who help him pay more than we do.
+        let much = 20_000 * GWEI;
         let fees = [(OWNER, 2 * GWEI, 1), (STRANGER, much, 1), (STRANGER, much, much)];
         for (helping, (trader, max_fee, priority_fee)) in [
             repayment(100),
