@@ -97,14 +97,15 @@ def check_flight(bot, node, devnet):
         with log.open("w") as out:
             recorder = subprocess.Popen([bot, "record", "--out", own, *options], stdout=out, stderr=out)
         wait(recorder, lambda: "every pool was tried" in log.read_text())
-        # The bot's first look is at the next block; a flight over cryo's blocks begins on the one before the first.
-        first = node.height() + 2
+        last = node.height() + 1 + FLOWN
     finally:
         devnet.send_signal(signal.SIGCONT)
-    last = first + FLOWN - 1
     wait(devnet, lambda: node.height() > last + 1)
     recorder.send_signal(signal.SIGINT)
     same("exit of gannet record", recorder.wait(60), 0)
+    # A flight over cryo's blocks begins on the one before the first, as the bot did before its first plan: where it began to
+    # trade is a matter of milliseconds.
+    first = min(plan[0] for plan in flown(bot, own, config, 0, last))
     folder = SCRATCH / "cryo-flown"
     folder.mkdir()
     for data_set in ("blocks", "transactions", "logs"):
