@@ -111,8 +111,6 @@ pub struct Loans {
     touched: Touched,
     /// When prices that no event tells were read last, and all prices with what they come from.
     read_at: [BlockNumber; 2],
-    /// Which load they are of.
-    serial: u64,
     /// Feeds that a pending update is supposed to have moved.
     supposed: Vec<FeedId>,
     /// How often a feed was moved by the chain.
@@ -172,7 +170,6 @@ impl Loans {
             supposed: Vec::with_capacity(if is_empty { 0 } else { FEEDS_MOVED_MAX }),
             moves: 0,
             read_at: [BlockNumber(0); 2],
-            serial: 0,
             counts: LoanCounts::default(),
         }
     }
@@ -205,18 +202,6 @@ impl Loans {
     #[must_use]
     pub fn books(&self) -> &[Book] {
         &self.books
-    }
-
-    /// Which load they are of: what is read again of one load says nothing of another.
-    #[must_use]
-    pub const fn serial(&self) -> u64 {
-        self.serial
-    }
-
-    /// Says which load they are of.
-    #[cold]
-    pub const fn set_serial(&mut self, serial: u64) {
-        self.serial = serial;
     }
 
     /// What has been seen.
