@@ -6,6 +6,7 @@ pub mod aave;
 pub mod comet;
 pub mod math;
 pub mod morpho;
+mod places;
 pub mod price;
 pub mod screen;
 pub mod sizing;

@@ -330,7 +330,7 @@ impl Lender for AaveBook {
     }
 
     fn wants(&self, mut visit: impl FnMut(Want)) {
-        self.market.stale(0).for_each(|(_, user)| visit(Want::Account(user)));
+        self.market.stale().for_each(|(_, user)| visit(Want::Account(user)));
         self.market.stale_reserves().for_each(|number| visit(Want::Reserve(number)));
     }
 }

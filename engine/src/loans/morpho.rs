@@ -259,7 +259,7 @@ impl Lender for MorphoBook {
         for market in self.table.markets().iter().filter(|market| !market.is_whole) {
             visit(Want::Market(market.name));
         }
-        for (_, position) in self.table.positions().filter(|(_, position)| !position.is_whole) {
+        for position in self.table.broken() {
             if let Some(market) = self.table.market(position.market) {
                 visit(Want::Position(market.name, position.account));
             }

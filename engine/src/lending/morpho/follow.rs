@@ -155,6 +155,7 @@ impl Table {
             Undo::Position { id, before, was_whole } => {
                 if let Some(entry) = self.positions.get_mut(id.index()) {
                     (entry.state, entry.is_whole) = (before, was_whole);
+                    self.broken.set(id.0, !was_whole);
                 }
             }
             Undo::PositionOpened { id, was_vacant } => self.unopen(id, was_vacant),
@@ -163,6 +164,7 @@ impl Table {
                 debug_assert_eq!(place, Some(id), "changes are undone last first");
                 if let Some(entry) = self.positions.get_mut(id.index()) {
                     *entry = before;
+                    self.broken.set(id.0, !before.is_whole);
                     self.position_ids.insert((before.market, before.account), id);
                 }
             }
@@ -381,10 +383,12 @@ impl Table {
             on_undo(Undo::PositionClosed { id, before: *entry });
             self.position_ids.remove(&(entry.market, entry.account));
             *entry = PositionEntry::VACANT;
+            self.broken.set(id.0, false);
             self.vacant.push(id);
         } else {
             on_undo(Undo::Position { id, before: entry.state, was_whole: entry.is_whole });
             (entry.state, entry.is_whole) = (state, is_whole);
+            self.broken.set(id.0, !is_whole);
         }
     }
 }
@@ -463,6 +467,8 @@ mod tests {
         for (id, entry) in table.positions() {
             assert_eq!(table.position_id(entry.market, entry.account), Some(id));
         }
+        let broken = table.positions().filter(|(_, entry)| !entry.is_whole);
+        assert!(broken.map(|(_, entry)| entry).eq(table.broken()));
         let counts = [table.market_ids.len(), table.position_ids.len()];
         (table.markets.clone(), table.positions.clone(), table.vacant.clone(), counts)
     }

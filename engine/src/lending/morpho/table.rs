@@ -15,6 +15,7 @@ use alloy_primitives::{Address, B256};
 use hashbrown::HashMap;
 
 use super::{Irm, Market, Params, Position};
+use crate::lending::places::Places;
 use crate::reserve;
 use crate::world::hash::FixedState;
 
@@ -123,6 +124,8 @@ pub struct Table {
     pub(super) market_ids: HashMap<B256, MarketId, FixedState>,
     pub(super) markets_max: usize,
     pub(super) positions: Vec<PositionEntry>,
+    /// Those of them that are not whole.
+    pub(super) broken: Places,
     pub(super) position_ids: HashMap<(MarketId, Address), PositionId, FixedState>,
     pub(super) positions_max: usize,
     /// Places of positions that are there no more, the last one first to be taken.
@@ -149,6 +152,7 @@ impl Table {
             }),
             markets_max,
             positions: reserve::list(positions_max),
+            broken: Places::new(positions_max),
             position_ids: reserve::table(positions_max, |number| {
                 (MarketId(0), Address::left_padding_from(&number.to_be_bytes()))
             }),
@@ -243,6 +247,11 @@ impl Table {
     pub fn positions(&self) -> impl Iterator<Item = (PositionId, &PositionEntry)> {
         let numbered = (0..).map(PositionId).zip(&self.positions);
         numbered.filter(|(_, entry)| entry.is_open())
+    }
+
+    /// The positions that must be read again, in the order of handles.
+    pub fn broken(&self) -> impl Iterator<Item = &PositionEntry> {
+        self.broken.iter().filter_map(|place| self.position(PositionId(place)))
     }
 
     /// How many positions are there now.

@@ -430,7 +430,7 @@ impl Lender for CometBook {
 
     fn wants(&self, mut visit: impl FnMut(Want)) {
         for id in self.table.stale() {
-            if let Ok((_, owner)) = self.table.owner(*id) {
+            if let Ok((_, owner)) = self.table.owner(id) {
                 visit(Want::Account(owner));
             }
         }

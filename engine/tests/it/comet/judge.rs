@@ -72,7 +72,7 @@ impl Bench {
         for (index, asset) in (0_u8..).zip(assets) {
             let amount = U256::from(self.random.share(1 << 70));
             let ours = comet::quote_collateral(market, (index, asset), amount, &prices);
-            let call = Comet::quoteCollateralCall { asset: asset.token, baseAmount: amount };
+            let call = Comet::quoteCollateralCall { asset: asset.token, amount };
             self.same("quote", ours, &call)?;
             if ours.is_ok() {
                 self.count("quoted");
@@ -262,7 +262,7 @@ impl Bench {
         for event in events(receipt)? {
             table.apply(MARKET, &event, &mut |_| ()).expect("the market is there");
         }
-        while let Some(id) = table.stale().first().copied() {
+        for id in table.stale().collect::<Vec<_>>() {
             let (_, owner) = table.owner(id).expect("it is in the list");
             let word = self.chain.slot(COMET, layout::account_slot(owner));
             let (principal, assets_in) = layout::account(word);

@@ -19,9 +19,9 @@ use alloc::vec::Vec;
 use alloy_primitives::Address;
 use hashbrown::HashMap;
 
-use super::health::Health;
 use super::{CATEGORIES, Category, Entry, Position, RESERVES_MAX, Reserve, Rules};
 use crate::lending::math::Fault;
+use crate::lending::places::Places;
 use crate::reserve;
 use crate::world::hash::FixedState;
 
@@ -130,6 +130,8 @@ pub struct Market {
     /// Reserves by the addresses of their two tokens.
     by_token: HashMap<Address, u16, FixedState>,
     pub(super) accounts: Vec<Account>,
+    /// Those of them that are stale.
+    stale: Places,
     by_address: HashMap<Address, u32, FixedState>,
     /// [`Capacity::entries`] for each account.
     entries: Vec<Entry>,
@@ -155,6 +157,7 @@ impl Market {
             by_asset: reserve::table(reserves, key),
             by_token: reserve::table(reserves.saturating_mul(2), key),
             accounts: reserve::list(room),
+            stale: Places::new(room),
             by_address: reserve::table(room, key),
             entries: vec![Entry::default(); entries],
             capacity,
@@ -329,12 +332,11 @@ impl Market {
         (number as usize).saturating_mul(self.capacity.entries as usize)
     }
 
-    /// Accounts that have to be read anew, in order from `first` on.
-    pub fn stale(&self, first: u32) -> impl Iterator<Item = (u32, Address)> + '_ {
-        let accounts = self.accounts.iter().zip(0_u32..).skip(first as usize);
-        accounts
-            .filter(|(account, _)| account.is_stale)
-            .map(|(account, number)| (number, account.address))
+    /// Accounts that have to be read anew, in order.
+    pub fn stale(&self) -> impl Iterator<Item = (u32, Address)> + '_ {
+        let accounts =
+            self.stale.iter().map(|number| Some((number, self.account(number)?.address)));
+        accounts.flatten()
     }
 
     /// Reserves whose means have to be read anew, by number.
@@ -362,6 +364,7 @@ impl Market {
         }
         undo(Undo::Added);
         self.accounts.push(Account { address, is_stale: true, ..Account::default() });
+        self.stale.set(number, true);
         self.by_address.insert(address, number);
         Ok(number)
     }
@@ -428,6 +431,7 @@ impl Market {
         if let Some(account) = self.accounts.get_mut(number as usize) {
             undo(Undo::Account(number, *account));
             *account = to;
+            self.stale.set(number, to.is_stale);
         }
     }
 
@@ -464,17 +468,6 @@ impl Market {
         })
     }
 
-    /// An account's health at a time in seconds.
-    ///
-    /// # Errors
-    /// As [`Self::position`] and [`Position::health`].
-    pub fn health<P>(&self, number: u32, at: u64, prices: &P) -> Result<Health, Fault>
-    where
-        P: Fn(u16) -> Result<alloy_primitives::U256, Fault>,
-    {
-        self.position(number, at)?.health(prices)
-    }
-
     /// Takes the last change that was not taken back yet back. What was counted stays so.
     pub fn undo(&mut self, change: Undo) {
         match change {
@@ -489,6 +482,7 @@ impl Market {
             Undo::Added => {
                 if let Some(account) = self.accounts.pop() {
                     self.by_address.remove(&account.address);
+                    self.stale.set(self.account_count(), false);
                 }
             }
         }

@@ -50,7 +50,9 @@ fn image(market: &Market) -> impl PartialEq + core::fmt::Debug + use<> {
             (market.reserve_of(&asset), tokens, market.listing(number.into()).copied())
         })
         .collect();
-    let stale: Vec<_> = market.stale(0).collect();
+    let stale: Vec<_> = market.stale().collect();
+    let marked = accounts.iter().zip(0..).filter(|((account, _), _)| account.is_stale);
+    assert!(marked.map(|((account, _), number)| (number, account.address)).eq(stale.clone()));
     let poor: Vec<_> = market.stale_reserves().collect();
     (
         (accounts, found, listed),
@@ -69,7 +71,7 @@ fn a_borrower_is_added_and_asked_for_and_then_has_a_health() {
     let event = Event::Borrowed { user: user(1) };
     let applied = market.apply(&CONTRACTS.pool, &event, 9, &mut undo);
     assert_eq!(applied, Ok(Applied::Account(0)));
-    assert_eq!(market.stale(0).collect::<Vec<_>>(), [(0, user(1))]);
+    assert_eq!(market.stale().collect::<Vec<_>>(), [(0, user(1))]);
     let entry = |reserve, collateral, debt| Entry {
         collateral,
         debt,
@@ -78,12 +80,12 @@ fn a_borrower_is_added_and_asked_for_and_then_has_a_health() {
     };
     let read = [entry(0, 5_000_000, 0), entry(1, 0, 1_000_000), entry(2, 0, 0)];
     assert_eq!(market.set_account(user(1), 2, &read, &mut undo), Ok(0));
-    assert_eq!(market.stale(0).count(), 0);
+    assert_eq!(market.stale().count(), 0);
     assert_eq!(market.entries(0), &read[..2]);
     assert_eq!(market.account(0).unwrap().category, 2);
     let prices = |_| Ok(U256::from(100_000_000));
     // Without an index, nothing is worth anything.
-    let health = market.health(0, 9, &prices).unwrap();
+    let health = market.position(0, 9).unwrap().health(&prices).unwrap();
     assert_eq!(health.health_factor, U256::MAX);
     let ray = 1_000_000_000_000_000_000_000_000_000;
     for number in 0..2 {
@@ -103,10 +105,10 @@ fn a_borrower_is_added_and_asked_for_and_then_has_a_health() {
     assert_eq!(market.stale_reserves().collect::<Vec<_>>(), [0, 1]);
     assert_eq!(market.set_available(0, 7, &mut undo), Ok(()));
     assert_eq!(market.stale_reserves().collect::<Vec<_>>(), [1]);
-    let health = market.health(0, 9, &prices).unwrap();
+    let health = market.position(0, 9).unwrap().health(&prices).unwrap();
     assert_eq!(health.health_factor, U256::from(4_000_000_000_000_000_000_u64));
     market.set_revision(12, &mut undo);
-    assert_eq!(market.health(0, 9, &prices), Err(Fault::Unknown));
+    assert!(market.position(0, 9).is_err_and(|fault| fault == Fault::Unknown));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use alloy_primitives::Address;
 
-use super::{Account, AccountId, CometTable, FRESH, MarketId, Place, Record, Undo, Unread};
+use super::{Account, AccountId, CometTable, MarketId, Place, Record, Undo, Unread};
 use crate::lending::comet::events::Event;
 use crate::lending::comet::{Asset, Market, Totals};
 use crate::lending::math::Fault;
@@ -162,10 +162,10 @@ impl CometTable {
             self.counts.dropped = self.counts.dropped.saturating_add(1);
             return Ok(None);
         }
-        self.records.push(Record { market, owner, principal: 0, assets_in: 0, stale_at: FRESH });
+        self.records.push(Record { market, owner, principal: 0, assets_in: 0 });
         self.balances.resize(self.span(id).end, 0);
         self.ids.insert((market, owner), id);
-        self.set_stale(id, true)?;
+        self.stale.set(id.0, true);
         undo(Undo::Added(id));
         Ok(Some(id))
     }
@@ -194,7 +194,8 @@ impl CometTable {
                 *balance = read;
             }
         }
-        self.set_stale(id, false)
+        self.stale.set(id.0, false);
+        Ok(())
     }
 
     /// Says that an account is to be read.
@@ -202,12 +203,13 @@ impl CometTable {
     /// # Errors
     /// When it is unknown.
     pub fn mark(&mut self, id: AccountId, undo: &mut impl FnMut(Undo)) -> Result<(), Fault> {
-        let Record { principal, assets_in, stale_at, .. } = *self.record(id)?;
-        if stale_at != FRESH {
+        let Record { principal, assets_in, .. } = *self.record(id)?;
+        if self.stale.has(id.0) {
             return Ok(());
         }
         undo(Undo::Account { id, principal, assets_in, is_stale: false });
-        self.set_stale(id, true)
+        self.stale.set(id.0, true);
+        Ok(())
     }
 
     /// Applies a market's log.
@@ -353,8 +355,8 @@ impl CometTable {
         undo: &mut impl FnMut(Undo),
     ) -> Result<(), Fault> {
         let Some(id) = self.add_account(market, owner, undo)? else { return Ok(()) };
-        let Record { principal, assets_in, stale_at, .. } = *self.record(id)?;
-        if stale_at != FRESH {
+        let Record { principal, assets_in, .. } = *self.record(id)?;
+        if self.stale.has(id.0) {
             return Ok(());
         }
         let Some(index) = index else { return self.mark(id, undo) };
@@ -418,28 +420,11 @@ impl CometTable {
         assets_in: u32,
         undo: &mut impl FnMut(Undo),
     ) -> Result<(), Fault> {
+        let is_stale = self.stale.has(id.0);
         let record = self.record_mut(id)?;
-        let is_stale = record.stale_at != FRESH;
         let (was, had) = (record.principal, record.assets_in);
         undo(Undo::Account { id, principal: was, assets_in: had, is_stale });
         (record.principal, record.assets_in) = (principal, assets_in);
-        Ok(())
-    }
-
-    /// Puts an account in the list of stale ones, or takes it out.
-    pub(super) fn set_stale(&mut self, id: AccountId, is_stale: bool) -> Result<(), Fault> {
-        let at = self.record(id)?.stale_at;
-        if is_stale && at == FRESH {
-            let end = u32::try_from(self.stale.len()).ok().ok_or(Fault::Overflow)?;
-            self.stale.push(id);
-            self.record_mut(id)?.stale_at = end;
-        } else if !is_stale && at != FRESH {
-            self.record_mut(id)?.stale_at = FRESH;
-            self.stale.swap_remove(at as usize);
-            if let Some(moved) = self.stale.get(at as usize).copied() {
-                self.record_mut(moved)?.stale_at = at;
-            }
-        }
         Ok(())
     }
 

@@ -29,6 +29,7 @@ use hashbrown::HashMap;
 pub use self::undo::Undo;
 use super::{ASSETS_MAX, Account, Asset, Market};
 use crate::lending::math::Fault;
+use crate::lending::places::Places;
 use crate::reserve;
 use crate::world::hash::FixedState;
 
@@ -93,11 +94,7 @@ struct Record {
     owner: Address,
     principal: i128,
     assets_in: u32,
-    /// Its place in the list of stale accounts; [`FRESH`] if it is not in there.
-    stale_at: u32,
 }
-
-const FRESH: u32 = u32::MAX;
 
 /// Markets and accounts.
 #[derive(Debug)]
@@ -107,7 +104,8 @@ pub struct CometTable {
     records: Vec<Record>,
     /// As many for each account as a market has room for kinds of collateral.
     balances: Vec<u128>,
-    stale: Vec<AccountId>,
+    /// Accounts that are to be read.
+    stale: Places,
     ids: HashMap<(MarketId, Address), AccountId, FixedState>,
     counts: Counts,
 }
@@ -132,7 +130,7 @@ impl CometTable {
             markets: Vec::with_capacity(usize::from(room.markets)),
             records: reserve::list(accounts),
             balances: reserve::list(accounts.saturating_mul(usize::from(room.assets))),
-            stale: reserve::list(accounts),
+            stale: Places::new(accounts),
             ids: reserve::table(accounts, key),
             counts: Counts::default(),
         }
@@ -214,7 +212,7 @@ impl CometTable {
     /// When it is unknown, or stale: it is to be read first.
     pub fn account(&self, id: AccountId) -> Result<Account<'_>, Fault> {
         let record = self.record(id)?;
-        if record.stale_at != FRESH {
+        if self.stale.has(id.0) {
             return Err(Fault::Unknown);
         }
         let (principal, assets_in) = (record.principal, record.assets_in);
@@ -237,11 +235,10 @@ impl CometTable {
         AccountId(u32::try_from(self.records.len()).unwrap_or(u32::MAX))
     }
 
-    /// The accounts that are to be read, in no particular order. Each stays in the list until it
-    /// was: see [`Self::set_account`].
-    #[must_use]
-    pub fn stale(&self) -> &[AccountId] {
-        &self.stale
+    /// The accounts that are to be read, in order. Each stays one of them until it was: see
+    /// [`Self::set_account`].
+    pub fn stale(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.stale.iter().map(AccountId)
     }
 
     /// What did not go as usual.

@@ -73,7 +73,8 @@ impl CometTable {
             Undo::Account { id, principal, assets_in, is_stale } => {
                 let record = self.record_mut(id)?;
                 (record.principal, record.assets_in) = (principal, assets_in);
-                self.set_stale(id, is_stale)
+                self.stale.set(id.0, is_stale);
+                Ok(())
             }
             Undo::Balance { id, index, balance } => {
                 *self.balance_mut(id, index)? = balance;
@@ -103,7 +104,7 @@ impl CometTable {
         if id.0.checked_add(1) != Some(self.account_end().0) {
             return Err(Fault::Unknown);
         }
-        self.set_stale(id, false)?;
+        self.stale.set(id.0, false);
         self.ids.remove(&(market, owner));
         self.balances.truncate(self.span(id).start);
         self.records.pop();
