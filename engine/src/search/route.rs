@@ -57,45 +57,46 @@ impl Route {
     /// The best way to sell `amount` of `from` for `to`; `None` if there is none.
     #[must_use]
     pub fn sell(around: Around<'_>, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
-        let world = around.world;
-        if from == to {
-            return Some(Self::nowhere(amount));
-        }
-        let start = Self::nowhere(amount);
-        let mut best = start.then(around, from, to);
-        let bases = world.bases.iter().take(BASE_TOKENS_MAX).copied();
-        for first in bases.clone().filter(|base| *base != from && *base != to) {
-            let Some(half) = start.then(around, from, first) else { continue };
-            best = better(best, half.then(around, first, to));
-            for second in bases.clone().filter(|base| ![from, to, first].contains(base)) {
-                let way = half.then(around, first, second);
-                best = better(best, way.and_then(|way| way.then(around, second, to)));
-            }
-        }
-        best
+        let step = |way: &Self, at, next| way.then(around, at, next);
+        Self::best(around.world, [from, to], amount, (step, better))
     }
 
     /// The best way to buy `amount` of `to` with `from`; `None` if there is none. It may give a
     /// little more.
     #[must_use]
     pub fn buy(around: Around<'_>, [from, to]: [TokenId; 2], amount: u128) -> Option<Self> {
-        let world = around.world;
-        if from == to {
-            return Some(Self::nowhere(amount));
+        let step = |way: &Self, at, next| way.behind(around, next, at);
+        let best = Self::best(around.world, [to, from], amount, (step, cheaper))?;
+        // Forwards, as it is run.
+        best.with_amount(around.world, best.amount_in)
+    }
+
+    /// The best of the ways from the token whose amount is known to the other: hop by hop, each as
+    /// `step` finds it, of two of which `pick` takes one.
+    fn best(
+        world: &World,
+        [near, far]: [TokenId; 2],
+        amount: u128,
+        (step, pick): (
+            impl Fn(&Self, TokenId, TokenId) -> Option<Self>,
+            impl Fn(Option<Self>, Option<Self>) -> Option<Self>,
+        ),
+    ) -> Option<Self> {
+        let start = Self::nowhere(amount);
+        if near == far {
+            return Some(start);
         }
-        let end = Self::nowhere(amount);
-        let mut best = end.behind(around, from, to);
+        let mut best = step(&start, near, far);
         let bases = world.bases.iter().take(BASE_TOKENS_MAX).copied();
-        for last in bases.clone().filter(|base| *base != from && *base != to) {
-            let Some(half) = end.behind(around, last, to) else { continue };
-            best = cheaper(best, half.behind(around, from, last));
-            for first in bases.clone().filter(|base| ![from, to, last].contains(base)) {
-                let way = half.behind(around, first, last);
-                best = cheaper(best, way.and_then(|way| way.behind(around, from, first)));
+        for first in bases.clone().filter(|base| *base != near && *base != far) {
+            let Some(half) = step(&start, near, first) else { continue };
+            best = pick(best, step(&half, first, far));
+            for second in bases.clone().filter(|base| ![near, far, first].contains(base)) {
+                let way = step(&half, first, second);
+                best = pick(best, way.and_then(|way| step(&way, second, far)));
             }
         }
-        // Forwards, as it is run.
-        best.and_then(|way| way.with_amount(world, way.amount_in))
+        best
     }
 
     /// What the same pools ask for, for another amount of what comes out; `None` if they cannot
@@ -120,47 +121,18 @@ impl Route {
 
     /// With one more hop, through the pool that gives most.
     fn then(&self, around: Around<'_>, from: TokenId, to: TokenId) -> Option<Self> {
-        let (world, amount) = (around.world, self.amount_out);
-        let mut best: Option<(u128, PoolId, Direction)> = None;
-        for pool in world.pools.pools_of_pair(from, to) {
-            let entry = world.pools.get(*pool);
-            let is_used = self.legs().iter().any(|leg| leg.pool == *pool);
-            if !entry.is_tradable() || is_used || around.avoid.contains(pool) {
-                continue;
-            }
-            let direction =
-                if entry.tokens[0] == from { Direction::ZeroForOne } else { Direction::OneForZero };
-            let view: PoolView<'_> = world.pools.view(*pool);
-            if let Some(out) = view.quote_out(amount, direction)
-                && best.is_none_or(|(most, ..)| out > most)
-            {
-                best = Some((out, *pool, direction));
-            }
-        }
-        let (amount_out, pool, direction) = best?;
+        let quote = |pool: PoolView<'_>, way| pool.quote_out(self.amount_out, way);
+        let (amount_out, pool, direction) =
+            self.best_pool(around, [from, to], quote, |out, most| out > most)?;
         self.joined(pool, direction, amount_out)
     }
 
     /// With one more hop in front, through the pool that asks least.
     fn behind(&self, around: Around<'_>, from: TokenId, to: TokenId) -> Option<Self> {
-        let (world, needed) = (around.world, self.amount_in);
-        let mut best: Option<(u128, PoolId, Direction)> = None;
-        for pool in world.pools.pools_of_pair(from, to) {
-            let entry = world.pools.get(*pool);
-            let is_used = self.legs().iter().any(|leg| leg.pool == *pool);
-            if !entry.is_tradable() || is_used || around.avoid.contains(pool) {
-                continue;
-            }
-            let direction =
-                if entry.tokens[0] == from { Direction::ZeroForOne } else { Direction::OneForZero };
-            let asked = world.pools.view(*pool).quote_in(needed, direction);
-            if let Some(asked) = asked
-                && best.is_none_or(|(least, ..)| asked < least)
-            {
-                best = Some((asked, *pool, direction));
-            }
-        }
-        let (amount_in, pool, direction) = best?;
+        let needed = self.amount_in;
+        let quote = |pool: PoolView<'_>, way| pool.quote_in(needed, way);
+        let (amount_in, pool, direction) =
+            self.best_pool(around, [from, to], quote, |asked, least| asked < least)?;
         let mut way = *self;
         let used = way.legs.get_mut(..=way.count)?;
         used.rotate_right(1);
@@ -168,6 +140,33 @@ impl Route {
         way.count += 1;
         way.amount_in = amount_in;
         Some(way)
+    }
+
+    /// The pool of a pair with the best quote, of those that are free.
+    fn best_pool(
+        &self,
+        around: Around<'_>,
+        [from, to]: [TokenId; 2],
+        quote: impl Fn(PoolView<'_>, Direction) -> Option<u128>,
+        is_better: impl Fn(u128, u128) -> bool,
+    ) -> Option<(u128, PoolId, Direction)> {
+        let world = around.world;
+        let mut best: Option<(u128, PoolId, Direction)> = None;
+        for pool in world.pools.pools_of_pair(from, to) {
+            let entry = world.pools.get(*pool);
+            let is_used = self.legs().iter().any(|leg| leg.pool == *pool);
+            if !entry.is_tradable() || is_used || around.avoid.contains(pool) {
+                continue;
+            }
+            let direction =
+                if entry.tokens[0] == from { Direction::ZeroForOne } else { Direction::OneForZero };
+            if let Some(amount) = quote(world.pools.view(*pool), direction)
+                && best.is_none_or(|(other, ..)| is_better(amount, other))
+            {
+                best = Some((amount, *pool, direction));
+            }
+        }
+        best
     }
 
     fn joined(mut self, pool: PoolId, direction: Direction, amount_out: u128) -> Option<Self> {
