@@ -34,6 +34,8 @@ mod contracts;
 mod cores;
 mod evm;
 mod feed;
+#[cfg(test)]
+mod fixture;
 mod hardening;
 mod import;
 mod latency;

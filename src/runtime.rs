@@ -383,7 +383,6 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
                     Delivery::Connection(source, opened) => self.install((node, source), *opened),
                     Delivery::Reloaded(reloaded) => {
                         self.is_reloading = false;
-                        self.loans.iter_mut().for_each(LoanKeeper::reloaded);
                         self.feed(None, |_| Happening::Command(Command::Reload(reloaded)));
                     }
                     // Another node may lead by now.
@@ -398,7 +397,9 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         while let Some(drift) = self.auditor.drift() {
             self.feed(None, |_| Happening::Command(Command::Drift(drift)));
         }
-        while let Some(read) = self.loans.as_mut().and_then(LoanKeeper::next) {
+        while let Some(loans) = &mut self.loans
+            && let Some(read) = loans.next(&self.engine.world.loans)
+        {
             self.feed(None, |_| Happening::Command(Command::Lend(read)));
         }
         let is_halted = self.switch.is_on();

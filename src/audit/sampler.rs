@@ -116,23 +116,17 @@ impl Sampler {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::{Address, B256};
+    use alloy_primitives::Address;
     use gannet_engine::amm::ConstantProduct;
-    use gannet_engine::chain::ChainSpec;
     use gannet_engine::ids::{FactoryId, TokenId};
     use gannet_engine::world::pools::{PoolEntry, PoolTable};
-    use gannet_engine::world::tokens::TokenTable;
-    use gannet_engine::world::{Stale, Tip, Universe};
     use rtrb::RingBuffer;
 
     use super::*;
+    use crate::fixture;
 
     /// A world of so many pools that stands fresh at a block.
     fn world(count: u32, number: u64) -> World {
-        let mut tokens = TokenTable::new(2);
-        for token in [1, 2] {
-            tokens.insert(Address::repeat_byte(token), 18).unwrap();
-        }
         let mut pools = PoolTable::new(count as usize, 0);
         let state = ConstantProduct::new([1_000; 2], 3_000).unwrap().into();
         for place in 0..count {
@@ -140,18 +134,7 @@ mod tests {
             let pair = [TokenId(0), TokenId(1)];
             pools.insert(PoolEntry::new(address, FactoryId(0), pair, state)).unwrap();
         }
-        let mut world = World::new(Universe {
-            chain: ChainSpec::ethereum(1, Address::repeat_byte(1)),
-            tokens,
-            pools,
-            factories: Vec::new(),
-            routers: Vec::new(),
-            bases: vec![TokenId(0)],
-            native: TokenId(0),
-            anchor: Tip { number: BlockNumber(number), hash: B256::ZERO, ..Tip::default() },
-        });
-        Stale::ALL.iter().for_each(|why| world.set_stale(*why, false));
-        world
+        fixture::world(2, pools, number)
     }
 
     #[test]

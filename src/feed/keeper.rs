@@ -261,7 +261,7 @@ fn loans(
     if *failed >= LOANS_FAILED_MAX {
         tracing::error!("loans cannot be read anew: none are followed until the next reload");
         *failed = 0;
-        return Ok(lenders.leave());
+        return Ok(Loans::none());
     }
     let ids: HashMap<Address, TokenId> = roster.tokens().copied().zip((0..).map(TokenId)).collect();
     let start = Instant::now();

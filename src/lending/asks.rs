@@ -36,31 +36,23 @@ pub(super) enum Ask {
         block: BlockRef,
         /// Whether all prices are, and what they come from.
         is_whole: bool,
-        /// Which loans are meant: those that were loaded for the so-manieth time.
-        epoch: u64,
+        /// Which load's loans are meant.
+        serial: u64,
     },
 }
 
 /// Asks once a block.
 #[derive(Debug, Default)]
 pub(super) struct Asker {
-    /// The block that was asked about last.
-    asked_at: Option<BlockRef>,
+    /// The block that was asked about last, and of which load's loans.
+    asked_at: Option<(BlockRef, u64)>,
     /// The block at which all is due again.
     whole_at: BlockNumber,
     /// The price at which the next block's asks begin.
     cursor: u16,
-    /// How often loans were loaded anew.
-    pub(super) epoch: u64,
 }
 
 impl Asker {
-    /// Loans are loaded anew: what was asked is not of these.
-    pub(super) const fn reloaded(&mut self) {
-        self.epoch += 1;
-        self.asked_at = None;
-    }
-
     /// Asks if the world stands fresh at a block that was not asked about yet.
     pub(super) fn work(&mut self, world: &World, ring: &mut Producer<Ask>) {
         let loans = &world.loans;
@@ -71,10 +63,11 @@ impl Asker {
         let block = BlockRef { number: tip.number, hash: tip.hash };
         let is_standing = world.open_block().is_none() && world.freshness().is_fresh();
         // As long as there is no room, what was asked before is not read yet.
-        if self.asked_at == Some(block) || !is_standing || ring.slots() < BATCH_MAX {
+        let asked_at = Some((block, loans.serial()));
+        if self.asked_at == asked_at || !is_standing || ring.slots() < BATCH_MAX {
             return;
         }
-        self.asked_at = Some(block);
+        self.asked_at = asked_at;
         // A chain that began anew, far below, does not end this.
         let is_due = tip.number >= self.whole_at || tip.number.plus(WHOLE_EVERY) < self.whole_at;
         let is_whole = is_due || loans.doubts_prices();
@@ -89,7 +82,8 @@ impl Asker {
         });
         let prices = if is_whole { 0 } else { self.ask_prices(world, ring) };
         if wants + prices > 0 || is_whole {
-            let is_closed = ring.push(Ask::End { block, is_whole, epoch: self.epoch }).is_ok();
+            let end = Ask::End { block, is_whole, serial: loans.serial() };
+            let is_closed = ring.push(end).is_ok();
             debug_assert!(is_closed, "there was room for all that a block can ask");
         }
     }
@@ -114,19 +108,16 @@ impl Asker {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::{Address, B256};
-    use gannet_engine::chain::ChainSpec;
-    use gannet_engine::ids::TokenId;
+    use alloy_primitives::Address;
     use gannet_engine::lending::aave::table::{Capacity, Contracts, Market};
-    use gannet_engine::lending::price::{PriceLimits, Prices};
     use gannet_engine::loans::aave::AaveBook;
     use gannet_engine::loans::{Book, Loans};
+    use gannet_engine::world::Stale;
     use gannet_engine::world::pools::PoolTable;
-    use gannet_engine::world::tokens::TokenTable;
-    use gannet_engine::world::{Stale, Tip, Universe};
     use rtrb::{Consumer, RingBuffer};
 
     use super::*;
+    use crate::fixture;
 
     const ACCOUNTS_MAX: u16 = 300;
 
@@ -139,27 +130,9 @@ mod tests {
             let account = Address::left_padding_from(&account.to_be_bytes());
             market.add_account(account, &mut drop).unwrap();
         }
-        let count = usize::from(prices);
-        let limits = PriceLimits { feeds: count, nodes: 0, prices: count, leaves: 0 };
-        let mut all = Prices::new(limits);
-        for number in 0..prices {
-            assert_eq!(all.add_price(None, 1), Ok(PriceId(number)));
-        }
         let book = Book::Aave(AaveBook::new(market, ACCOUNTS_MAX.into(), 5, true));
-        let mut tokens = TokenTable::new(1);
-        tokens.insert(Address::repeat_byte(1), 18).unwrap();
-        let mut world = World::new(Universe {
-            chain: ChainSpec::ethereum(1, Address::repeat_byte(1)),
-            tokens,
-            pools: PoolTable::new(1, 0),
-            factories: Vec::new(),
-            routers: Vec::new(),
-            bases: vec![TokenId(0)],
-            native: TokenId(0),
-            anchor: Tip { number: BlockNumber(number), hash: B256::ZERO, ..Tip::default() },
-        });
-        Stale::ALL.iter().for_each(|why| world.set_stale(*why, false));
-        drop(world.lend(Loans::new(all, vec![book], Vec::new())));
+        let mut world = fixture::world(1, PoolTable::new(1, 0), number);
+        drop(world.lend(Loans::new(fixture::prices(prices), vec![book], Vec::new())));
         world
     }
 
@@ -170,8 +143,8 @@ mod tests {
             match ask {
                 Ask::Want(book, _) => wants += usize::from(book == 0),
                 Ask::Price(price) => prices.push(price.0),
-                Ask::End { block, is_whole, epoch } => {
-                    ends.push((block.number.0, is_whole, epoch));
+                Ask::End { block, is_whole, serial } => {
+                    ends.push((block.number.0, is_whole, serial));
                 }
             }
         }
@@ -233,8 +206,9 @@ mod tests {
         let (mut ring, mut out) = RingBuffer::new(RING);
         let mut asker = Asker { whole_at: BlockNumber(110), ..Asker::default() };
         asker.work(&world(100, 1, 0), &mut ring);
-        asker.reloaded();
-        asker.work(&world(100, 2, 0), &mut ring);
+        let mut world = world(100, 2, 0);
+        world.loans = world.lend(Loans::none()).with_serial(1);
+        asker.work(&world, &mut ring);
         let (wants, _, ends) = taken(&mut out);
         assert_eq!((wants, ends), (3, vec![(100, false, 0), (100, false, 1)]));
     }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gannet_engine::chain::ChainSpec;
+use gannet_engine::loans::Loans;
 use gannet_engine::loans::reread::Reread;
 use gannet_engine::world::{BlockRef, Tip, World};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -46,7 +47,7 @@ pub(crate) struct LoanKeeper {
 /// What was read, and of which loans.
 #[derive(Debug)]
 struct Answer {
-    epoch: u64,
+    serial: u64,
     read: Box<Reread>,
 }
 
@@ -84,15 +85,10 @@ impl LoanKeeper {
         self.asker.work(world, &mut self.asks);
     }
 
-    /// The world is about to get loans that were loaded anew.
-    pub(crate) const fn reloaded(&mut self) {
-        self.asker.reloaded();
-    }
-
-    /// What was read of the loans that the world has.
-    pub(crate) fn next(&mut self) -> Option<Box<Reread>> {
-        while let Ok(Answer { epoch, read }) = self.answers.pop() {
-            if epoch == self.asker.epoch {
+    /// What was read of these loans, which are the world's.
+    pub(crate) fn next(&mut self, loans: &Loans) -> Option<Box<Reread>> {
+        while let Ok(Answer { serial, read }) = self.answers.pop() {
+            if serial == loans.serial() {
                 return Some(read);
             }
         }
@@ -117,7 +113,7 @@ impl Drop for LoanKeeper {
 #[derive(Debug)]
 struct Closed {
     block: BlockRef,
-    epoch: u64,
+    serial: u64,
     wanted: Wanted,
 }
 
@@ -132,9 +128,9 @@ impl Batch {
         match ask {
             Ask::Want(book, want) => wanted.wants.push((book, want)),
             Ask::Price(price) => wanted.prices.push(price),
-            Ask::End { block, is_whole, epoch } => {
+            Ask::End { block, is_whole, serial } => {
                 wanted.is_whole = is_whole;
-                return Some(Closed { block, epoch, wanted: std::mem::take(wanted) });
+                return Some(Closed { block, serial, wanted: std::mem::take(wanted) });
             }
         }
         None
@@ -214,17 +210,20 @@ impl Desk {
                 std::thread::sleep(LOOK);
                 continue;
             };
+            // Of loans that are gone nothing is to be read.
+            let Some(guide) = self.lenders.guide(newest.serial) else { continue };
             let start = Instant::now();
-            match self.read(&newest) {
+            let Closed { block, wanted, .. } = &newest;
+            match self.line.at(*block, |reader| guide.read(reader, *block, wanted)) {
                 Ok(read) => {
-                    let epoch = newest.epoch;
+                    let serial = newest.serial;
                     self.tell(&newest, start);
                     if self.is_failing {
                         tracing::info!("loans are read anew again");
                     }
                     (self.owes_whole, self.is_failing) = (false, false);
                     // A full ring: nobody listens, and it is asked again after the next block.
-                    drop(self.answers.push(Answer { epoch, read: Box::new(read) }));
+                    drop(self.answers.push(Answer { serial, read: Box::new(read) }));
                 }
                 Err(error) => {
                     if !self.is_failing {
@@ -257,11 +256,6 @@ impl Desk {
         let (wants, prices) = (wants.len(), prices.len());
         tracing::debug!(block, wants, prices, is_whole, took_us, "loans are read anew");
     }
-
-    fn read(&mut self, Closed { block, wanted, .. }: &Closed) -> Result<Reread> {
-        let guide = self.lenders.guide();
-        self.line.at(*block, |reader| guide.read(reader, *block, wanted))
-    }
 }
 
 #[cfg(test)]
@@ -277,12 +271,12 @@ mod tests {
     fn a_batch_is_what_was_asked_up_to_its_end() {
         let mut batch = Batch::default();
         let block = |number| BlockRef { number: BlockNumber(number), hash: B256::ZERO };
-        let end = |number, is_whole| Ask::End { block: block(number), is_whole, epoch: 7 };
+        let end = |number, is_whole| Ask::End { block: block(number), is_whole, serial: 7 };
         let want = Want::Account(Address::repeat_byte(1));
         assert!(batch.take(Ask::Want(2, want)).is_none());
         assert!(batch.take(Ask::Price(PriceId(3))).is_none());
         let first = batch.take(end(5, false)).expect("it has ended");
-        assert_eq!((first.block, first.epoch), (block(5), 7));
+        assert_eq!((first.block, first.serial), (block(5), 7));
         assert_eq!(first.wanted.wants, [(2, want)]);
         assert_eq!((first.wanted.prices, first.wanted.is_whole), (vec![PriceId(3)], false));
         let second = batch.take(end(6, true)).expect("it has ended");

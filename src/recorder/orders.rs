@@ -268,39 +268,19 @@ fn growth(
 #[cfg(test)]
 mod tests {
     use alloy_primitives::I256;
-    use gannet_engine::chain::ChainSpec;
-    use gannet_engine::lending::price::{FeedId, PriceId, PriceLimits, Prices};
+    use gannet_engine::lending::price::{FeedId, PriceId};
     use gannet_engine::lending::{aave, comet, morpho};
     use gannet_engine::loans::reread::{Account, CometAccount, CometTotals};
     use gannet_engine::loans::source::{Sender, Source};
-    use gannet_engine::world::Universe;
     use gannet_engine::world::pools::PoolTable;
-    use gannet_engine::world::tokens::TokenTable;
 
     use super::*;
+    use crate::fixture;
 
     /// A world whose loans have so many prices, and as many feeds.
     fn world(prices: u16) -> World {
-        let mut tokens = TokenTable::new(1);
-        tokens.insert(Address::repeat_byte(1), 18).unwrap();
-        let mut world = World::new(Universe {
-            chain: ChainSpec::ethereum(1, Address::repeat_byte(1)),
-            tokens,
-            pools: PoolTable::new(1, 0),
-            factories: Vec::new(),
-            routers: Vec::new(),
-            bases: vec![TokenId(0)],
-            native: TokenId(0),
-            anchor: Tip::default(),
-        });
-        let count = usize::from(prices);
-        let limits = PriceLimits { feeds: count, nodes: 0, prices: count, leaves: 0 };
-        let mut all = Prices::new(limits);
-        for number in 0..prices {
-            // Each price that nobody has modelled has a feed of its own.
-            assert_eq!(all.add_price(None, 1), Ok(PriceId(number)));
-        }
-        drop(world.lend(Loans::new(all, Vec::new(), Vec::new())));
+        let mut world = fixture::world(1, PoolTable::new(1, 0), 0);
+        drop(world.lend(Loans::new(fixture::prices(prices), Vec::new(), Vec::new())));
         world
     }
 

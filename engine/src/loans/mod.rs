@@ -111,6 +111,8 @@ pub struct Loans {
     touched: Touched,
     /// When prices that no event tells were read last, and all prices with what they come from.
     read_at: [BlockNumber; 2],
+    /// Which load they are of.
+    serial: u64,
     /// Feeds that a pending update is supposed to have moved.
     supposed: Vec<FeedId>,
     /// How often a feed was moved by the chain.
@@ -170,8 +172,23 @@ impl Loans {
             supposed: Vec::with_capacity(if is_empty { 0 } else { FEEDS_MOVED_MAX }),
             moves: 0,
             read_at: [BlockNumber(0); 2],
+            serial: 0,
             counts: LoanCounts::default(),
         }
+    }
+
+    /// The same, with a number that tells them from those of other loads: what is read again of one
+    /// load says nothing of another.
+    #[must_use]
+    #[cold]
+    pub fn with_serial(self, serial: u64) -> Self {
+        Self { serial, ..self }
+    }
+
+    /// Which load they are of.
+    #[must_use]
+    pub const fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// Whether none are followed.

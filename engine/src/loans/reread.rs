@@ -215,12 +215,12 @@ impl Loans {
             prices.verify(*price, *value, at, &mut keep);
         }
         for source in &read.sources {
-            let is_same = |held: &Source| held.aggregator == source.aggregator;
-            if let Some(place) = sources.iter().position(is_same) {
-                let held_config = sources[place].config;
-                let newest = sources[place].newest;
-                sources[place].clone_from(source);
-                sources[place].newest = if held_config == source.config { newest } else { 0 };
+            let held = sources.iter_mut().find(|held| held.aggregator == source.aggregator);
+            if let Some(Source { config, bounds, senders, newest, .. }) = held {
+                *newest = if *config == source.config { *newest } else { 0 };
+                (*config, *bounds) = (source.config, source.bounds);
+                // In its place: there is room, unless more than ever may transmit.
+                senders.clone_from(&source.senders);
             } else if sources.len() < FEEDS_MOVED_MAX {
                 sources.push(source.clone());
             }

@@ -20,6 +20,8 @@ use crate::lending::{aave, comet, morpho};
 /// What reading loans again takes.
 #[derive(Debug, Default)]
 pub(in crate::lending) struct Guide {
+    /// Which load it is of.
+    pub(super) serial: u64,
     /// By the number of the book.
     pub(super) scopes: Vec<Scope>,
     /// How each price is asked for, by its number.

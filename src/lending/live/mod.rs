@@ -41,8 +41,9 @@ const STRATEGY: &str = "liquidation";
 #[derive(Clone, Debug)]
 pub(crate) struct Lenders {
     lending: Arc<Lending>,
-    /// How the loans that were loaded last are read again.
-    guide: Arc<Mutex<Arc<Guide>>>,
+    /// How the loans that were loaded last are read again, and those before them: a world has these
+    /// until it gets the others, which it need not.
+    guides: Arc<Mutex<[Arc<Guide>; 2]>>,
 }
 
 impl Lenders {
@@ -61,7 +62,7 @@ impl Lenders {
             tracing::warn!("no lending protocol is named that {STRATEGY} could follow: it waits");
             return None;
         }
-        Some(Self { lending: Arc::new(config.lending.clone()), guide: Arc::default() })
+        Some(Self { lending: Arc::new(config.lending.clone()), guides: Arc::default() })
     }
 
     /// Gives a world their loans at the block that it stands at.
@@ -81,8 +82,7 @@ impl Lenders {
         if self.lending.comet.is_empty() { Followed::Loans } else { Followed::LoansAndTransfers }
     }
 
-    /// Loads their loans at the reader's block; from now on, it is these that are read again.
-    /// `tokens` knows the universe.
+    /// Loads their loans at the reader's block. `tokens` knows the universe.
     ///
     /// # Errors
     /// When a contract is not what it should be, or the node does not answer.
@@ -93,22 +93,21 @@ impl Lenders {
     ) -> Result<Loans> {
         let (loans, guide) = load(reader, &self.lending, tokens)?;
         tell(&loans);
-        self.publish(guide);
-        Ok(loans)
+        Ok(loans.with_serial(self.publish(guide)))
     }
 
-    /// No loans, until they are loaded again.
-    pub(crate) fn leave(&self) -> Loans {
-        self.publish(Guide::default());
-        Loans::none()
+    /// How loans are read again, if they are not of a load long ago.
+    pub(super) fn guide(&self, serial: u64) -> Option<Arc<Guide>> {
+        let guides = self.guides.lock().unwrap_or_else(PoisonError::into_inner);
+        guides.iter().find(|guide| guide.serial == serial).map(Arc::clone)
     }
 
-    pub(super) fn guide(&self) -> Arc<Guide> {
-        Arc::clone(&self.guide.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn publish(&self, guide: Guide) {
-        *self.guide.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(guide);
+    /// The number of these loans.
+    fn publish(&self, guide: Guide) -> u64 {
+        let [newest, before] = &mut *self.guides.lock().unwrap_or_else(PoisonError::into_inner);
+        let serial = newest.serial + 1;
+        *before = std::mem::replace(newest, Arc::new(Guide { serial, ..guide }));
+        serial
     }
 }
 
@@ -178,7 +177,7 @@ pub(super) fn load(
         Read::Comet(read) => Ok(Book::Comet(comet_book(*read, &mut ids, &tokens)?)),
     });
     let books = books.collect::<Result<Vec<_>>>()?;
-    let guide = Guide { scopes, asked, proxies };
+    let guide = Guide { serial: 0, scopes, asked, proxies };
     Ok((Loans::new(prices, books, sources), guide))
 }
 
