@@ -50,8 +50,14 @@ export function takeOutLeftovers({ book, chain, lending }) {
 }
 
 /** What a run that was long enough must have: a sentence for each lack. */
-export function missingLiquidations({ aave, morpho, behind }, seconds) {
+export function missingLiquidations(found, seconds) {
   if (seconds < ENOUGH_SECONDS) return [];
-  const wanted = { 'liquidation on Aave': aave, 'liquidation on Morpho': morpho, 'liquidation right behind an oracle update': behind };
-  return Object.entries(wanted).flatMap(([what, count]) => (count === 0 ? [`no ${what} in ${seconds} s`] : []));
+  const wanted = [
+    ['aave', 10, 'liquidations on Aave'],
+    ['morpho', 5, 'liquidations on Morpho'],
+    ['behind', 1, 'liquidations right behind an oracle update'],
+  ];
+  return wanted
+    .filter(([key, least]) => found[key] < least)
+    .map(([key, least, what]) => `${found[key]} ${what} in ${seconds} s, where the prices allow at least ${least}`);
 }

@@ -11,7 +11,7 @@ use alloy::primitives::{Address, I256};
 use alloy::sol_types::{SolCall, SolEvent};
 use gannet_engine::ids::{LoanId, PoolId};
 use gannet_engine::lending::comet::table::{CometTable, MarketId, Room};
-use gannet_engine::lending::comet::{Account, Asset, Curve, Priced, Terms, Totals, layout};
+use gannet_engine::lending::comet::{Account, Asset, Priced, Totals, layout};
 use gannet_engine::lending::math::Fault;
 use gannet_engine::lending::price::{FeedSpec, Node, PriceLimits, Prices};
 use gannet_engine::lending::transmission::Route;
@@ -24,48 +24,12 @@ use gannet_engine::sign::liquidation::Funding;
 use gannet_engine::units::{BlockNumber, Bps, Wei};
 use gannet_engine::world::{BlockRef, Tip};
 
-use self::abi::Market as Comet;
+use crate::comet::abi::Comet;
+use crate::comet::read_market;
 use crate::differential::{Random, SEED};
 use crate::evm::abi::Erc20;
 use crate::evm::{BLOCK, Market, OPERATOR, Receipt, STRANGER, Trade};
 use crate::lenders::{BORROWER, COLLATERAL, DEBT, LOW_PRICE, Lenders};
-
-mod abi {
-    alloy::sol! {
-        interface Market {
-            struct Info {
-                uint8 offset;
-                address asset;
-                address priceFeed;
-                uint64 scale;
-                uint64 borrowFactor;
-                uint64 liquidateFactor;
-                uint64 liquidationFactor;
-                uint128 supplyCap;
-            }
-            function baseToken() external view returns (address);
-            function baseTokenPriceFeed() external view returns (address);
-            function baseScale() external view returns (uint64);
-            function supplyKink() external view returns (uint64);
-            function supplyPerSecondInterestRateSlopeLow() external view returns (uint64);
-            function supplyPerSecondInterestRateSlopeHigh() external view returns (uint64);
-            function supplyPerSecondInterestRateBase() external view returns (uint64);
-            function borrowKink() external view returns (uint64);
-            function borrowPerSecondInterestRateSlopeLow() external view returns (uint64);
-            function borrowPerSecondInterestRateSlopeHigh() external view returns (uint64);
-            function borrowPerSecondInterestRateBase() external view returns (uint64);
-            function storeFrontPriceFactor() external view returns (uint64);
-            function targetReserves() external view returns (uint104);
-            function numAssets() external view returns (uint8);
-            function getAssetInfo(uint8 index) external view returns (Info);
-            function getPrice(address feed) external view returns (uint256);
-            function isLiquidatable(address account) external view returns (bool);
-            function absorb(address absorber, address[] accounts) external;
-            function supply(address asset, uint256 amount) external;
-            function accrueAccount(address account) external;
-        }
-    }
-}
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
 const SECONDS: u64 = 12;
@@ -101,28 +65,18 @@ impl Scene {
 
     /// Reads the market into a book, and gives it to the world.
     fn lend(&mut self) {
-        let count = self.ask(&Comet::numAssetsCall {});
-        let infos: Vec<_> =
-            (0..count).map(|index| self.ask(&Comet::getAssetInfoCall { index })).collect();
-        self.assets = infos.iter().map(|info| info.asset).collect();
+        let (terms, listed) = read_market(&mut self.market.chain, self.lenders.comet);
+        self.assets = listed.iter().map(|asset| asset.token).collect();
         let collateral = self.market.address(self.lenders.collateral);
         let used = self.assets.iter().position(|asset| *asset == collateral);
         self.used = u8::try_from(used.expect("it is listed")).expect("few");
-        let terms = self.terms();
         let CometTotals { totals, stocks } = self.totals();
-        let assets: Vec<_> = infos
+        let assets: Vec<_> = listed
             .iter()
             .zip(&stocks)
-            .map(|(info, (held, total))| Asset {
-                token: info.asset,
-                feed: info.priceFeed,
-                scale: info.scale,
-                liquidate_factor: info.liquidateFactor,
-                liquidation_factor: info.liquidationFactor,
-                total: *total,
-                held: *held,
-            })
+            .map(|(asset, (held, total))| Asset { total: *total, held: *held, ..*asset })
             .collect();
+        let count = u8::try_from(assets.len()).expect("few");
         let room = Room { markets: 1, assets: count, accounts: 4 };
         let mut table = CometTable::new(room);
         let id = table.insert_market(self.lenders.comet).expect("room");
@@ -133,7 +87,7 @@ impl Scene {
         let (principal, assets_in) = (read.principal, read.assets_in);
         let held = Account { principal, assets_in, balances: &read.balances };
         table.set_account(account.expect("room"), &held, &mut |_| ()).expect("it is there");
-        let feed = infos[usize::from(self.used)].priceFeed;
+        let feed = listed[usize::from(self.used)].feed;
         let loans = self.loans(table, id, [terms.base_feed, feed]);
         drop(self.market.world.lend(loans));
     }
@@ -157,28 +111,6 @@ impl Scene {
             book.set_token(what, Some(token), Some(priced));
         }
         Loans::new(prices, vec![Book::Comet(book)], vec![])
-    }
-
-    fn terms(&mut self) -> Terms {
-        Terms {
-            base_token: self.ask(&Comet::baseTokenCall {}),
-            base_feed: self.ask(&Comet::baseTokenPriceFeedCall {}),
-            base_scale: self.ask(&Comet::baseScaleCall {}),
-            supply: Curve {
-                kink: self.ask(&Comet::supplyKinkCall {}),
-                slope_low: self.ask(&Comet::supplyPerSecondInterestRateSlopeLowCall {}),
-                slope_high: self.ask(&Comet::supplyPerSecondInterestRateSlopeHighCall {}),
-                base: self.ask(&Comet::supplyPerSecondInterestRateBaseCall {}),
-            },
-            borrow: Curve {
-                kink: self.ask(&Comet::borrowKinkCall {}),
-                slope_low: self.ask(&Comet::borrowPerSecondInterestRateSlopeLowCall {}),
-                slope_high: self.ask(&Comet::borrowPerSecondInterestRateSlopeHighCall {}),
-                base: self.ask(&Comet::borrowPerSecondInterestRateBaseCall {}),
-            },
-            store_front_price_factor: self.ask(&Comet::storeFrontPriceFactorCall {}),
-            target_reserves: self.ask(&Comet::targetReservesCall {}).to(),
-        }
     }
 
     /// What of the market moves, as it is in storage.

@@ -13,8 +13,10 @@ use alloy::sol_types::{SolCall, SolValue};
 use gannet_engine::ids::TokenId;
 use serde_json::Value;
 
-use self::abi::{Aave, AaveSetup, Comet, MarketParams, Morpho};
+use self::abi::{Aave, AaveSetup, MarketParams, Morpho};
 use crate::codes::code_with;
+use crate::comet::abi::Comet;
+use crate::comet::read_market;
 use crate::evm::abi::Erc20;
 use crate::evm::{Market, OWNER};
 
@@ -46,29 +48,6 @@ pub(crate) mod abi {
             ) external returns (uint256, uint256);
             function position(bytes32 id, address user)
                 external view returns (uint256 supplied, uint128 borrowed, uint128 collateral);
-        }
-        struct AssetInfo {
-            uint8 offset;
-            address asset;
-            address priceFeed;
-            uint64 scale;
-            uint64 borrowFactor;
-            uint64 liquidateFactor;
-            uint64 liquidationFactor;
-            uint128 supplyCap;
-        }
-        interface Comet {
-            function initializeStorage() external;
-            function baseToken() external view returns (address);
-            function baseTokenPriceFeed() external view returns (address);
-            function numAssets() external view returns (uint8);
-            function getAssetInfo(uint8 index) external view returns (AssetInfo);
-            function supply(address asset, uint256 amount) external;
-            function withdraw(address asset, uint256 amount) external;
-            function absorb(address absorber, address[] accounts) external;
-            function quoteCollateral(address asset, uint256 amount)
-                external view returns (uint256);
-            function isLiquidatable(address account) external view returns (bool);
         }
         interface Aave {
             function supply(address asset, uint256 amount, address onBehalf, uint16 code) external;
@@ -442,9 +421,8 @@ fn of_comet<C: SolCall>(market: &mut Market, call: &C) -> C::Return {
 
 /// The feed of the collateral that is used.
 fn collateral_feed(market: &mut Market) -> Address {
-    let count = of_comet(market, &Comet::numAssetsCall {});
-    let mut infos = (0..count).map(|index| of_comet(market, &Comet::getAssetInfoCall { index }));
-    infos.find(|info| info.asset == WETH).expect("it is listed").priceFeed
+    let (_, assets) = read_market(&mut market.chain, COMET);
+    assets.iter().find(|asset| asset.token == WETH).expect("it is listed").feed
 }
 
 /// Creation code of one of Aave's contracts, with its libraries' addresses in it.

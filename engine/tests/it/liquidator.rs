@@ -14,9 +14,10 @@ use gannet_engine::plan::Leg;
 use gannet_engine::sign::liquidation::{Funding, Liquidation, Path, Protocol, Size};
 use gannet_engine::units::BlockNumber;
 
+use crate::comet::abi::Comet;
 use crate::evm::abi::{Erc20, Executor};
 use crate::evm::{BLOCK, COINBASE, Market, NATIVE, OPERATOR, OWNER, Receipt, STRANGER, Trade};
-use crate::lenders::abi::{Aave, Comet, Morpho};
+use crate::lenders::abi::{Aave, Morpho};
 use crate::lenders::{BORROWER, COLLATERAL, DEBT, LLTV, LOW_PRICE, Lenders, PREMIUM};
 use crate::mixed_pools::Kind::{self, Pair, Solidly, V3};
 

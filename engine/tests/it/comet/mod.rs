@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::env;
 
 use alloy::primitives::{Address, U256, hex, keccak256};
-use alloy::sol_types::SolCall;
 use gannet_engine::lending::comet::{
     self, Account, Asset, Curve, Market, PRINCIPAL_MAX, Priced, Terms, Totals, layout, pause,
 };
@@ -66,7 +65,7 @@ const LEAST: [(&str, u32); 23] = [
     ("reserves below zero", 500),
 ];
 
-mod abi {
+pub(crate) mod abi {
     alloy::sol! {
         interface Comet {
             struct AssetInfo {
@@ -81,19 +80,20 @@ mod abi {
             }
             function baseToken() external view returns (address);
             function baseTokenPriceFeed() external view returns (address);
-            function baseScale() external view returns (uint256);
+            function baseScale() external view returns (uint64);
             function numAssets() external view returns (uint8);
             function getAssetInfo(uint8 i) external view returns (AssetInfo memory);
-            function storeFrontPriceFactor() external view returns (uint256);
-            function targetReserves() external view returns (uint256);
-            function supplyKink() external view returns (uint256);
-            function supplyPerSecondInterestRateSlopeLow() external view returns (uint256);
-            function supplyPerSecondInterestRateSlopeHigh() external view returns (uint256);
-            function supplyPerSecondInterestRateBase() external view returns (uint256);
-            function borrowKink() external view returns (uint256);
-            function borrowPerSecondInterestRateSlopeLow() external view returns (uint256);
-            function borrowPerSecondInterestRateSlopeHigh() external view returns (uint256);
-            function borrowPerSecondInterestRateBase() external view returns (uint256);
+            function getPrice(address feed) external view returns (uint256);
+            function storeFrontPriceFactor() external view returns (uint64);
+            function targetReserves() external view returns (uint104);
+            function supplyKink() external view returns (uint64);
+            function supplyPerSecondInterestRateSlopeLow() external view returns (uint64);
+            function supplyPerSecondInterestRateSlopeHigh() external view returns (uint64);
+            function supplyPerSecondInterestRateBase() external view returns (uint64);
+            function borrowKink() external view returns (uint64);
+            function borrowPerSecondInterestRateSlopeLow() external view returns (uint64);
+            function borrowPerSecondInterestRateSlopeHigh() external view returns (uint64);
+            function borrowPerSecondInterestRateBase() external view returns (uint64);
 
             function isLiquidatable(address account) external view returns (bool);
             function getUtilization() external view returns (uint256);
@@ -101,8 +101,12 @@ mod abi {
             function getBorrowRate(uint256 utilization) external view returns (uint64);
             function getReserves() external view returns (int256);
             function borrowBalanceOf(address account) external view returns (uint256);
-            function quoteCollateral(address asset, uint256 baseAmount)
+            function quoteCollateral(address asset, uint256 amount)
                 external view returns (uint256);
+
+            function initializeStorage() external;
+            function supply(address asset, uint256 amount) external;
+            function withdraw(address asset, uint256 amount) external;
             function accrueAccount(address account) external;
             function absorb(address absorber, address[] accounts) external;
             function buyCollateral(
@@ -110,6 +114,48 @@ mod abi {
             ) external;
         }
     }
+}
+
+/// What a market's terms are, and what it takes as collateral, by its views.
+pub(crate) fn read_market(chain: &mut Chain, comet: Address) -> (Terms, Vec<Asset>) {
+    macro_rules! read {
+        ($call:expr) => {
+            chain.read(comet, &$call).expect("a view")
+        };
+    }
+    let terms = Terms {
+        base_token: read!(Comet::baseTokenCall {}),
+        base_feed: read!(Comet::baseTokenPriceFeedCall {}),
+        base_scale: read!(Comet::baseScaleCall {}),
+        supply: Curve {
+            kink: read!(Comet::supplyKinkCall {}),
+            slope_low: read!(Comet::supplyPerSecondInterestRateSlopeLowCall {}),
+            slope_high: read!(Comet::supplyPerSecondInterestRateSlopeHighCall {}),
+            base: read!(Comet::supplyPerSecondInterestRateBaseCall {}),
+        },
+        borrow: Curve {
+            kink: read!(Comet::borrowKinkCall {}),
+            slope_low: read!(Comet::borrowPerSecondInterestRateSlopeLowCall {}),
+            slope_high: read!(Comet::borrowPerSecondInterestRateSlopeHighCall {}),
+            base: read!(Comet::borrowPerSecondInterestRateBaseCall {}),
+        },
+        store_front_price_factor: read!(Comet::storeFrontPriceFactorCall {}),
+        target_reserves: read!(Comet::targetReservesCall {}).to(),
+    };
+    let assets = (0..read!(Comet::numAssetsCall {})).map(|index| {
+        let info = read!(Comet::getAssetInfoCall { i: index });
+        assert_eq!(info.offset, index);
+        Asset {
+            token: info.asset,
+            feed: info.priceFeed,
+            scale: info.scale,
+            liquidate_factor: info.liquidateCollateralFactor,
+            liquidation_factor: info.liquidationFactor,
+            ..Asset::default()
+        }
+    });
+    let assets = assets.collect();
+    (terms, assets)
 }
 
 #[test]
@@ -160,10 +206,6 @@ struct Bench {
     terms: Terms,
     assets: Vec<Asset>,
     counts: BTreeMap<String, u32>,
-}
-
-fn small(word: U256) -> u64 {
-    u64::try_from(word).expect("a term has 64 bits")
 }
 
 /// The contract's name for a refusal.
@@ -224,53 +266,7 @@ impl Bench {
     fn new(code: Vec<u8>, random: Random) -> Self {
         let mut chain = Chain::new();
         chain.set_code(COMET, code);
-        let term = |chain: &mut Chain, data: Vec<u8>| -> u64 {
-            let answer = chain.peek(STRANGER, COMET, data).lands().answer.expect("it landed");
-            small(U256::from_be_slice(&answer))
-        };
-        macro_rules! read {
-            ($call:ident) => {
-                term(&mut chain, Comet::$call {}.abi_encode())
-            };
-        }
-        let supply = Curve {
-            kink: read!(supplyKinkCall),
-            slope_low: read!(supplyPerSecondInterestRateSlopeLowCall),
-            slope_high: read!(supplyPerSecondInterestRateSlopeHighCall),
-            base: read!(supplyPerSecondInterestRateBaseCall),
-        };
-        let borrow = Curve {
-            kink: read!(borrowKinkCall),
-            slope_low: read!(borrowPerSecondInterestRateSlopeLowCall),
-            slope_high: read!(borrowPerSecondInterestRateSlopeHighCall),
-            base: read!(borrowPerSecondInterestRateBaseCall),
-        };
-        let (base_scale, target) = (read!(baseScaleCall), read!(targetReservesCall));
-        let store_front_price_factor = read!(storeFrontPriceFactorCall);
-        let count = read!(numAssetsCall);
-        let terms = Terms {
-            base_token: chain.read(COMET, &Comet::baseTokenCall {}).expect("a view"),
-            base_feed: chain.read(COMET, &Comet::baseTokenPriceFeedCall {}).expect("a view"),
-            base_scale,
-            supply,
-            borrow,
-            store_front_price_factor,
-            target_reserves: target.into(),
-        };
-        let mut assets = vec![];
-        for index in 0..u8::try_from(count).expect("few") {
-            let call = Comet::getAssetInfoCall { i: index };
-            let info = chain.read(COMET, &call).expect("a view");
-            assert_eq!(info.offset, index);
-            assets.push(Asset {
-                token: info.asset,
-                feed: info.priceFeed,
-                scale: info.scale,
-                liquidate_factor: info.liquidateCollateralFactor,
-                liquidation_factor: info.liquidationFactor,
-                ..Asset::default()
-            });
-        }
+        let (terms, assets) = read_market(&mut chain, COMET);
         println!("comet: {terms:?}, {} kinds of collateral", assets.len());
         let mut bench = Self { chain, random, terms, assets, counts: BTreeMap::new() };
         bench.put_tokens_and_feeds();
