@@ -10,6 +10,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use gannet_engine::input::Source;
 use gannet_engine::loans::Followed;
 use gannet_engine::strategy::StrategySet;
+use gannet_engine::world::World;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ use crate::config::{Config, Mode, Node, Wallet, in_ether};
 use crate::contracts::{Executor, executor_code};
 use crate::feed::connect;
 use crate::feed::rpc::{NodeError, Rpc};
+use crate::lending::{Lenders, LoanSummary};
 use crate::{locks, switch};
 
 /// Questions that the latency is taken from.
@@ -244,12 +246,12 @@ fn check_node<S>(config: &Config<S>, node: &Node, rpc: &mut Rpc, report: &mut Re
 }
 
 /// What is on the chain for this configuration.
-fn check_chain<S>(config: &Config<S>, rpc: &mut Rpc, report: &mut Report) {
+fn check_chain<S: StrategySet>(config: &Config<S>, rpc: &mut Rpc, report: &mut Report) {
     check_wallets(config, rpc, report);
     let executor = executor_of(config, rpc);
     report.note("executor", executor.map_or_else(Found::fail, Found::ok));
     match bootstrap::load(config, rpc) {
-        Ok(Loaded { world, .. }) => {
+        Ok(Loaded { mut world, .. }) => {
             let size = format!("{} pools, {} tokens", world.pools.len(), world.tokens.len());
             report.note("universe", Found::ok(size));
             for base in bootstrap::bases_without_pools(&world) {
@@ -257,9 +259,29 @@ fn check_chain<S>(config: &Config<S>, rpc: &mut Rpc, report: &mut Report) {
                     format!("{base} is in no pool of these factories: no cycle starts there");
                 report.note("base token", Found::warn(detail));
             }
+            if Lenders::are_wanted(config) {
+                report.note("loans", loans_of(config, &mut world, rpc));
+            }
         }
         Err(error) => report.note("universe", error),
     }
+}
+
+/// The borrowers of a run that liquidates.
+fn loans_of<S: StrategySet>(config: &Config<S>, world: &mut World, rpc: &mut Rpc) -> Found {
+    let Some(lenders) = Lenders::of(config) else {
+        return Found::warn("nobody can be liquidated: name lending protocols ([lending])");
+    };
+    if let Err(error) = lenders.lend(world, rpc) {
+        return error.into();
+    }
+    let LoanSummary { borrowers, prices_read, .. } =
+        LoanSummary::of(&world.loans).unwrap_or_default();
+    let prices = world.loans.prices.price_count();
+    Found::ok(format!(
+        "{borrowers} borrowers; of {prices} prices {prices_read} are read in each block, the \
+         others followed"
+    ))
 }
 
 fn sync_of(rpc: &mut Rpc) -> Found {

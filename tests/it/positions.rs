@@ -172,6 +172,19 @@ fn is_all_that_falls(book: &Value, one: &Value) -> bool {
     list(&one["collateral"]).iter().all(falls) && !list(&one["debt"]).iter().any(falls)
 }
 
+/// Demands that a check of a run that liquidates tells of the borrowers.
+fn assert_checked(folder: &Folder, node: &Node) {
+    let url = format!("node.url={}", node.url());
+    let liquidates = ["--set", "strategy.liquidation.valid_blocks=2"];
+    let asked = [&["check", "--json", "--set", &url], &liquidates[..]].concat();
+    let said = gannet(folder, &asked, &[]);
+    let report: Value = serde_json::from_str(&said.stdout).expect("a report is JSON");
+    let loans = list(&report["findings"]).into_iter().find(|one| one["name"] == "loans");
+    let loans = loans.expect("it tells of loans");
+    let is_fit = loans["level"] == "ok" && text(&loans["detail"]).contains("borrowers; of");
+    assert!(is_fit, "{loans}");
+}
+
 #[test]
 fn every_borrower_stands_as_the_chain_says_now_and_in_the_next_block() {
     let folder = Folder::new("positions");
@@ -181,6 +194,7 @@ fn every_borrower_stands_as_the_chain_says_now_and_in_the_next_block() {
     let audited = audit(&folder, &everybody["block"]);
     assert!(audited.len() >= 50, "{} borrowers", audited.len());
     assert_as_audited(&node.book, &everybody, &audited);
+    assert_checked(&folder, &node);
     assert_right_in_the_next_block(&folder, &mut chain, &everybody);
     for one in list(&everybody["positions"]) {
         // Who is healthy is so until a price moves, and then may be liquidated for a bonus.

@@ -272,6 +272,8 @@ fn check_says_of_whatever_is_unfit_what_to_do() {
         (format!("wallet.0.address={nowhere}"), "wallet 0", "warn", "send it native tokens"),
         (format!("universe.base_tokens=[\"{nowhere}\"]"), "universe", "fail", "is it a token?"),
         ("node.url=ipc:nowhere".to_owned(), "node", "fail", "is node.url right?"),
+        // There are no lending protocols on this chain.
+        ("strategy.liquidation.valid_blocks=2".to_owned(), "loans", "fail", "lending.aave_v3"),
     ];
     for (change, name, level, words) in &cases {
         let said = check(change);

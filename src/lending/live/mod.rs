@@ -19,7 +19,7 @@ use gannet_engine::ids::TokenId;
 use gannet_engine::lending::aave::price_source_key;
 use gannet_engine::lending::comet::Priced;
 use gannet_engine::lending::morpho::{MarketId, Params};
-use gannet_engine::lending::price::{Mark, PriceId};
+use gannet_engine::lending::price::PriceId;
 use gannet_engine::loans::aave::AaveBook;
 use gannet_engine::loans::comet::CometBook;
 use gannet_engine::loans::morpho::MorphoBook;
@@ -29,7 +29,7 @@ use gannet_engine::world::World;
 
 use self::feeds::{Asked, Graph, graph};
 pub(super) use self::guide::{Guide, Wanted};
-use super::{Room, aave, comet, morpho};
+use super::{LoanSummary, Room, aave, comet, morpho};
 use crate::bootstrap::Reader;
 use crate::config::{Config, Lending};
 use crate::feed::rpc::Rpc;
@@ -264,19 +264,12 @@ fn comet_book(
 
 /// Says what was loaded.
 fn tell(loans: &Loans) {
-    let borrowers = loans.books().iter().map(|book| match book {
-        Book::Aave(book) => book.market.account_count() as usize,
-        Book::Morpho(book) => book.table.position_count(),
-        Book::Comet(book) => book.table.account_end().0 as usize,
-    });
-    let prices = (0..loans.prices.price_count()).map(PriceId);
-    let (modelled, read_each_block): (Vec<_>, Vec<_>) =
-        prices.partition(|price| loans.prices.mark(*price) == Mark::Modelled);
+    let LoanSummary { borrowers, prices_read, .. } = LoanSummary::of(loans).unwrap_or_default();
     tracing::info!(
-        loans = borrowers.sum::<usize>(),
+        borrowers,
         books = loans.books().len(),
-        modelled_prices = modelled.len(),
-        prices_read_each_block = read_each_block.len(),
+        prices = loans.prices.price_count(),
+        read_each_block = prices_read,
         sources = loans.sources().len(),
         "loans loaded"
     );
