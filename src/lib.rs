@@ -71,8 +71,9 @@ pub use self::audit::AuditCounts;
 pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;
 pub use self::config::{
-    AuditPlan, Config, Deployment, Endpoint, KeySource, Lending, Mode, MorphoDeployment,
-    NamedFactory, NewPools, Node, Patience, Problem, Problems, Replay, Runtime, Snapshots, Wallet,
+    AuditPlan, BalancerVault, Config, Deployment, Endpoint, KeySource, Lending, Mode,
+    MorphoDeployment, NamedFactory, NewPools, Node, Patience, Problem, Problems, Replay, Runtime,
+    Snapshots, Wallet,
 };
 pub use self::latency::{Quantiles, Stages};
 pub use self::lending::LoanSummary;

@@ -1,5 +1,5 @@
 //! `[[lending.aave_v3]]`, `[[lending.comet]]` and `[[lending.morpho]]`, checked: whose borrowers
-//! are looked at.
+//! are looked at; and `[[lending.balancer]]`: who else lends for one transaction.
 //!
 //! Temperature: cold.
 
@@ -11,7 +11,7 @@ use super::problems::{self, Problems};
 use super::raw;
 
 /// The tables that `lending` may have.
-const TABLES: [&str; 3] = ["aave_v3", "comet", "morpho"];
+const TABLES: [&str; 4] = ["aave_v3", "balancer", "comet", "morpho"];
 /// Deployments of one protocol: no chain has half as many.
 const DEPLOYMENTS_MAX: usize = 32;
 
@@ -35,6 +35,15 @@ pub struct MorphoDeployment {
     pub adaptive_curve: Address,
 }
 
+/// A vault of Balancer V2.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalancerVault {
+    /// Its name for people.
+    pub name: String,
+    /// The vault.
+    pub address: Address,
+}
+
 /// The lending protocols that are looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lending {
@@ -44,10 +53,12 @@ pub struct Lending {
     pub comet: Vec<Deployment>,
     /// Deployments of Morpho Blue.
     pub morpho: Vec<MorphoDeployment>,
+    /// Vaults of Balancer V2: they lend for one transaction, and nobody owes them.
+    pub balancer: Vec<BalancerVault>,
 }
 
 impl Lending {
-    /// Whether there is none.
+    /// Whether there is none that has borrowers.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.aave_v3.is_empty() && self.comet.is_empty() && self.morpho.is_empty()
@@ -55,10 +66,11 @@ impl Lending {
 
     /// Whether there are as few deployments as a configuration may have.
     pub(crate) const fn fits(&self) -> bool {
-        let Self { aave_v3, comet, morpho } = self;
+        let Self { aave_v3, comet, morpho, balancer } = self;
         aave_v3.len() <= DEPLOYMENTS_MAX
             && comet.len() <= DEPLOYMENTS_MAX
             && morpho.len() <= DEPLOYMENTS_MAX
+            && balancer.len() <= DEPLOYMENTS_MAX
     }
 
     /// Every address with the key that names it.
@@ -77,7 +89,10 @@ impl Lending {
                 (path("adaptive_curve"), one.adaptive_curve),
             ]
         });
-        aave.into_iter().chain(comet).chain(morpho)
+        let balancer = self.balancer.iter().enumerate();
+        let balancer =
+            balancer.map(|(index, one)| (format!("lending.balancer.{index}.address"), one.address));
+        aave.into_iter().chain(comet).chain(morpho).chain(balancer)
     }
 }
 
@@ -109,6 +124,13 @@ pub(super) fn lending(file: &mut Table, problems: &mut Problems) -> Lending {
         let deployment = deployment(name, address, raw.deployed_block);
         let adaptive_curve = curve.unwrap_or_default();
         lending.morpho.push(MorphoDeployment { deployment, adaptive_curve });
+    }
+    for (path, table) in tables(&mut table, "balancer", problems) {
+        let raw: raw::Balancer = problems.section(&table, &path);
+        let wanted = "the vault's address";
+        let address = problems.required(raw.address, &format!("{path}.address"), wanted);
+        let name = named(raw.name, &path, &mut names, problems);
+        lending.balancer.push(BalancerVault { name, address: address.unwrap_or_default() });
     }
     for (key, _) in table {
         problems.add(format!("lending.{key}"), problems::unknown(&key, &TABLES));
@@ -149,4 +171,20 @@ fn named(
 fn deployment(name: String, address: Option<Address>, deployed_block: Option<u64>) -> Deployment {
     let (address, deployed_block) = (address.unwrap_or_default(), deployed_block.unwrap_or(0));
     Deployment { name, address, deployed_block }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_alone_has_no_borrowers() {
+        let vault = || BalancerVault { name: "vault".to_owned(), ..BalancerVault::default() };
+        let mut lending = Lending { balancer: vec![vault()], ..Lending::default() };
+        assert!(lending.is_empty() && lending.fits());
+        lending.comet.push(Deployment::default());
+        assert!(!lending.is_empty());
+        lending.balancer.resize_with(DEPLOYMENTS_MAX + 1, vault);
+        assert!(!lending.fits());
+    }
 }

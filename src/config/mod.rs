@@ -32,7 +32,7 @@ use toml::{Table, Value};
 
 pub(crate) use self::amount::in_ether;
 pub use self::endpoint::Endpoint;
-pub use self::lending::{Deployment, Lending, MorphoDeployment};
+pub use self::lending::{BalancerVault, Deployment, Lending, MorphoDeployment};
 pub(crate) use self::place::Place;
 pub use self::problems::{Problem, Problems};
 pub use self::secret::KeySource;

@@ -114,6 +114,15 @@ pub(super) struct Morpho {
     pub(super) deployed_block: Option<u64>,
 }
 
+/// `[[lending.balancer]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Balancer {
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "address")]
+    pub(super) address: Option<Address>,
+}
+
 /// `[universe]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

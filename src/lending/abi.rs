@@ -114,6 +114,19 @@ sol! {
         function rateAtTarget(bytes32 id) external view returns (uint256 rate);
     }
 
+    /// Balancer V2's vault.
+    interface Vault {
+        function getProtocolFeesCollector() external view returns (address collector);
+        /// Whether it refuses now, and until when it could.
+        function getPausedState()
+            external view returns (bool paused, uint256 pausable, uint256 unpausable);
+    }
+
+    interface FeesCollector {
+        /// In 1e-18.
+        function getFlashLoanFeePercentage() external view returns (uint256 fee);
+    }
+
     interface CometMarket {
         function baseToken() external view returns (address token);
         function baseTokenPriceFeed() external view returns (address feed);

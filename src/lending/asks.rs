@@ -1,5 +1,5 @@
-//! What is to be read anew after which block: what the books want, the prices that no event tells,
-//! and now and then all prices with all that they come from.
+//! What is to be read anew after which block: what the books want, the prices and the vaults that
+//! no event tells of, and now and then all prices with all that they come from.
 //!
 //! Runs on the hot thread behind everything that an input has to do, once a block; what it asks is
 //! copied into a ring.
@@ -81,7 +81,8 @@ impl Asker {
             }
         });
         let prices = if is_whole { 0 } else { self.ask_prices(world, ring) };
-        if wants + prices > 0 || is_whole {
+        // Vaults are read with whatever is, and in each block.
+        if wants + prices > 0 || is_whole || !loans.vaults().is_empty() {
             let end = Ask::End { block, is_whole, serial: loans.serial() };
             let is_closed = ring.push(end).is_ok();
             debug_assert!(is_closed, "there was room for all that a block can ask");
@@ -111,7 +112,8 @@ mod tests {
     use alloy_primitives::Address;
     use gannet_engine::lending::aave::table::{Capacity, Contracts, Market};
     use gannet_engine::loans::aave::AaveBook;
-    use gannet_engine::loans::{Book, Loans};
+    use gannet_engine::loans::reread::VaultState;
+    use gannet_engine::loans::{Book, Loans, Vault};
     use gannet_engine::world::Stale;
     use gannet_engine::world::pools::PoolTable;
     use rtrb::{Consumer, RingBuffer};
@@ -199,6 +201,19 @@ mod tests {
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), usize::from(PRICES), "in turn");
+    }
+
+    #[test]
+    fn vaults_are_read_after_each_block_even_if_nothing_else_is() {
+        let (mut ring, mut out) = RingBuffer::new(RING);
+        let mut asker = Asker { whole_at: BlockNumber(110), ..Asker::default() };
+        for number in [100, 101] {
+            let mut world = world(number, 0, 0);
+            let vault = Vault::new(Address::ZERO, &[], &VaultState::default());
+            world.loans = world.lend(Loans::none()).with_vaults(vec![vault]);
+            asker.work(&world, &mut ring);
+            assert_eq!(taken(&mut out), (0, vec![], vec![(number, false, 0)]));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Reads anew, in flight, what no event tells of loans: balances that moved, prices that are not
-//! modelled, and what prices come from.
+//! modelled, what prices come from, and what vaults hold that lend.
 //!
 //! ```text
 //! hot thread, after a seal: asks ─► ring ─► cold thread: the same, read at that block

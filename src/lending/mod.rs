@@ -13,6 +13,7 @@
 mod aave;
 mod abi;
 mod asks;
+mod balancer;
 mod calls;
 mod comet;
 mod counts;

@@ -12,20 +12,26 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
 use gannet_engine::ids::TokenId;
 use gannet_engine::lending::aave::topics::BORROW;
 use gannet_engine::lending::comet::events::SUPPLY_COLLATERAL;
-use gannet_engine::loans::{Followed, Size, Want, Way};
+use gannet_engine::loans::{FlashLender, Followed, Size, Want, Way};
+use gannet_engine::sign::liquidation::Funding;
 use gannet_engine::units::BlockNumber;
+use gannet_engine::world::pools::PoolTable;
 use gannet_engine::world::{BlockRef, Tip};
 use serde_json::{Value, json};
 
-use super::abi::{AaveOracle, AavePool, AaveProvider, CometMarket, MorphoBlue, ScaledToken, Token};
+use super::abi::{
+    AaveOracle, AavePool, AaveProvider, CometMarket, FeesCollector, MorphoBlue, ScaledToken, Token,
+    Vault,
+};
 use super::calls::Call;
 use super::live::{Wanted, load};
 use super::standing::{Holding, Protocol, Standing, Times};
 use crate::bootstrap::Reader;
 use crate::bootstrap::tests::{Chain, GAS};
-use crate::config::{Deployment, Lending, MorphoDeployment};
+use crate::config::{BalancerVault, Deployment, Lending, MorphoDeployment};
 use crate::feed::rpc::Rpc;
 use crate::feed::transcript::Transcript;
+use crate::fixture;
 
 /// Answers each call with the words that its storage has for the hash of the call; reverts if it
 /// has none. The slot of the hash has their number, those behind it the words.
@@ -265,7 +271,7 @@ fn a_comet_is_followed_and_any_part_of_it_read_again() {
     let known = |token: &Address| ids.iter().find(|(of, _)| of == token).map(|(_, id)| *id);
     let (mut rpc, thread) = node(&answers, logs.clone());
     let mut reader = Reader::new(&mut rpc, anchor).unwrap();
-    let (mut loans, guide) = load(&mut reader, &lending, known).unwrap();
+    let (mut loans, guide) = load(&mut reader, (&lending, &[]), known).unwrap();
     drop(reader);
     drop(rpc);
     thread.join().unwrap();
@@ -306,6 +312,72 @@ fn a_comet_is_followed_and_any_part_of_it_read_again() {
     // Three per cent below 1,900: one and a half ethers with what he had, and a half without.
     assert_eq!(most(loan, Way::default()), Size::Debt(2_764_500_000));
     assert_eq!(most(shop, Way::default()), Size::Debt(921_500_000));
+}
+
+const VAULT: Address = Address::repeat_byte(0xba);
+
+/// A vault that takes so much, is paused or not, and holds so much ether and USDC.
+fn say_vault(all: &mut Answers, (fee, is_paused): (u64, bool), [weth, usdc]: [U256; 2]) {
+    let collector = Address::repeat_byte(0xbb);
+    all.say(VAULT, &Vault::getProtocolFeesCollectorCall {}, &[of(collector)]);
+    let times = [word(is_paused.into()), word(NOW), word(NOW)];
+    all.say(VAULT, &Vault::getPausedStateCall {}, &times);
+    all.say(collector, &FeesCollector::getFlashLoanFeePercentageCall {}, &[word(fee)]);
+    for (token, held) in [(WETH, weth), (USDC, usdc)] {
+        all.say(token, &Token::balanceOfCall { user: VAULT }, &[held]);
+    }
+}
+
+#[test]
+fn a_vault_lends_what_it_holds_of_base_tokens_as_long_as_it_is_not_paused() {
+    let (mut answers, logs) = comet();
+    let balancer = vec![BalancerVault { name: "vault".to_owned(), address: VAULT }];
+    let lending = Lending { comet: vec![deployment()], balancer, ..Lending::default() };
+    let ids = [(USDC, TokenId(1)), (WETH, TokenId(0))];
+    let known = |token: &Address| ids.iter().find(|(of, _)| of == token).map(|(_, id)| *id);
+    let mut world = fixture::world(1, PoolTable::new(1, 0), 10);
+    let anchor = Tip { timestamp: NOW, ..*world.tip() };
+    let block = BlockRef { number: anchor.number, hash: anchor.hash };
+    // One that is not in the universe, too.
+    let bases = [USDC, Address::repeat_byte(0x66), WETH];
+    let load = |answers: &Answers| {
+        let (mut rpc, thread) = node(answers, logs.clone());
+        let mut reader = Reader::new(&mut rpc, anchor).unwrap();
+        let loaded = load(&mut reader, (&lending, &bases), known);
+        drop(reader);
+        drop(rpc);
+        thread.join().unwrap();
+        loaded
+    };
+    let error = format!("{:#}", load(&answers).unwrap_err());
+    assert!(error.contains("[[lending.balancer]]"), "{error}");
+    say_vault(&mut answers, (7, false), [U256::MAX, word(5_000)]);
+    let (loans, guide) = load(&answers).unwrap();
+    drop(world.lend(loans));
+    let lender = |fee| Some(FlashLender { funding: Funding::Balancer(VAULT), fee });
+    let [weth, usdc] = [0, 1].map(TokenId);
+    assert_eq!(world.loans.lender(weth, u128::MAX / 2), lender(7), "no more than a number counts");
+    assert_eq!(world.loans.lender(usdc, 2_500), lender(7));
+    assert_eq!(world.loans.lender(usdc, 2_501), None);
+
+    let read = |answers: &Answers| {
+        let (mut rpc, thread) = node(answers, logs.clone());
+        let mut reader = Reader::new(&mut rpc, anchor).unwrap();
+        let read = guide.read(&mut reader, block, &Wanted::default()).unwrap();
+        drop(reader);
+        drop(rpc);
+        thread.join().unwrap();
+        read
+    };
+    say_vault(&mut answers, (8, false), [word(0), word(9_000)]);
+    assert!(world.reread(&read(&answers)));
+    assert_eq!((world.loans.lender(usdc, 4_500), world.loans.lender(weth, 1)), (lender(8), None));
+    say_vault(&mut answers, (8, true), [word(9), word(9)]);
+    assert!(world.reread(&read(&answers)));
+    assert_eq!(world.loans.lender(usdc, 1), None, "it is paused");
+    // Without what it takes nothing is said of it, and it is not believed for long.
+    answers.0.retain(|(to, _), _| *to != Address::repeat_byte(0xbb));
+    assert!(read(&answers).vaults.is_empty());
 }
 
 /// An Aave pool of the newest revision with ether and USDC, and an account that owes 1,700 USDC for

@@ -74,7 +74,9 @@ mod tests {
     use alloy_primitives::Address;
 
     use super::*;
-    use crate::config::{Deployment, MorphoDeployment};
+    use crate::config::{BalancerVault, Deployment, MorphoDeployment};
+
+    const ADDRESS: Address = Address::repeat_byte(5);
 
     fn deployment(place: u8) -> Deployment {
         let (name, address) = (format!("number {place}"), Address::repeat_byte(place));
@@ -88,6 +90,7 @@ mod tests {
             aave_v3: vec![deployment(1), deployment(2)],
             comet: Vec::new(),
             morpho: vec![morpho],
+            balancer: vec![BalancerVault { name: "vault".to_owned(), address: ADDRESS }],
         };
         let transcript = Transcript { first_id: 7, packed: (0..=u8::MAX).collect() };
         LoansRead { lending, transcript }

@@ -270,7 +270,7 @@ mod tests {
     use alloy_primitives::I256;
     use gannet_engine::lending::price::{FeedId, PriceId};
     use gannet_engine::lending::{aave, comet, morpho};
-    use gannet_engine::loans::reread::{Account, CometAccount, CometTotals};
+    use gannet_engine::loans::reread::{Account, CometAccount, CometTotals, VaultState};
     use gannet_engine::loans::source::{Sender, Source};
     use gannet_engine::world::pools::PoolTable;
 
@@ -315,6 +315,7 @@ mod tests {
             positions: vec![(2, name, user, position)],
             comet_accounts: vec![(3, debtor)],
             comet_totals: vec![(3, of_market)],
+            vaults: vec![(0, VaultState { fee: u64::MAX, holds: vec![24, u128::MAX] })],
             prices: vec![(PriceId(0), Some(U256::MAX)), (PriceId(1), None)],
             feeds: vec![(FeedId(1), user, I256::MIN)],
             sources: vec![Source { aggregator: user, config: name, bounds, senders, newest: 7 }],

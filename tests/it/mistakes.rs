@@ -81,6 +81,18 @@ const MISTAKES: &[Mistake] = &[
         "lending.morpho.0.adaptive_curve",
         &["missing", "adaptive curve"],
     ),
+    ("lending.balancer=[{}]", "lending.balancer.0.address", &["missing", "the vault's address"]),
+    (
+        "lending.balancer=[{address=\"0xBA12222222228d8Ba445958a75a0704d566BF2C8\",since=1}]",
+        "lending.balancer.0.since",
+        &["unknown key", "name or address"],
+    ),
+    (
+        // Morpho's.
+        "lending.balancer=[{address=\"0x76cec9299B6Fa418dc71416FF353737AB7933A7D\"}]",
+        "lending.balancer.0.address",
+        &["which lending.morpho.0.address names already"],
+    ),
     ("lending.morpho.0.irm=5", "lending.morpho.0.irm", &["unknown key", "adaptive_curve"]),
     ("lending.morpho.0.name=aave", "lending.morpho.0.name", &["found \"aave\" again"]),
     ("lending.aave_v3.0.pool=0x12", "lending.aave_v3.0.pool", &["found \"0x12\"", "40 hex"]),

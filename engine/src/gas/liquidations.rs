@@ -161,6 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn lenders_are_numbered_by_the_gas_that_they_cost() {
+        let none = Address::ZERO;
+        let lenders = [Funding::Morpho(none), Funding::Balancer(none), Funding::Aave(none)];
+        let columns = lenders.map(|lender| usize::from(lender.number()));
+        assert!(columns.is_sorted());
+        for of_protocol in CALLS {
+            assert!(columns.map(|column| of_protocol[column]).is_sorted());
+        }
+    }
+
+    #[test]
     fn a_token_that_is_counted_apart_costs_more() {
         let one = shape(Protocol::PreLiquidation(Size::Shares(1)), Funding::Market);
         assert_eq!(GasTable::default().expected(&one), Gas(87_000 + PATH));

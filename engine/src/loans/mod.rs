@@ -21,6 +21,7 @@ pub mod comet;
 #[cfg(test)]
 #[expect(dead_code, reason = "tests of other crates use all of it")]
 pub(crate) mod fixture;
+pub mod flash;
 mod follow;
 pub mod morpho;
 pub mod order;
@@ -34,9 +35,8 @@ mod topics;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use alloy_primitives::Address;
-
 pub use self::book::{Book, Call, Deal, Lender, Relief, Size, Sizes, Times, Want, Way};
+pub use self::flash::{FlashLender, Vault};
 pub use self::follow::{Heard, Undo};
 pub use self::order::Order;
 use self::source::Source;
@@ -107,6 +107,8 @@ pub struct Loans {
     /// The first loan of each book, and behind the last one how many there are.
     firsts: Vec<u32>,
     sources: Vec<Source>,
+    /// They lend, and nobody owes them.
+    vaults: Vec<Vault>,
     marks: Vec<Mark>,
     touched: Touched,
     /// When prices that no event tells were read last, and all prices with what they come from.
@@ -167,6 +169,7 @@ impl Loans {
             books,
             firsts,
             sources,
+            vaults: Vec::new(),
             marks: vec![Mark::default(); count],
             touched,
             supposed: Vec::with_capacity(if is_empty { 0 } else { FEEDS_MOVED_MAX }),
@@ -329,22 +332,6 @@ impl Loans {
     #[must_use]
     pub fn version(&self, loan: LoanId) -> (u32, u32) {
         (self.marks.get(loan.index()).map_or(0, |mark| mark.version), self.moves)
-    }
-
-    /// The deployment with this contract that lends so much of a token for one transaction, for the
-    /// least; with what it takes, in basis points.
-    #[must_use]
-    pub fn lender(&self, token: TokenId, amount: u128) -> Option<(Address, u16, bool)> {
-        let offers = self.books.iter().zip(&self.trusts).filter_map(|(book, trust)| {
-            let (most, bps) = book.lends(token).filter(|_| *trust == Trust::Whole)?;
-            let (contract, is_morpho) = match book {
-                Book::Aave(book) => (book.market.contracts().pool, false),
-                Book::Morpho(book) => (book.address(), true),
-                Book::Comet(_) => return None,
-            };
-            (most >= amount).then_some((contract, bps, is_morpho))
-        });
-        offers.min_by_key(|(_, bps, _)| *bps)
     }
 
     /// Notes that we have liquidated a loan in a chain that does not contain it: it cannot be again

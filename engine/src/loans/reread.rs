@@ -37,6 +37,8 @@ pub struct Reread {
     pub comet_accounts: Vec<(u8, CometAccount)>,
     /// Totals of markets of Compound III, by the number of their book.
     pub comet_totals: Vec<(u8, CometTotals)>,
+    /// Vaults that lend, by their number.
+    pub vaults: Vec<(u8, VaultState)>,
     /// Prices as the chain has them; `None` where it has none.
     pub prices: Vec<(PriceId, Option<U256>)>,
     /// What stands behind feeds' proxies, and what it answers.
@@ -83,15 +85,27 @@ pub struct CometTotals {
     pub stocks: Vec<(u128, u128)>,
 }
 
-/// Blocks after which prices that no event tells are no longer believed, if nobody has read them.
-const READ_EACH_MAX: u64 = 8;
+/// What a vault that lends holds, and what it takes.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct VaultState {
+    /// Of a flash loan, in 1e-18 of what is lent.
+    pub fee: u64,
+    /// Of each token that is followed, in their order; nothing while it lends none.
+    pub holds: Vec<u128>,
+}
+
+/// Blocks after which prices and vaults that no event tells of are no longer believed, if nobody
+/// has read them.
+pub(super) const READ_EACH_MAX: u64 = 8;
 /// The same of what all prices come from.
 const WHOLE_MAX: u64 = 64;
 
 impl Loans {
     /// They were loaded at this block.
-    pub(crate) const fn loaded_at(&mut self, block: BlockNumber) {
+    pub(crate) fn loaded_at(&mut self, block: BlockNumber) {
         self.read_at = [block; 2];
+        self.vaults.iter_mut().for_each(|vault| vault.loaded_at(block));
     }
 
     /// What was counted of those that these take the place of.
@@ -101,6 +115,7 @@ impl Loans {
 
     /// A block was sealed: what has not been read for too long is not believed until it was.
     pub(crate) fn age(&mut self, block: BlockNumber) {
+        self.vaults.iter_mut().for_each(|vault| vault.age(block));
         let [each, whole] = self.read_at;
         let is_old = whole.plus(WHOLE_MAX) < block
             || each.plus(READ_EACH_MAX) < block && self.has_price_to_read();
@@ -154,9 +169,11 @@ impl Loans {
             }
         }
         self.reread_comet(read, keep);
+        self.reread_vaults(read);
         let figures = [read.accounts.len(), read.reserves.len(), read.prices.len()];
         let figures = figures.iter().sum::<usize>() + read.markets.len() + read.positions.len();
         let figures = figures + read.comet_accounts.len() + read.comet_totals.len();
+        let figures = figures + read.vaults.len();
         self.counts.reread += u64::try_from(figures).unwrap_or(u64::MAX);
     }
 
@@ -188,6 +205,16 @@ impl Loans {
             // and who was not is looked at in every block.
             if is_moved {
                 self.touch(self.handle(book, shop));
+            }
+        }
+    }
+
+    /// Needs no undo: a vault is not believed once the block that it was read at was left.
+    fn reread_vaults(&mut self, read: &Reread) {
+        let Some(block) = read.block else { return };
+        for (number, state) in &read.vaults {
+            if let Some(vault) = self.vaults.get_mut(usize::from(*number)) {
+                vault.take(state, block.number);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, vec};
 
-use alloy_primitives::{B256, Bloom, I256, U256};
+use alloy_primitives::{Address, B256, Bloom, I256, U256};
 use proptest::prelude::*;
 
 use super::fixture::{
@@ -18,7 +18,7 @@ use super::fixture::{
     user, withdrawn,
 };
 use super::pending::Pending;
-use super::reread::{Account, Reread};
+use super::reread::{Account, Reread, VaultState};
 use super::*;
 use crate::amm::ConstantProduct;
 use crate::chain::ChainSpec;
@@ -32,6 +32,7 @@ use crate::lending::morpho;
 use crate::lending::transmission::Route as By;
 use crate::plan::{Bid, Follow, Plan};
 use crate::query::Queries;
+use crate::sign::liquidation::Funding;
 use crate::taken::fingerprint;
 use crate::target::{Route, Target};
 use crate::units::{BlockNumber, Nanos, Wei};
@@ -984,12 +985,153 @@ mod ours {
         let mut story = story(&Town { idle: 100 * USD, ..two() });
         let (weth, usdc) = (TokenId(0), TokenId(1));
         let loans = &story.world.loans;
-        assert_eq!(loans.lender(usdc, 100 * USD), Some((MORPHO, 0, true)));
-        assert_eq!(loans.lender(usdc, 100 * USD + 1), Some((AAVE.pool, 5, false)));
+        assert_eq!(loans.lender(usdc, 100 * USD), Some(of_morpho()));
+        assert_eq!(loans.lender(usdc, 100 * USD + 1), Some(of_aave()));
         assert_eq!(loans.lender(usdc, u128::MAX), None);
-        assert_eq!(loans.lender(weth, ETH), Some((AAVE.pool, 5, false)));
+        assert_eq!(loans.lender(weth, ETH), Some(of_aave()));
         story.world.loans.distrust_all();
         assert_eq!(story.world.loans.lender(usdc, 1), None);
+    }
+}
+
+const fn of_morpho() -> FlashLender {
+    FlashLender::free(Funding::Morpho(MORPHO))
+}
+
+/// Five basis points.
+const fn of_aave() -> FlashLender {
+    FlashLender { funding: Funding::Aave(AAVE.pool), fee: 5 * BPS }
+}
+
+const BPS: u64 = 100_000_000_000_000;
+
+/// Vaults of Balancer's, which lend beside Aave and Morpho.
+mod vaults {
+    use super::*;
+
+    const VAULT: Address = Address::repeat_byte(0xba);
+    const WETH_ID: TokenId = TokenId(0);
+    const USDC_ID: TokenId = TokenId(1);
+
+    const fn of_vault(fee: u64) -> FlashLender {
+        FlashLender { funding: Funding::Balancer(VAULT), fee }
+    }
+
+    fn state(fee: u64, usdc: u128) -> VaultState {
+        VaultState { fee, holds: vec![0, usdc] }
+    }
+
+    /// Beside Morpho, who has a hundred dollars, and Aave there is a vault that holds so much.
+    fn with_vault(fee: u64, usdc: u128) -> Story {
+        let town = Town { idle: 100 * USD, since: TIME, ..two() };
+        let mut story = story(&town);
+        let vault = Vault::new(VAULT, &[WETH_ID, USDC_ID], &state(fee, usdc));
+        let loans = town.build(&story.world).with_vaults(vec![vault]);
+        story.world.lend(loans);
+        story
+    }
+
+    impl Story {
+        fn lender(&self, amount: u128) -> Option<FlashLender> {
+            self.world.loans.lender(USDC_ID, amount)
+        }
+
+        /// The vault is read again: with so much, for nothing.
+        fn reread_vault(&mut self, usdc: u128) {
+            let vaults = vec![(0, state(0, usdc))];
+            let read = Reread { block: Some(self.here()), vaults, ..Reread::default() };
+            assert!(self.world.reread(&read));
+        }
+    }
+
+    #[test]
+    fn the_cheapest_lender_that_has_enough_is_asked() {
+        let story = with_vault(BPS, 1_000 * USD);
+        assert_eq!(story.lender(100 * USD), Some(of_morpho()));
+        assert_eq!(story.lender(100 * USD + 1), Some(of_vault(BPS)));
+        assert_eq!(story.lender(500 * USD), Some(of_vault(BPS)));
+        assert_eq!(story.lender(500 * USD + 1), Some(of_aave()), "half of a vault is believed");
+        assert_eq!(story.lender(u128::MAX), None);
+        assert_eq!(story.world.loans.lender(WETH_ID, ETH), Some(of_aave()), "it holds none");
+        let dear = with_vault(6 * BPS, 1_000 * USD);
+        assert_eq!(dear.lender(101 * USD), Some(of_aave()));
+    }
+
+    #[test]
+    fn of_lenders_that_take_the_same_the_one_that_costs_least_gas_is_asked() {
+        let free = with_vault(0, 1_000 * USD);
+        assert_eq!(free.lender(100 * USD), Some(of_morpho()));
+        assert_eq!(free.lender(101 * USD), Some(of_vault(0)));
+        assert_eq!(with_vault(5 * BPS, 1_000 * USD).lender(101 * USD), Some(of_vault(5 * BPS)));
+    }
+
+    #[test]
+    fn a_vault_that_nobody_has_read_for_long_lends_nothing_until_it_is() {
+        let mut story = with_vault(0, 1_000 * USD);
+        for _ in 0..8 {
+            story.block(&[]);
+        }
+        assert_eq!(story.lender(101 * USD), Some(of_vault(0)));
+        story.block(&[]);
+        assert_eq!(story.lender(101 * USD), Some(of_aave()));
+        story.reread_vault(2_000 * USD);
+        assert_eq!(story.lender(1_000 * USD), Some(of_vault(0)));
+        assert_eq!(story.world.loans.counts().reread, 1);
+        // Prices were read, and the vault was not.
+        for _ in 0..9 {
+            let read = Reread { block: Some(story.here()), is_whole: true, ..Reread::default() };
+            assert!(story.world.reread(&read));
+            story.block(&[]);
+        }
+        assert_eq!(story.lender(1_000 * USD), Some(of_aave()));
+    }
+
+    #[test]
+    fn what_a_vault_held_in_a_block_that_was_left_is_not_believed() {
+        let mut story = with_vault(0, 1_000 * USD);
+        story.block(&[]);
+        story.reread_vault(3_000 * USD);
+        story.block(&[]);
+        assert_eq!(story.lender(1_500 * USD), Some(of_vault(0)));
+        story.head(102, 202, 101);
+        story.list(202, &[]);
+        assert_eq!(story.lender(1_500 * USD), Some(of_vault(0)), "block 101 stays");
+        story.head(101, 301, 100);
+        story.list(301, &[]);
+        assert_eq!(story.lender(101 * USD), Some(of_aave()));
+        story.head(102, 302, 301);
+        story.list(302, &[]);
+        assert_eq!(story.lender(101 * USD), Some(of_aave()), "nor by a later one");
+        story.reread_vault(1_000 * USD);
+        assert_eq!(story.lender(500 * USD), Some(of_vault(0)));
+    }
+
+    #[test]
+    fn of_a_vault_only_what_is_followed_and_was_said_is_lent() {
+        let mut story = with_vault(0, 1_000 * USD);
+        assert_eq!(story.world.loans.lender(TokenId(2), 1), None);
+        let vaults = vec![(7, state(0, USD)), (0, VaultState { fee: 0, holds: vec![u128::MAX] })];
+        let read = Reread { block: Some(story.here()), vaults, ..Reread::default() };
+        assert!(story.world.reread(&read));
+        assert_eq!(story.lender(101 * USD), Some(of_aave()), "nothing was said of it");
+        let weth = story.world.loans.lender(WETH_ID, u128::MAX / 2);
+        assert_eq!(weth, Some(of_vault(0)));
+    }
+
+    #[test]
+    fn a_premium_is_rounded_up_and_is_none_where_no_number_is_large_enough() {
+        let cases = [
+            (0, u128::MAX, Some(0)),
+            (3_000_000_000_000_000, 1, Some(1)),
+            (3_000_000_000_000_000, ETH, Some(3_000_000_000_000_000)),
+            (3_000_000_000_000_000, ETH + 1, Some(3_000_000_000_000_001)),
+            (1_000_000_000_000_000_000, u128::MAX, Some(u128::MAX)),
+            (1_000_000_000_000_000_001, u128::MAX, None),
+            (u64::MAX, 0, Some(0)),
+        ];
+        for (fee, lent, premium) in cases {
+            assert_eq!(of_vault(fee).premium(lent), premium, "{fee} of {lent}");
+        }
     }
 }
 

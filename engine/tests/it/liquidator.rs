@@ -10,6 +10,8 @@ use alloy::sol_types::{SolCall, SolEvent, SolValue};
 use gannet_engine::gas::Shape;
 use gannet_engine::gas::liquidations::{GasTable, Shape as LiquidationShape};
 use gannet_engine::ids::{PoolId, TokenId};
+use gannet_engine::loans::reread::VaultState;
+use gannet_engine::loans::{Loans, Vault};
 use gannet_engine::plan::Leg;
 use gannet_engine::sign::liquidation::{Funding, Liquidation, Path, Protocol, Size};
 use gannet_engine::units::BlockNumber;
@@ -448,6 +450,37 @@ fn a_loan_s_fee_is_paid_and_no_more() {
         scene.run(&Liquidation { least_profit: gain, ..program }).lands();
         assert_eq!(scene.market.held(token), held + gain);
         scene.market.chain.restore(&before);
+    }
+}
+
+#[test]
+fn a_vault_that_is_chosen_takes_the_premium_that_was_counted_to_the_wei() {
+    let Some(mut scene) = Scene::new() else { return };
+    let vault = scene.lenders.vault;
+    // The most that a collector takes is one per cent.
+    for fee in [0, 1, 3_000_000_000_000_000, 9_999_999_999_999_999] {
+        Lenders::set_vault_fee(&mut scene.market, fee);
+        for profit in [In::Debt, In::Collateral, In::Weth] {
+            scene.prepare(profit, &[Pair]);
+            let before = scene.market.chain.snapshot();
+            let token = scene.profit_token(profit);
+            let holds = vec![scene.market.balance(scene.market.address(token), vault)];
+            let state = VaultState { fee, holds };
+            let vaults = vec![Vault::new(vault, &[token], &state)];
+            drop(scene.market.world.lend(Loans::none().with_vaults(vaults)));
+            let Deal { program, gain, .. } =
+                scene.deal(MorphoByShares, Funding::Balancer(vault), profit, &[Pair]);
+            let lender = scene.market.world.loans.lender(token, program.amount_in);
+            let lender = lender.expect("it has enough");
+            assert_eq!(lender.funding, program.funding);
+            let gain = gain - lender.premium(program.amount_in).expect("a small fee");
+            let held = scene.market.held(token);
+            let over = Liquidation { least_profit: gain + 1, ..program };
+            scene.peek(&over).reverts("BelowMinimumProfit");
+            scene.run(&Liquidation { least_profit: gain, ..program }).lands();
+            assert_eq!(scene.market.held(token), held + gain, "{fee} in {profit:?}");
+            scene.market.chain.restore(&before);
+        }
     }
 }
 

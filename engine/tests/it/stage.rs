@@ -27,7 +27,7 @@ use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::{FactoryId, LoanId, NodeId, StrategyId, TokenId, WalletId};
 use gannet_engine::input::{Command, Happening, Input, Loaded, Reloaded, Source};
 use gannet_engine::limits::HOPS_MAX;
-use gannet_engine::loans::{Order, Size};
+use gannet_engine::loans::{FlashLender, Order, Size};
 use gannet_engine::note::Note;
 use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
@@ -303,14 +303,12 @@ fn liquidate(world: &World, (bid, last_block): (Bid, BlockNumber), plans: &mut P
             let exit = Route::sell(world.into(), [collateral, debt], deal.seized).expect("a way");
             let (amount_in, premium, funding) = match sizes.most {
                 Size::Shares(_) | Size::Seized(_) => (0, 0, Lent::Market),
-                Size::Debt(_) => match world.loans.lender(debt, deal.paid) {
-                    Some((pool, bps, false)) => {
-                        let premium = (deal.paid * u128::from(bps)).div_ceil(10_000);
-                        (deal.paid, premium, Lent::Aave(pool))
-                    }
-                    Some((morpho, ..)) => (deal.paid, 0, Lent::Morpho(morpho)),
-                    None => (deal.paid, 0, Lent::Own),
-                },
+                Size::Debt(_) => {
+                    let lender = world.loans.lender(debt, deal.paid);
+                    let lender = lender.unwrap_or(FlashLender::free(Lent::Own));
+                    let premium = lender.premium(deal.paid).expect("a small fee");
+                    (deal.paid, premium, lender.funding)
+                }
             };
             let order = Order {
                 loan,

@@ -15,7 +15,7 @@ use gannet_engine::world::BlockRef;
 use super::feeds::{self, Asked};
 use super::{Scope, told};
 use crate::bootstrap::Reader;
-use crate::lending::{aave, comet, morpho};
+use crate::lending::{aave, balancer, comet, morpho};
 
 /// What reading loans again takes.
 #[derive(Debug, Default)]
@@ -28,9 +28,11 @@ pub(in crate::lending) struct Guide {
     pub(super) asked: Vec<Asked>,
     /// Each feed's proxy.
     pub(super) proxies: Vec<(FeedId, Address)>,
+    /// By the number of the vault.
+    pub(super) vaults: Vec<balancer::Scope>,
 }
 
-/// What is to be read at a block.
+/// What is to be read at a block, beside the vaults: those always are.
 #[derive(Clone, Debug, Default)]
 pub(in crate::lending) struct Wanted {
     /// Parts of books, by their numbers.
@@ -42,7 +44,7 @@ pub(in crate::lending) struct Wanted {
 }
 
 impl Guide {
-    /// Reads what is wanted, at the reader's block.
+    /// Reads what is wanted, and the vaults, at the reader's block.
     pub(in crate::lending) fn read(
         &self,
         reader: &mut Reader<'_>,
@@ -60,6 +62,10 @@ impl Guide {
                 Scope::Morpho(scope) => read_morpho(reader, (book, scope), &wants, &mut read)?,
                 Scope::Comet(scope) => read_comet(reader, (book, scope), &wants, &mut read)?,
             }
+        }
+        if !self.vaults.is_empty() {
+            let found = (0_u8..).zip(balancer::again(reader, &self.vaults)?);
+            read.vaults = found.filter_map(|(number, state)| Some((number, state?))).collect();
         }
         let mut oracles: Vec<Address> = self.scopes.iter().map(Scope::oracle).collect();
         let mut prices = wanted.prices.clone();

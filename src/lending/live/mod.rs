@@ -23,13 +23,13 @@ use gannet_engine::lending::price::PriceId;
 use gannet_engine::loans::aave::AaveBook;
 use gannet_engine::loans::comet::CometBook;
 use gannet_engine::loans::morpho::MorphoBook;
-use gannet_engine::loans::{Book, Followed, Loans};
+use gannet_engine::loans::{Book, Followed, Loans, Vault};
 use gannet_engine::strategy::StrategySet;
 use gannet_engine::world::World;
 
 use self::feeds::{Asked, Graph, graph};
 pub(super) use self::guide::{Guide, Wanted};
-use super::{LoanSummary, Room, aave, comet, morpho};
+use super::{LoanSummary, Room, aave, balancer, comet, morpho};
 use crate::bootstrap::Reader;
 use crate::config::{Config, Lending};
 use crate::feed::rpc::Rpc;
@@ -41,6 +41,8 @@ const STRATEGY: &str = "liquidation";
 #[derive(Clone, Debug)]
 pub(crate) struct Lenders {
     lending: Arc<Lending>,
+    /// The tokens that profit is kept in: no other is lent.
+    base_tokens: Arc<[Address]>,
     /// How the loans that were loaded last are read again, and those before them: a world has these
     /// until it gets the others, which it need not.
     guides: Arc<Mutex<[Arc<Guide>; 2]>>,
@@ -54,15 +56,16 @@ impl Lenders {
 
     /// Those of a configuration; `None` if nobody wants them.
     pub(crate) fn of<S: StrategySet>(config: &Config<S>) -> Option<Self> {
-        let Lending { aave_v3, comet, morpho } = &config.lending;
         if !Self::are_wanted(config) {
             return None;
         }
-        if aave_v3.is_empty() && comet.is_empty() && morpho.is_empty() {
+        if config.lending.is_empty() {
             tracing::warn!("no lending protocol is named that {STRATEGY} could follow: it waits");
             return None;
         }
-        Some(Self { lending: Arc::new(config.lending.clone()), guides: Arc::default() })
+        let lending = Arc::new(config.lending.clone());
+        let base_tokens = config.base_tokens.as_slice().into();
+        Some(Self { lending, base_tokens, guides: Arc::default() })
     }
 
     /// Gives a world their loans at the block that it stands at.
@@ -91,7 +94,7 @@ impl Lenders {
         reader: &mut Reader<'_>,
         tokens: impl Fn(&Address) -> Option<TokenId>,
     ) -> Result<Loans> {
-        let (loans, guide) = load(reader, &self.lending, tokens)?;
+        let (loans, guide) = load(reader, (&self.lending, &self.base_tokens), tokens)?;
         tell(&loans);
         Ok(loans.with_serial(self.publish(guide)))
     }
@@ -138,7 +141,7 @@ impl Scope {
 
 pub(super) fn load(
     reader: &mut Reader<'_>,
-    lending: &Lending,
+    (lending, base_tokens): (&Lending, &[Address]),
     tokens: impl Fn(&Address) -> Option<TokenId>,
 ) -> Result<(Loans, Guide)> {
     let (mut reads, mut scopes, mut asked) = (Vec::new(), Vec::new(), Vec::new());
@@ -177,8 +180,26 @@ pub(super) fn load(
         Read::Comet(read) => Ok(Book::Comet(comet_book(*read, &mut ids, &tokens)?)),
     });
     let books = books.collect::<Result<Vec<_>>>()?;
-    let guide = Guide { serial: 0, scopes, asked, proxies };
-    Ok((Loans::new(prices, books, sources), guide))
+    let (vaults, of_vaults) = vaults(reader, (lending, base_tokens), &tokens)?;
+    let guide = Guide { serial: 0, scopes, asked, proxies, vaults: of_vaults };
+    Ok((Loans::new(prices, books, sources).with_vaults(vaults), guide))
+}
+
+/// Vaults that lend the base tokens of the universe, with what reading them again takes.
+fn vaults(
+    reader: &mut Reader<'_>,
+    (lending, base_tokens): (&Lending, &[Address]),
+    tokens: &impl Fn(&Address) -> Option<TokenId>,
+) -> Result<(Vec<Vault>, Vec<balancer::Scope>)> {
+    let lent = base_tokens.iter().filter_map(|token| Some((*token, tokens(token)?)));
+    let (addresses, ids): (Vec<Address>, Vec<TokenId>) = lent.unzip();
+    let mut all = (Vec::new(), Vec::new());
+    for vault in &lending.balancer {
+        let (scope, state) = balancer::read(reader, vault, &addresses)?;
+        all.0.push(Vault::new(scope.address, &ids, &state));
+        all.1.push(scope);
+    }
+    Ok(all)
 }
 
 /// What the chain says of prices; `oracles` are those of Aave by the number of their book.
@@ -271,6 +292,7 @@ fn tell(loans: &Loans) {
         prices = loans.prices.price_count(),
         read_each_block = prices_read,
         sources = loans.sources().len(),
+        vaults = loans.vaults().len(),
         "loans loaded"
     );
 }

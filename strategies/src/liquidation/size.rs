@@ -7,12 +7,12 @@ use gannet_engine::gas::worth_least;
 use gannet_engine::ids::{LoanId, StrategyId, TokenId};
 use gannet_engine::lending::sizing::best_amount;
 use gannet_engine::limits::HOPS_MAX;
-use gannet_engine::loans::{Order, Size, Sizes, Way};
+use gannet_engine::loans::{FlashLender, Order, Size, Sizes, Way};
 use gannet_engine::plan::{Bid, Leg, Plan};
 use gannet_engine::search::native_value;
 use gannet_engine::search::route::{Around, Route};
 use gannet_engine::sign::liquidation::Funding;
-use gannet_engine::units::{BlockNumber, Bps, Wei};
+use gannet_engine::units::{BlockNumber, Wei};
 use gannet_engine::world::World;
 
 /// A debt that is repaid whole has grown by so much at most when the transaction lands: one part in
@@ -31,22 +31,6 @@ struct Paths {
     exit: Route,
     /// From the profit token to the debt's, unless they are the same.
     entry: Option<Route>,
-}
-
-/// What pays for a liquidation until the collateral is sold.
-#[derive(Clone, Copy)]
-struct Loaned {
-    funding: Funding,
-    /// Of what is lent, in basis points.
-    premium_bps: u16,
-}
-
-impl Loaned {
-    /// Rounded up, as none of the lenders takes more.
-    fn premium(self, lent: u128) -> Option<u128> {
-        let whole = u128::from(Bps::ALL.0);
-        Some(lent.checked_mul(u128::from(self.premium_bps))?.div_ceil(whole))
-    }
 }
 
 /// One way to liquidate a loan, before its amount is chosen.
@@ -148,8 +132,8 @@ impl Choice<'_> {
 
     fn plan(&self, profit_token: TokenId, place: (Bid, BlockNumber)) -> Option<Plan> {
         let (paths, lent) = self.paths(profit_token)?;
-        let loaned = self.loaned(&paths, lent);
-        let worth = |amount| self.gain(&paths, loaned, amount);
+        let lender = self.lender(&paths, lent);
+        let worth = |amount| self.gain(&paths, lender, amount);
         let Sizes { part_most, whole_least, most, .. } = self.sizes;
         let most = amount_of(most);
         let part = best_amount((1, part_most), worth);
@@ -189,23 +173,17 @@ impl Choice<'_> {
 
     /// What pays until the collateral is sold: the market itself, where it gives before it takes
     /// and the profit token is what it takes; else whoever lends so much for least.
-    fn loaned(&self, paths: &Paths, lent: u128) -> Loaned {
+    fn lender(&self, paths: &Paths, lent: u128) -> FlashLender {
         let gives_first = !matches!(self.sizes.most, Size::Debt(_));
         if gives_first && paths.entry.is_none() {
-            return Loaned { funding: Funding::Market, premium_bps: 0 };
+            return FlashLender::free(Funding::Market);
         }
         let lender = self.world.loans.lender(paths.profit_token, lent);
-        lender.map_or(
-            Loaned { funding: Funding::Own, premium_bps: 0 },
-            |(contract, premium_bps, is_morpho)| {
-                let lends = if is_morpho { Funding::Morpho } else { Funding::Aave };
-                Loaned { funding: lends(contract), premium_bps }
-            },
-        )
+        lender.unwrap_or(FlashLender::free(Funding::Own))
     }
 
     /// What an amount brings, in the profit token; `None` if it cannot be had.
-    fn gain(&self, paths: &Paths, loaned: Loaned, amount: u128) -> Option<i128> {
+    fn gain(&self, paths: &Paths, lender: FlashLender, amount: u128) -> Option<i128> {
         let size = self.sizes.most.with(amount);
         let deal = self.world.loans.deal(self.loan, (self.way, size), self.at).ok()?;
         let had = match paths.exit.legs() {
@@ -216,7 +194,7 @@ impl Choice<'_> {
             Some(entry) => entry.cost_of(self.world, deal.paid)?,
             None => deal.paid,
         };
-        let spent = spent.checked_add(loaned.premium(spent)?)?;
+        let spent = spent.checked_add(lender.premium(spent)?)?;
         i128::try_from(had).ok()?.checked_sub_unsigned(spent)
     }
 
@@ -241,9 +219,9 @@ impl Choice<'_> {
         };
         let lent = entry.map_or(paid_most, |entry| entry.amount_in);
         // Of less than was asked for at first there may be a lender.
-        let loaned = self.loaned(paths, lent);
-        let amount_in = if loaned.funding == Funding::Market { 0 } else { lent };
-        let premium = loaned.premium(amount_in)?;
+        let lender = self.lender(paths, lent);
+        let amount_in = if lender.funding == Funding::Market { 0 } else { lent };
+        let premium = lender.premium(amount_in)?;
         let spent = entry.map_or(deal.paid, |entry| entry.amount_in);
         let profit = exit.amount_out.checked_sub(spent)?.checked_sub(premium)?;
         let mut legs = [Leg::NONE; HOPS_MAX];
@@ -267,7 +245,7 @@ impl Choice<'_> {
             size,
             debt,
             collateral,
-            funding: loaned.funding,
+            funding: lender.funding,
             paid_most,
             premium,
             exit_count: u8::try_from(exit.legs().len()).ok()?,

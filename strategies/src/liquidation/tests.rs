@@ -5,13 +5,13 @@
 use std::vec;
 use std::vec::Vec;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use gannet_engine::decode::head::Head;
 use gannet_engine::decode::list::Rows;
 use gannet_engine::ids::{LoanId, NodeId, TokenId};
 use gannet_engine::input::Source;
-use gannet_engine::loans::reread::{Account, Reread};
-use gannet_engine::loans::{Deal, Order, Size};
+use gannet_engine::loans::reread::{Account, Reread, VaultState};
+use gannet_engine::loans::{Deal, Order, Size, Vault};
 use gannet_engine::plan::{Bid, Follow, Plan};
 use gannet_engine::query::Queries;
 use gannet_engine::sign::liquidation::Funding;
@@ -44,8 +44,12 @@ fn deep() -> Market {
 }
 
 fn story(market: Market, town: &Town) -> Story {
+    story_with(market, town, Vec::new())
+}
+
+fn story_with(market: Market, town: &Town, vaults: Vec<Vault>) -> Story {
     let mut world = market.build();
-    let loans = town.build(&world);
+    let loans = town.build(&world).with_vaults(vaults);
     world.lend(loans);
     let mut queries = Queries::default();
     for source in [Source::Chain, Source::Rpc] {
@@ -247,6 +251,34 @@ fn aave_is_paid_by_whoever_lends_for_least() {
         assert_eq!(plans[0].amount_in, order.paid_most);
         assert_eq!(order.premium, (order.paid_most * bps).div_ceil(10_000));
         assert_exact(&story.world, &plans[0]);
+    }
+}
+
+#[test]
+fn a_vault_of_balancers_pays_where_aave_is_dear_and_morpho_lacks_the_token() {
+    const VAULT: Address = Address::repeat_byte(0xba);
+    let (lent, bps) = (800 * USD + 800 * USD / 500_000 + 1, 100_000_000_000_000);
+    let (vault, aave) = (Funding::Balancer(VAULT), Funding::Aave(AAVE.pool));
+    let cases = [
+        (0, 2 * lent, vault, 0),
+        (bps, 2 * lent, vault, lent.div_ceil(10_000)),
+        // No whole basis points.
+        (bps + 1, 2 * lent, vault, (lent * u128::from(bps + 1)).div_ceil(ETH)),
+        // Half of what it holds is too little.
+        (bps, 2 * lent - 1, aave, (lent * 9).div_ceil(10_000)),
+        (10 * bps, 2 * lent, aave, (lent * 9).div_ceil(10_000)),
+    ];
+    for (fee, usdc, funding, premium) in cases {
+        let town = Town { idle: 100 * USD, flash_bps: 9, ..two() };
+        let state = VaultState { fee, holds: vec![u128::MAX, usdc] };
+        let vaults = vec![Vault::new(VAULT, &[TokenId(0), TokenId(1)], &state)];
+        let mut story = story_with(deep(), &town, vaults);
+        let plans = story.block(&[answered(FEEDS[0], 1_938)]);
+        let order = order(&plans[0]);
+        assert_eq!((order.funding, order.premium), (funding, premium));
+        assert_eq!(plans[0].amount_in, lent);
+        assert_exact(&story.world, &plans[0]);
+        assert_eq!(order.program(&plans[0], 1, &story.world).unwrap().funding, funding);
     }
 }
 
@@ -526,7 +558,7 @@ mod comet {
         town().owes(COMET_BOOK, 1, ETH, 1_650 * USD)
     }
 
-    fn weth(story: &Story) -> alloy_primitives::Address {
+    fn weth(story: &Story) -> Address {
         story.world.tokens.get(TokenId(0)).address
     }
 
