@@ -53,6 +53,7 @@ mod report;
 mod run;
 mod runtime;
 mod scribe;
+mod sealed;
 mod signals;
 mod snapshot;
 mod state;

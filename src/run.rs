@@ -355,12 +355,13 @@ fn prepare<S: StrategySet>(config: Config<S>) -> Result<Start<S>> {
     let lenders = Lenders::of(&config);
     let mut read = None;
     if let Some(lenders) = &lenders {
+        let (lending, roll) = (config.lending.clone(), lenders.roll());
         if config.record.is_some() {
             rpc.keep();
         }
         lenders.lend(&mut world, &mut rpc).context("loading loans")?;
-        let lending = config.lending.clone();
-        read = rpc.kept()?.map(|transcript| LoansRead { lending, transcript });
+        lenders.keep_roll();
+        read = rpc.kept()?.map(|transcript| LoansRead { lending, roll, transcript });
     }
     let mut wallets = Vec::new();
     for Wallet { address, .. } in &config.wallets {

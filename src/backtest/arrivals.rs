@@ -90,10 +90,12 @@ fn lend<S: StrategySet>(config: &mut Config<S>, world: &mut World, folder: &Path
     if !Lenders::are_wanted(config) {
         return Ok(());
     }
-    let Some(LoansRead { lending, transcript }) = LoansRead::read(folder)? else { return Ok(()) };
+    let Some(LoansRead { lending, roll, transcript }) = LoansRead::read(folder)? else {
+        return Ok(());
+    };
     // What the run followed, whatever is configured now.
     config.lending = lending;
-    let Some(lenders) = Lenders::of(config) else { return Ok(()) };
+    let Some(lenders) = Lenders::knowing(config, roll) else { return Ok(()) };
     let lent = lenders.lend(world, &mut Rpc::recorded(transcript));
     lent.with_context(|| format!("loading loans out of {}", folder.display()))
 }

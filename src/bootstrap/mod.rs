@@ -44,7 +44,7 @@ pub(crate) use self::pool::{Kind, Known, Read, Reading};
 pub(crate) use self::ranges::Sought;
 pub(crate) use self::read::{Naming, Reader};
 pub(crate) use self::renewal::Renewal;
-pub(crate) use self::warm::Shelf;
+pub(crate) use self::warm::{Shelf, demand_logs, header};
 use crate::config::{Config, NamedFactory, Node};
 use crate::feed::rpc::Rpc;
 

@@ -27,9 +27,10 @@ use super::pool::Read;
 use super::read::Reader;
 use super::{Found, Roster, addresses, discover, states, universe};
 use crate::config::{Config, NamedFactory, Node, Place};
+use crate::sealed::{self, Magic};
 
 /// What the file begins with: its kind, and the version of its format.
-const MAGIC: &[u8; 16] = b"gannet pools v3\n";
+const MAGIC: &Magic = b"gannet pools v3\n";
 /// Blocks since the file was written that are still made up for; a cold start is not slower then.
 const GAP_BLOCKS_MAX: u64 = 4_096;
 /// Blocks after which pools are chosen anew, a week of 12 s blocks: what was too small then is not
@@ -118,9 +119,7 @@ impl Shelf {
     }
 
     fn open(&self, bytes: &[u8]) -> Result<Kept> {
-        let rest = bytes.strip_prefix(MAGIC).context("it is of another version")?;
-        let (sum, body) = rest.split_first_chunk::<32>().context("it is cut short")?;
-        ensure!(keccak256(body) == *sum, "its checksum is wrong");
+        let body = sealed::open(MAGIC, bytes)?;
         let kept: Kept = postcard::from_bytes(body).context("it cannot be read")?;
         ensure!(kept.chain_id == self.place.chain_id, "it is of another chain");
         ensure!(kept.fingerprint == self.fingerprint, "factories or universe are others now");
@@ -198,22 +197,14 @@ impl Shelf {
     }
 
     fn write(&self, kept: &Kept) -> Result<()> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&[0; 32]);
-        let mut bytes = postcard::to_extend(kept, bytes)?;
-        let sum = keccak256(&bytes[MAGIC.len() + 32..]);
-        bytes[MAGIC.len()..MAGIC.len() + 32].copy_from_slice(sum.as_slice());
+        let body = postcard::to_stdvec(kept)?;
         self.place.make()?;
         let is_closed = self.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
         if *is_closed {
             // A renewal that comes after the end: what the run left is newer.
             return Ok(());
         }
-        // Written beside and renamed: a start never finds half a file.
-        let beside = self.path.with_extension(format!("pools.{}", std::process::id()));
-        let written = std::fs::write(&beside, &bytes);
-        let moved = written.and_then(|()| std::fs::rename(&beside, &self.path));
-        moved.with_context(|| format!("writing {}", self.path.display()))
+        sealed::write(&self.path, MAGIC, &body)
     }
 }
 
@@ -267,14 +258,14 @@ fn follow(
     Ok((Found { pools, told, pair_counts, chosen_at }, followed))
 }
 
-fn header(reader: &mut Reader<'_>, number: u64) -> Result<Value> {
+pub(crate) fn header(reader: &mut Reader<'_>, number: u64) -> Result<Value> {
     let number = json!(format!("{number:#x}"));
     reader.rpc.call("eth_getBlockByNumber", &json!([number, false]))
 }
 
 /// Makes sure that the node still has the logs of these blocks: those of the first block whose
 /// bloom filter says that it has some. They are pruned from the oldest on.
-fn demand_logs(reader: &mut Reader<'_>, blocks: RangeInclusive<u64>) -> Result<()> {
+pub(crate) fn demand_logs(reader: &mut Reader<'_>, blocks: RangeInclusive<u64>) -> Result<()> {
     for number in blocks.take(LOOKED_AT) {
         let header = header(reader, number)?;
         let bloom = header["logsBloom"].as_str().and_then(|text| text.parse::<Bloom>().ok());

@@ -17,7 +17,9 @@ use serde::Serialize;
 use crate::bootstrap::{self, Reader};
 use crate::config::{Config, in_ether};
 use crate::feed::rpc::Rpc;
-use crate::lending::{self, Deal, FALLS_PER_CENT, Holding, Protocol, Standing, Times, in_per_cent};
+use crate::lending::{
+    self, Deal, FALLS_PER_CENT, Holding, Protocol, RollFile, Standing, Times, in_per_cent,
+};
 
 /// What a profit is made of.
 const COUNTED: &str = "profit: what is seized at the oracle's prices, less what is repaid, the \
@@ -66,7 +68,11 @@ pub(crate) fn positions<S>(config: &Config<S>, which: &Which) -> Result<Position
     let next_timestamp = anchor.timestamp.saturating_add(block_time_s);
     let times = Times { block: anchor.timestamp, next: next_timestamp };
     let mut reader = Reader::new(&mut rpc, anchor)?;
-    let mut positions = lending::read(&mut reader, &config.lending, which.protocol, times)?;
+    let file = RollFile::of(config.place());
+    let mut roll = file.take_up();
+    let mut positions =
+        lending::read(&mut reader, &mut roll, &config.lending, which.protocol, times)?;
+    file.keep(&roll);
     positions.retain(|one| match (one.health, which.below) {
         (Some(health), Some(below)) => health < below,
         (None, _) | (_, None) => true,

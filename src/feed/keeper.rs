@@ -266,6 +266,7 @@ fn loans(
     let ids: HashMap<Address, TokenId> = roster.tokens().copied().zip((0..).map(TokenId)).collect();
     let start = Instant::now();
     let read = lenders.load(reader, |token| ids.get(token).copied()).context("loans");
+    lenders.keep_roll();
     *failed = if read.is_ok() { 0 } else { *failed + 1 };
     if start.elapsed() > limit {
         // By now the chain is further than the world may be behind: it would be lost again at once,

@@ -1,7 +1,7 @@
 //! The borrowers of lending protocols, read from a node at one block.
 //!
 //! ```text
-//! events ─► who may owe ─► views, many in one call ─► the engine's tables ─► standings
+//! events ─► who may owe ([`roll`]) ─► views, many in one call ─► the engine's tables ─► standings
 //! ```
 //!
 //! The tables are the engine's own, and so is all arithmetic: here is only how they are filled, and
@@ -19,9 +19,9 @@ mod comet;
 mod counts;
 mod keeper;
 mod live;
-mod logs;
 mod morpho;
 mod risk;
+mod roll;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -36,13 +36,16 @@ pub use self::counts::LoanSummary;
 pub(crate) use self::keeper::LoanKeeper;
 pub(crate) use self::live::Lenders;
 pub(crate) use self::risk::FALLS_PER_CENT;
+pub(crate) use self::roll::{Roll, RollFile};
 pub(crate) use self::standing::{Deal, Holding, Protocol, Standing, Times, in_per_cent};
 use crate::bootstrap::Reader;
 use crate::config::Lending;
 
-/// How the borrowers of these protocols stand, of one alone if it is named; in no order.
+/// How the borrowers of these protocols stand, of one alone if it is named; in no order. The roll
+/// knows of some, and of all afterwards.
 pub(crate) fn read(
     reader: &mut Reader<'_>,
+    roll: &mut Roll,
     lending: &Lending,
     only: Option<Protocol>,
     times: Times,
@@ -50,13 +53,13 @@ pub(crate) fn read(
     let wants = |protocol| only.is_none_or(|only| only == protocol);
     let mut standings = Vec::new();
     for deployment in lending.aave_v3.iter().filter(|_| wants(Protocol::Aave)) {
-        standings.extend(aave::read(reader, deployment)?.standings(times));
+        standings.extend(aave::read(reader, roll, deployment)?.standings(times));
     }
     for deployment in lending.comet.iter().filter(|_| wants(Protocol::Comet)) {
-        standings.extend(comet::read(reader, deployment)?.standings(times));
+        standings.extend(comet::read(reader, roll, deployment)?.standings(times));
     }
     for morpho in lending.morpho.iter().filter(|_| wants(Protocol::Morpho)) {
-        standings.extend(morpho::read(reader, morpho)?.standings(times));
+        standings.extend(morpho::read(reader, roll, morpho)?.standings(times));
     }
     Ok(standings)
 }

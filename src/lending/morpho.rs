@@ -14,12 +14,14 @@ use gannet_engine::lending::morpho::{
     Irm, Market, MarketEntry, PRICE_SCALE, Params, Position, PositionEntry, Request, Table, Total,
     health, liquidate,
 };
+use serde::{Deserialize, Serialize};
 
 use super::abi::{AdaptiveCurve, MorphoBlue, MorphoOracle};
 use super::calls::views;
 use super::risk::{FALLS_PER_CENT, Scales, fallen, profit};
+use super::roll::{Log, Named, Roll};
 use super::standing::{Deal, Holding, Move, Protocol, Standing, Times};
-use super::{Room, calls, logs};
+use super::{Room, calls};
 use crate::bootstrap::Reader;
 use crate::config::MorphoDeployment;
 
@@ -33,8 +35,8 @@ pub(super) struct Morpho {
 }
 
 /// What the events name.
-#[derive(Debug, Default)]
-struct Named {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Names {
     markets: BTreeMap<B256, Params>,
     /// Who has, or had, collateral or debt in a market.
     accounts: BTreeSet<(B256, Address)>,
@@ -58,8 +60,12 @@ pub(super) struct Unpriced {
 }
 
 /// Reads all markets with their prices, and everybody who has collateral or debt in one.
-pub(super) fn read(reader: &mut Reader<'_>, morpho: &MorphoDeployment) -> Result<Morpho> {
-    let Unpriced { scope, table, .. } = unpriced(reader, morpho, Room::Exact, |_| true)?;
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    roll: &mut Roll,
+    morpho: &MorphoDeployment,
+) -> Result<Morpho> {
+    let Unpriced { scope, table, .. } = unpriced(reader, roll, (morpho, Room::Exact), |_| true)?;
     let oracles: Vec<Address> = table.markets().iter().map(|held| held.params.oracle).collect();
     let prices = prices(reader, &scope.name, &oracles)?;
     Ok(Morpho { name: scope.name, table, prices })
@@ -78,8 +84,8 @@ pub(super) fn prices(
 /// Reads the markets that are wanted, and everybody who has collateral or debt in one.
 pub(super) fn unpriced(
     reader: &mut Reader<'_>,
-    morpho: &MorphoDeployment,
-    room: Room,
+    roll: &mut Roll,
+    (morpho, room): (&MorphoDeployment, Room),
     is_wanted: impl Fn(&Params) -> bool,
 ) -> Result<Unpriced> {
     let MorphoDeployment { deployment, adaptive_curve } = morpho;
@@ -88,10 +94,7 @@ pub(super) fn unpriced(
     let asked = MorphoBlue::marketCall { id: B256::ZERO };
     calls::view(reader, name, address, asked)
         .with_context(|| super::not_there("Morpho Blue", address, "morpho"))?;
-    let mut named = Named::default();
-    let topics = [CREATE_MARKET, BORROW, SUPPLY_COLLATERAL];
-    logs::each(reader, deployment, &topics, |log| named.take(&log))?;
-    let Named { mut markets, accounts } = named;
+    let Names { mut markets, accounts } = roll.named(reader, deployment)?;
     markets.retain(|_, params| is_wanted(params));
     let accounts: Vec<_> =
         accounts.into_iter().filter(|(id, _)| markets.contains_key(id)).collect();
@@ -149,8 +152,10 @@ pub(super) fn positions(
     found.into_iter().map(position).collect()
 }
 
-impl Named {
-    fn take(&mut self, log: &logs::Log) {
+impl Named for Names {
+    const TOPICS: &'static [B256] = &[CREATE_MARKET, BORROW, SUPPLY_COLLATERAL];
+
+    fn take(&mut self, log: &Log) {
         match Event::decode(&log.topics, &log.data) {
             Ok(Some(Event::CreateMarket(params))) => {
                 self.markets.insert(params.id(), params);

@@ -19,6 +19,7 @@ use gannet_engine::world::pools::PoolTable;
 use gannet_engine::world::{BlockRef, Tip};
 use serde_json::{Value, json};
 
+use super::Roll;
 use super::abi::{
     AaveOracle, AavePool, AaveProvider, CometMarket, FeesCollector, MorphoBlue, ScaledToken, Token,
     Vault,
@@ -129,7 +130,13 @@ fn demand_again(kept: Option<Transcript>, lending: &Lending, standings: &[Standi
 fn read_of(rpc: &mut Rpc, lending: &Lending) -> anyhow::Result<Vec<Standing>> {
     let anchor = Tip { number: BlockNumber(10), timestamp: NOW, ..Tip::default() };
     let mut reader = Reader::new(rpc, anchor)?;
-    super::read(&mut reader, lending, None, Times { block: NOW, next: NOW + 12 })
+    super::read(
+        &mut reader,
+        &mut Roll::default(),
+        lending,
+        None,
+        Times { block: NOW, next: NOW + 12 },
+    )
 }
 
 fn deployment() -> Deployment {
@@ -271,7 +278,8 @@ fn a_comet_is_followed_and_any_part_of_it_read_again() {
     let known = |token: &Address| ids.iter().find(|(of, _)| of == token).map(|(_, id)| *id);
     let (mut rpc, thread) = node(&answers, logs.clone());
     let mut reader = Reader::new(&mut rpc, anchor).unwrap();
-    let (mut loans, guide) = load(&mut reader, (&lending, &[]), known).unwrap();
+    let mut roll = Roll::default();
+    let (mut loans, guide) = load(&mut reader, &mut roll, (&lending, &[]), known).unwrap();
     drop(reader);
     drop(rpc);
     thread.join().unwrap();
@@ -343,7 +351,7 @@ fn a_vault_lends_what_it_holds_of_base_tokens_as_long_as_it_is_not_paused() {
     let load = |answers: &Answers| {
         let (mut rpc, thread) = node(answers, logs.clone());
         let mut reader = Reader::new(&mut rpc, anchor).unwrap();
-        let loaded = load(&mut reader, (&lending, &bases), known);
+        let loaded = load(&mut reader, &mut Roll::default(), (&lending, &bases), known);
         drop(reader);
         drop(rpc);
         thread.join().unwrap();

@@ -6,22 +6,25 @@
 use std::fs;
 use std::path::Path;
 
-use alloy_primitives::keccak256;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::config::Lending;
 use crate::feed::transcript::Transcript;
+use crate::lending::Roll;
+use crate::sealed::{self, Magic};
 
 /// Beside the manifest, if the run followed any.
 const FILE: &str = "loans.bin";
 /// What the file begins with: its kind, and the version of its format.
-const MAGIC: &[u8; 16] = b"gannet loans v1\n";
+const MAGIC: &Magic = b"gannet loans v2\n";
 
 /// What a run read of loans at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoansRead {
     /// The protocols that it followed.
     pub(crate) lending: Lending,
+    /// Whom earlier runs knew of.
+    pub(crate) roll: Roll,
     /// What the node was asked of them, and what it said.
     pub(crate) transcript: Transcript,
 }
@@ -34,14 +37,11 @@ impl LoansRead {
 
     /// Writes it into a recording's folder.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let Self { lending, transcript: Transcript { first_id, packed } } = self;
-        let mut body = postcard::to_stdvec(&(lending, first_id)).context("writing down lenders")?;
+        let Self { lending, roll, transcript: Transcript { first_id, packed } } = self;
+        let head = postcard::to_stdvec(&(lending, roll, first_id));
+        let mut body = head.context("writing down lenders")?;
         body.extend_from_slice(packed);
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(keccak256(&body).as_slice());
-        bytes.append(&mut body);
-        let path = folder.join(FILE);
-        fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
+        sealed::write(&folder.join(FILE), MAGIC, &body)
     }
 
     /// Reads it out of a recording's folder; none if the run followed no loans.
@@ -55,17 +55,13 @@ impl LoansRead {
         }
         let told = || format!("reading {}", path.display());
         let bytes = fs::read(&path).with_context(told)?;
-        let rest =
-            bytes.strip_prefix(MAGIC).context("it is of another version").with_context(told)?;
-        let (sum, body) =
-            rest.split_first_chunk::<32>().context("it is cut short").with_context(told)?;
-        ensure!(keccak256(body) == *sum, "{}: its checksum is wrong", path.display());
-        let ((lending, first_id), packed) =
-            postcard::take_from_bytes::<(Lending, u64)>(body).with_context(told)?;
+        let body = sealed::open(MAGIC, &bytes).with_context(told)?;
+        let ((lending, roll, first_id), packed) =
+            postcard::take_from_bytes::<(Lending, Roll, u64)>(body).with_context(told)?;
         ensure!(first_id <= u64::from(u32::MAX), "{}: no connection counts so far", path.display());
         ensure!(lending.fits(), "{}: more lenders than any run can have", path.display());
         let transcript = Transcript { first_id, packed: packed.to_vec() };
-        Ok(Some(Self { lending, transcript }))
+        Ok(Some(Self { lending, roll, transcript }))
     }
 }
 
@@ -93,7 +89,7 @@ mod tests {
             balancer: vec![BalancerVault { name: "vault".to_owned(), address: ADDRESS }],
         };
         let transcript = Transcript { first_id: 7, packed: (0..=u8::MAX).collect() };
-        LoansRead { lending, transcript }
+        LoansRead { lending, roll: Roll::default(), transcript }
     }
 
     #[test]

@@ -4,18 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use anyhow::Result;
 use gannet_engine::lending::aave::Entry;
 use gannet_engine::lending::aave::events::{Event, decode};
 use gannet_engine::lending::aave::topics::BORROW;
+use serde::{Deserialize, Serialize};
 
 use super::{Read, Scope};
 use crate::bootstrap::Reader;
 use crate::config::Deployment;
 use crate::lending::abi::{AavePool, ScaledToken, Token};
 use crate::lending::calls::needed;
-use crate::lending::logs;
+use crate::lending::roll::{Log, Named, Roll};
 
 /// The first revision without debt at a stable rate.
 const WITHOUT_STABLE_DEBT: u8 = 5;
@@ -27,18 +28,28 @@ pub(in crate::lending) struct Borrower {
     pub(in crate::lending) entries: Vec<Entry>,
 }
 
-/// Everybody who owes something. Debt begins with an event that names its owner.
+/// Who has ever borrowed: debt begins with an event that names its owner.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Users(BTreeSet<Address>);
+
+impl Named for Users {
+    const TOPICS: &'static [B256] = &[BORROW];
+
+    fn take(&mut self, log: &Log) {
+        if let Ok(Event::Borrowed { user }) = decode(&log.topics, &log.data) {
+            self.0.insert(user);
+        }
+    }
+}
+
+/// Everybody who owes something.
 pub(super) fn read(
     reader: &mut Reader<'_>,
+    roll: &mut Roll,
     deployment: &Deployment,
     scope: &Scope,
 ) -> Result<Vec<Borrower>> {
-    let mut users = BTreeSet::new();
-    logs::each(reader, deployment, &[BORROW], |log| {
-        if let Ok(Event::Borrowed { user }) = decode(&log.topics, &log.data) {
-            users.insert(user);
-        }
-    })?;
+    let Users(users) = roll.named(reader, deployment)?;
     let users: Vec<Address> = users.into_iter().collect();
     let mut found = flags(reader, scope, &users)?;
     let bit = |read: &Read| 2 * usize::from(read.number);

@@ -19,7 +19,7 @@ use crate::bootstrap::Reader;
 use crate::config::Deployment;
 use crate::lending::abi::{AaveOracle, AavePool, AaveProvider, AaveSentinel, Token};
 use crate::lending::calls::{long_views, needed, view, views};
-use crate::lending::{Room, not_there};
+use crate::lending::{Roll, Room, not_there};
 
 /// Words of the longest list of reserves.
 const LIST_WORDS: u16 = RESERVES_MAX + 2;
@@ -71,9 +71,13 @@ pub(super) struct Pool {
 }
 
 /// Reads a pool, everybody who owes it something, and the prices.
-pub(super) fn read(reader: &mut Reader<'_>, deployment: &Deployment) -> Result<Aave> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    roll: &mut Roll,
+    deployment: &Deployment,
+) -> Result<Aave> {
     let Pool { scope, market, keys, flash_bps, is_sentinel_open, .. } =
-        pool(reader, deployment, Room::Exact)?;
+        pool(reader, roll, deployment, Room::Exact)?;
     let Scope { name, contracts, .. } = scope;
     let asked: Vec<_> = keys.iter().map(|(_, asset)| (contracts.oracle, *asset)).collect();
     let told = prices(reader, &name, &asked)?;
@@ -95,7 +99,12 @@ pub(super) fn prices(
 }
 
 /// Reads a pool, and everybody who owes it something.
-pub(super) fn pool(reader: &mut Reader<'_>, deployment: &Deployment, room: Room) -> Result<Pool> {
+pub(super) fn pool(
+    reader: &mut Reader<'_>,
+    roll: &mut Roll,
+    deployment: &Deployment,
+    room: Room,
+) -> Result<Pool> {
     let Deployment { name, address: pool, .. } = deployment;
     let (name, pool) = (name.as_str(), *pool);
     let revision = view(reader, name, pool, AavePool::POOL_REVISIONCall {})
@@ -108,7 +117,7 @@ pub(super) fn pool(reader: &mut Reader<'_>, deployment: &Deployment, room: Room)
     let flash = view(reader, name, pool, AavePool::FLASHLOAN_PREMIUM_TOTALCall {})?;
     let reserves = reserves(reader, name, pool, &rules)?;
     let scope = Scope { name: name.to_owned(), contracts, rules, reserves };
-    let borrowers = accounts::read(reader, deployment, &scope)?;
+    let borrowers = accounts::read(reader, roll, deployment, &scope)?;
 
     let most = borrowers.iter().map(|borrower| borrower.entries.len()).max().unwrap_or_default();
     let accounts = u32::try_from(room.accounts(borrowers.len()))?;

@@ -7,18 +7,20 @@ mod figures;
 use std::collections::BTreeSet;
 
 use alloy::sol_types::SolCall;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use anyhow::{Context, Result, ensure};
 use gannet_engine::lending::comet::events::{Event, SUPPLY_COLLATERAL, TRANSFER_COLLATERAL};
 use gannet_engine::lending::comet::table::{self, CometTable, MarketId};
 use gannet_engine::lending::comet::{ASSETS_MAX, Account, Asset, Curve, Market, Terms, Totals};
 use gannet_engine::loans::reread::{CometAccount, CometTotals};
+use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::Reader;
 use crate::config::Deployment;
 use crate::lending::abi::{CometMarket, Token};
 use crate::lending::calls::{needed, view, views};
-use crate::lending::{Room, logs, not_there};
+use crate::lending::roll::{Log, Named, Roll};
+use crate::lending::{Room, not_there};
 
 /// A deployment as it was read.
 #[derive(Debug)]
@@ -51,8 +53,12 @@ pub(super) struct Unpriced {
 }
 
 /// Reads a market and everybody who may have collateral in it, with the prices.
-pub(super) fn read(reader: &mut Reader<'_>, deployment: &Deployment) -> Result<Comet> {
-    let Unpriced { scope, table, market, feeds } = unpriced(reader, deployment, Room::Exact)?;
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    roll: &mut Roll,
+    deployment: &Deployment,
+) -> Result<Comet> {
+    let Unpriced { scope, table, market, feeds } = unpriced(reader, roll, deployment, Room::Exact)?;
     let Scope { name, address, .. } = scope;
     let asked: Vec<_> = feeds.into_iter().map(|feed| (address, feed)).collect();
     let prices = prices(reader, &name, &asked)?;
@@ -73,6 +79,7 @@ pub(super) fn prices(
 /// Reads a market, and everybody who may have collateral in it: nobody else can owe anything.
 pub(super) fn unpriced(
     reader: &mut Reader<'_>,
+    roll: &mut Roll,
     deployment: &Deployment,
     room: Room,
 ) -> Result<Unpriced> {
@@ -88,7 +95,8 @@ pub(super) fn unpriced(
     for (asset, (held, total)) in assets.iter_mut().zip(stocks) {
         (asset.held, asset.total) = (held, total);
     }
-    let owners = owners(reader, deployment)?;
+    let Owners(owners) = roll.named(reader, deployment)?;
+    let owners: Vec<Address> = owners.into_iter().collect();
     let found = accounts(reader, &scope, &owners)?;
 
     let accounts = u32::try_from(room.accounts(owners.len()))?;
@@ -134,18 +142,19 @@ pub(super) fn accounts(
 }
 
 /// Who was ever given collateral.
-fn owners(reader: &mut Reader<'_>, deployment: &Deployment) -> Result<Vec<Address>> {
-    let mut owners = BTreeSet::new();
-    let topics = [SUPPLY_COLLATERAL, TRANSFER_COLLATERAL];
-    logs::each(reader, deployment, &topics, |log| {
-        match Event::of_bytes(&log.topics, &log.data) {
-            Ok(Some(Event::SupplyCollateral { to, .. } | Event::TransferCollateral { to, .. })) => {
-                owners.insert(to)
-            }
-            _ => false,
-        };
-    })?;
-    Ok(owners.into_iter().collect())
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Owners(BTreeSet<Address>);
+
+impl Named for Owners {
+    const TOPICS: &'static [B256] = &[SUPPLY_COLLATERAL, TRANSFER_COLLATERAL];
+
+    fn take(&mut self, log: &Log) {
+        if let Ok(Some(Event::SupplyCollateral { to, .. } | Event::TransferCollateral { to, .. })) =
+            Event::of_bytes(&log.topics, &log.data)
+        {
+            self.0.insert(to);
+        }
+    }
 }
 
 /// What is fixed in the market's code.

@@ -29,7 +29,7 @@ use gannet_engine::world::World;
 
 use self::feeds::{Asked, Graph, graph};
 pub(super) use self::guide::{Guide, Wanted};
-use super::{LoanSummary, Room, aave, balancer, comet, morpho};
+use super::{LoanSummary, Roll, RollFile, Room, aave, balancer, comet, morpho};
 use crate::bootstrap::Reader;
 use crate::config::{Config, Lending};
 use crate::feed::rpc::Rpc;
@@ -46,6 +46,9 @@ pub(crate) struct Lenders {
     /// How the loans that were loaded last are read again, and those before them: a world has these
     /// until it gets the others, which it need not.
     guides: Arc<Mutex<[Arc<Guide>; 2]>>,
+    /// Who may owe something, as far as that is known; and where it is kept, if it is.
+    roll: Arc<Mutex<Roll>>,
+    file: Option<RollFile>,
 }
 
 impl Lenders {
@@ -54,8 +57,16 @@ impl Lenders {
         config.strategies.is_enabled(STRATEGY)
     }
 
-    /// Those of a configuration; `None` if nobody wants them.
+    /// Those of a configuration, with whom earlier runs knew of; `None` if nobody wants them.
     pub(crate) fn of<S: StrategySet>(config: &Config<S>) -> Option<Self> {
+        let file = RollFile::of(config.place());
+        let lenders = Self::knowing(config, Roll::default())?;
+        *lenders.roll.lock().unwrap_or_else(PoisonError::into_inner) = file.take_up();
+        Some(Self { file: Some(file), ..lenders })
+    }
+
+    /// The same with these names, which are not kept.
+    pub(crate) fn knowing<S: StrategySet>(config: &Config<S>, roll: Roll) -> Option<Self> {
         if !Self::are_wanted(config) {
             return None;
         }
@@ -63,9 +74,9 @@ impl Lenders {
             tracing::warn!("no lending protocol is named that {STRATEGY} could follow: it waits");
             return None;
         }
-        let lending = Arc::new(config.lending.clone());
+        let (lending, roll) = (Arc::new(config.lending.clone()), Arc::new(Mutex::new(roll)));
         let base_tokens = config.base_tokens.as_slice().into();
-        Some(Self { lending, base_tokens, guides: Arc::default() })
+        Some(Self { lending, base_tokens, guides: Arc::default(), roll, file: None })
     }
 
     /// Gives a world their loans at the block that it stands at.
@@ -94,9 +105,24 @@ impl Lenders {
         reader: &mut Reader<'_>,
         tokens: impl Fn(&Address) -> Option<TokenId>,
     ) -> Result<Loans> {
-        let (loans, guide) = load(reader, (&self.lending, &self.base_tokens), tokens)?;
+        let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = (&*self.lending, &*self.base_tokens);
+        let (loans, guide) = load(reader, &mut roll, wanted, tokens)?;
+        drop(roll);
         tell(&loans);
         Ok(loans.with_serial(self.publish(guide)))
+    }
+
+    /// Who may owe something, as far as that is known.
+    pub(crate) fn roll(&self) -> Roll {
+        self.roll.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps that for the next run.
+    pub(crate) fn keep_roll(&self) {
+        if let Some(file) = &self.file {
+            file.keep(&self.roll());
+        }
     }
 
     /// How loans are read again, if they are not of a load long ago.
@@ -141,12 +167,13 @@ impl Scope {
 
 pub(super) fn load(
     reader: &mut Reader<'_>,
+    roll: &mut Roll,
     (lending, base_tokens): (&Lending, &[Address]),
     tokens: impl Fn(&Address) -> Option<TokenId>,
 ) -> Result<(Loans, Guide)> {
     let (mut reads, mut scopes, mut asked) = (Vec::new(), Vec::new(), Vec::new());
     for (book, deployment) in (0_u8..).zip(&lending.aave_v3) {
-        let pool = aave::pool(reader, deployment, Room::Growing)?;
+        let pool = aave::pool(reader, roll, deployment, Room::Growing)?;
         asked.extend(pool.keys.iter().map(|(_, asset)| Asked::Asset { book, asset: *asset }));
         scopes.push(Scope::Aave(pool.scope.clone()));
         reads.push(Read::Aave(Box::new(pool)));
@@ -157,13 +184,13 @@ pub(super) fn load(
             let pair = [params.loan_token, params.collateral_token];
             !params.oracle.is_zero() && pair.iter().all(|token| tokens(token).is_some())
         };
-        let read = morpho::unpriced(reader, deployment, Room::Growing, is_wanted)?;
+        let read = morpho::unpriced(reader, roll, (deployment, Room::Growing), is_wanted)?;
         asked.extend(read.table.markets().iter().map(|market| Asked::Market(market.params.oracle)));
         scopes.push(Scope::Morpho(read.scope.clone()));
         reads.push(Read::Morpho(Box::new(read)));
     }
     for deployment in &lending.comet {
-        let read = comet::unpriced(reader, deployment, Room::Growing)?;
+        let read = comet::unpriced(reader, roll, deployment, Room::Growing)?;
         let market = read.scope.address;
         asked.extend(read.feeds.iter().map(|feed| Asked::Feed { market, feed: *feed }));
         scopes.push(Scope::Comet(read.scope.clone()));

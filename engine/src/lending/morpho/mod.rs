@@ -50,6 +50,7 @@ pub const FEE_MAX: u64 = WAD_U64 / 4;
 
 /// What makes a market: its parameters never change, and their hash is its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Params {
     /// What is lent.
     pub loan_token: Address,
