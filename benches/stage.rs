@@ -294,7 +294,7 @@ pub(crate) fn notification(item: &str) -> String {
 }
 
 /// The world of a market, at the anchor.
-fn world(market: &Market) -> World {
+pub(crate) fn world(market: &Market) -> World {
     let ids = market.pools.ids();
     let ends = ids.iter().flat_map(|id| market.pools.get(*id).tokens);
     let token_count = ends.map(|token| token.index() + 1).max().unwrap_or(0);

@@ -23,7 +23,7 @@ function about() {
 }
 
 function write() {
-  const { machine, commit, date, allocations, pipeline, wire_to_wire: wire, flood, scaling, sign } = figures;
+  const { machine, commit, date, allocations, pipeline, wire_to_wire: wire, flood, scaling, sign, loans } = figures;
   const times = (entry) => ["p50_ns", "p99_ns", "p999_ns"].filter((key) => key in entry).map((key) => time(entry[key]));
   const against = (name, base) => (wire[name].p50_ns / wire[base].p50_ns).toFixed(2);
   const parts = [
@@ -38,6 +38,10 @@ function write() {
       Object.entries(flood).map(([rate, entry]) => [Number(rate).toLocaleString("en"), ...times(entry), entry.dropped]),
     ),
     table(["`pending_2hop` at", "p50"], Object.entries(scaling).map(([pools, entry]) => [`${Number(pools).toLocaleString("en")} pools`, ...times(entry)])),
+    table(
+      [`${loans.borrowers.toLocaleString("en")} borrowers, ${(loans.bytes / 1e6).toFixed(0)} MB`, "p50", "p99"],
+      Object.entries(loans.cases).map(([name, entry]) => [`\`${name}\``, ...times(entry)]),
+    ),
     table(["signature", "p50"], Object.entries(sign).map(([name, entry]) => [name, ...times(entry)])),
   ];
   const readme = readFileSync(README, "utf8");

@@ -79,6 +79,7 @@ pub mod pipeline;
 
 mod apply;
 mod cancel;
+mod memo;
 mod reserve;
 mod senders;
 mod settle;

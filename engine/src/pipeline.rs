@@ -139,6 +139,7 @@ impl<S: StrategySet> Engine<S> {
         self.strategies.on_block(&ctx, &mut self.plans);
         self.world.clear_touched();
         self.trade(stamps, clock, outbox);
+        self.strategies.after_block(&self.world);
         self.wake_all(stamps.received);
     }
 

@@ -101,6 +101,12 @@ pub trait Strategy: Sized {
         let _ = (ctx, plans);
     }
 
+    /// Called after [`on_block`](Self::on_block), once what all strategies proposed is on its way:
+    /// for whatever need not be done before that. Nothing else has happened since.
+    fn after_block(&mut self, world: &World) {
+        let _ = world;
+    }
+
     /// Called for a pending transaction: `ctx` is the world as if `target` had just landed. The
     /// pipeline takes the change back afterwards.
     fn on_pending(&mut self, ctx: &Ctx<'_>, target: &Target, plans: &mut Plans) {
@@ -143,6 +149,9 @@ pub trait StrategySet: Default {
 
     /// Calls [`Strategy::on_block`] of each.
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans);
+
+    /// Calls [`Strategy::after_block`] of each.
+    fn after_block(&mut self, world: &World);
 
     /// Calls [`Strategy::on_pending`] of each.
     fn on_pending(&mut self, ctx: &Ctx<'_>, target: &Target, plans: &mut Plans);
@@ -227,6 +236,13 @@ macro_rules! strategies {
                 }
                 id.0 += 1;)+
                 let _ = id;
+            }
+
+            #[inline]
+            fn after_block(&mut self, world: &$crate::world::World) {
+                $(if let Some(strategy) = &mut self.$field {
+                    $crate::strategy::Strategy::after_block(strategy, world);
+                })+
             }
 
             #[inline]

@@ -101,6 +101,7 @@ pub(crate) fn on_block(strategy: &mut impl Strategy, world: &World, moved: &[u32
     let touched: Vec<PoolId> = moved.iter().copied().map(PoolId).collect();
     let mut plans = Plans::default();
     strategy.on_block(&Ctx { world, touched: &touched }, &mut plans);
+    strategy.after_block(world);
     plans.best_first().copied().collect()
 }
 

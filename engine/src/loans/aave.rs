@@ -201,8 +201,12 @@ impl Lender for AaveBook {
     }
 
     fn is_liquidatable(&self, place: u32, at: u64, prices: &Prices) -> Result<bool, Fault> {
-        let health = self.position(place, at)?.health(&self.priced(prices, at))?;
-        Ok(health.is_below_one())
+        let position = self.position(place, at)?;
+        let float = |key| self.price_id(key).map_or(f64::NAN, |price| prices.float(price, at));
+        if position.is_surely_healthy(float) {
+            return Ok(false);
+        }
+        Ok(position.health(&self.priced(prices, at))?.is_below_one())
     }
 
     fn watch(

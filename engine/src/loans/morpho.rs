@@ -19,7 +19,9 @@ use crate::lending::morpho::{
     Undo, health, liquidate,
 };
 use crate::lending::price::{PriceId, Prices};
+use crate::lending::screen::morpho::Floats;
 use crate::lending::trigger::{Budget, Side, Watch};
+use crate::memo::Memo;
 use crate::sign::liquidation::{Protocol, Size as Asked};
 
 /// What rounding may take from either side, in units of the loan token.
@@ -39,6 +41,8 @@ pub struct MorphoBook {
     prices: Vec<Option<PriceId>>,
     /// The loan token and the collateral of each market that are in the universe, by its handle.
     tokens: Vec<[Option<TokenId>; 2]>,
+    /// What each market has grown to, by its handle.
+    grown: Vec<Memo<(Market, u64), Result<Grown, Fault>>>,
 }
 
 impl MorphoBook {
@@ -47,8 +51,8 @@ impl MorphoBook {
     #[cold]
     pub fn new(table: Table, [address, curve]: [Address; 2], room: (usize, u32)) -> Self {
         let (markets, room) = room;
-        let prices = vec![None; markets];
-        Self { table, address, curve, room, prices, tokens: vec![[None; 2]; markets] }
+        let (prices, tokens) = (vec![None; markets], vec![[None; 2]; markets]);
+        Self { table, address, curve, room, prices, tokens, grown: vec![Memo::default(); markets] }
     }
 
     /// Morpho.
@@ -93,12 +97,28 @@ impl MorphoBook {
         self.prices.get(market.index()).copied().flatten().ok_or(Fault::Unknown)
     }
 
+    fn grown(&self, id: MarketId, market: &Market, at: u64) -> Result<Grown, Fault> {
+        let grown = self.grown.get(id.index()).ok_or(Fault::Unknown)?;
+        grown.ask((*market, at), || {
+            let market = market.accrued(at)?;
+            Ok(Grown { market, floats: Floats::of(&market) })
+        })
+    }
+
     /// The market at a time, the position and the price.
     fn at(&self, place: u32, at: u64, prices: &Prices) -> Result<(Market, Position, U256), Fault> {
         let (market, position) = self.whole(place)?;
         let price = prices.value(self.price_id(position.market)?, at)?;
-        Ok((market.state.accrued(at)?, position.state, price))
+        let Grown { market, .. } = self.grown(position.market, &market.state, at)?;
+        Ok((market, position.state, price))
     }
+}
+
+/// A market at a later time.
+#[derive(Clone, Copy, Debug)]
+struct Grown {
+    market: Market,
+    floats: Floats,
 }
 
 /// In the words of the contract.
@@ -147,6 +167,12 @@ impl Lender for MorphoBook {
 
     fn is_liquidatable(&self, place: u32, at: u64, prices: &Prices) -> Result<bool, Fault> {
         if self.has_no_debt(place) {
+            return Ok(false);
+        }
+        let (market, position) = self.whole(place)?;
+        let (id, state) = (position.market, position.state);
+        let Grown { floats, .. } = self.grown(id, &market.state, at)?;
+        if floats.is_surely_healthy(&state, prices.float(self.price_id(id)?, at)) {
             return Ok(false);
         }
         let (market, position, price) = self.at(place, at, prices)?;

@@ -159,6 +159,7 @@ impl Scene {
             rules: &self.rules,
             entries: &self.entries,
             reserves: &self.reserves,
+            grown: &[],
             categories: &self.categories,
             category: self.category,
             at: NOW,

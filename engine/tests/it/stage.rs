@@ -255,6 +255,8 @@ impl StrategySet for Desk {
         self.searcher.iter_mut().for_each(&mut look);
     }
 
+    fn after_block(&mut self, _world: &World) {}
+
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
         let Some(searcher) = &mut self.searcher else { return };
         let Ctx { world, touched } = *ctx;

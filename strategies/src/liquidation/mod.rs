@@ -17,6 +17,8 @@ mod size;
 mod strategy;
 #[cfg(test)]
 mod tests;
+mod watchlist;
 
 pub use config::Config;
 pub use strategy::Liquidation;
+pub use watchlist::Watchlist;

@@ -84,14 +84,14 @@ impl Position<'_> {
         let mut value = Value::default();
         let has_threshold = reserve.threshold_bps != 0 || self.rules.counts_without_threshold;
         if entry.is_collateral && has_threshold {
-            let income = index::income(reserve, self.at)?;
+            let income = self.income(entry.reserve, reserve).exact?;
             let balance = index::collateral_balance(self.rules, entry.collateral, income)?;
             value.collateral_base = mul_div_down(balance, price, unit)?;
             value.threshold_bps =
                 category.map_or(reserve.threshold_bps, |category| category.threshold_bps);
         }
         if entry.debt != 0 {
-            let grown = index::debt(self.rules, reserve, self.at)?;
+            let grown = self.debt_index(entry.reserve, reserve).exact?;
             let owed = index::debt_balance(self.rules, entry.debt, grown)?;
             value.debt_base = self.debt_base(owed, price, unit)?;
         }
@@ -146,14 +146,14 @@ impl Position<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::lending) mod tests {
     use super::super::{Category, Reserve, Rules, wide};
     use super::*;
 
-    pub(in super::super) const RAY_ONE: u128 = 1_000_000_000_000_000_000_000_000_000;
+    pub(in crate::lending) const RAY_ONE: u128 = 1_000_000_000_000_000_000_000_000_000;
 
     /// The reference's reserves: WETH and USDC, an hour after their last update.
-    pub(in super::super) fn reserves() -> [Reserve; 2] {
+    pub(in crate::lending) fn reserves() -> [Reserve; 2] {
         let weth = Reserve {
             liquidity_index: RAY_ONE / 100 * 105,
             liquidity_rate: RAY_ONE / 100 * 2,
@@ -180,22 +180,23 @@ pub(super) mod tests {
     }
 
     /// The reference's account: 10 scaled WETH against 15,300 scaled USDC.
-    pub(in super::super) const ENTRIES: [Entry; 2] = [
+    pub(in crate::lending) const ENTRIES: [Entry; 2] = [
         Entry { collateral: 10_000_000_000_000_000_000, debt: 0, reserve: 0, is_collateral: true },
         Entry { collateral: 0, debt: 15_300_000_000, reserve: 1, is_collateral: false },
     ];
 
     #[expect(clippy::unnecessary_wraps, reason = "as prices are asked for")]
-    pub(in super::super) fn prices(reserve: u16) -> Result<U256, Fault> {
+    pub(in crate::lending) fn prices(reserve: u16) -> Result<U256, Fault> {
         Ok([wide(190_000_000_000), wide(99_990_000)][usize::from(reserve)])
     }
 
-    pub(in super::super) fn position<'a>(
+    pub(in crate::lending) fn position<'a>(
         rules: &'a Rules,
         reserves: &'a [Reserve],
         categories: &'a [Category],
     ) -> Position<'a> {
-        Position { rules, entries: &ENTRIES, reserves, categories, category: 0, at: 3_600 }
+        let entries = &ENTRIES;
+        Position { rules, entries, reserves, grown: &[], categories, category: 0, at: 3_600 }
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::{Reserve, Rules, wide};
 use crate::lending::math::{
     Fault, RAY, YEAR_SECONDS, add, div, mul, mul_div_down, mul_div_half_up, mul_div_up,
 };
+use crate::lending::screen::Figure;
+use crate::memo::Memo;
 
 const TWO: U256 = U256::from_limbs([2, 0, 0, 0]);
 const SIX: U256 = U256::from_limbs([6, 0, 0, 0]);
@@ -19,6 +21,31 @@ const SIX: U256 = U256::from_limbs([6, 0, 0, 0]);
 const FIVES: U256 = U256::from_limbs([7_450_580_596_923_828_125, 0, 0, 0]);
 /// Half a ray.
 const HALF_RAY: U256 = U256::from_limbs([0x4fe8_401e_7400_0000, 0x019d_971e, 0, 0]);
+
+/// What a reserve's indices have grown to, remembered: all that use it ask for the same.
+#[derive(Clone, Debug, Default)]
+pub struct Grown {
+    income: Memo<[u128; 4], Figure>,
+    debt: Memo<([u128; 4], bool), Figure>,
+}
+
+impl Grown {
+    /// As [`income`].
+    #[inline]
+    pub(super) fn income(&self, reserve: &Reserve, at: u64) -> Figure {
+        let Reserve { liquidity_index, liquidity_rate, updated_at, .. } = *reserve;
+        let asked = [liquidity_index, liquidity_rate, updated_at.into(), at.into()];
+        self.income.ask(asked, || Figure::of(income(reserve, at)))
+    }
+
+    /// As [`debt`].
+    #[inline]
+    pub(super) fn debt(&self, rules: &Rules, reserve: &Reserve, at: u64) -> Figure {
+        let Reserve { borrow_index, borrow_rate, updated_at, .. } = *reserve;
+        let asked = [borrow_index, borrow_rate, updated_at.into(), at.into()];
+        self.debt.ask((asked, rules.is_exponential), || Figure::of(debt(rules, reserve, at)))
+    }
+}
 
 /// Underlying per scaled collateral at a time, in ray.
 ///

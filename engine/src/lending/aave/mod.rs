@@ -20,7 +20,9 @@ pub mod topics;
 
 use alloy_primitives::U256;
 
+use self::index::Grown;
 use super::math::Fault;
+use super::screen::Figure;
 
 /// The newest revision whose arithmetic is known here.
 pub const REVISION_MAX: u8 = 11;
@@ -211,6 +213,8 @@ pub struct Position<'a> {
     pub entries: &'a [Entry],
     /// The pool's reserves, by number.
     pub reserves: &'a [Reserve],
+    /// What their indices have grown to, by number; where there is none, it is reckoned.
+    pub grown: &'a [Grown],
     /// The pool's categories, by number.
     pub categories: &'a [Category],
     /// The account's category; 0 is none.
@@ -227,6 +231,24 @@ impl<'a> Position<'a> {
     #[inline]
     pub fn reserve(&self, number: u16) -> Result<&'a Reserve, Fault> {
         self.reserves.get(usize::from(number)).ok_or(Fault::Unknown)
+    }
+
+    /// Underlying per scaled collateral of a reserve, in ray: as [`index::income`].
+    #[inline]
+    pub(in crate::lending) fn income(&self, number: u16, reserve: &Reserve) -> Figure {
+        match self.grown.get(usize::from(number)) {
+            Some(grown) => grown.income(reserve, self.at),
+            None => Figure::of(index::income(reserve, self.at)),
+        }
+    }
+
+    /// Underlying per scaled debt of a reserve, in ray: as [`index::debt`].
+    #[inline]
+    pub(in crate::lending) fn debt_index(&self, number: u16, reserve: &Reserve) -> Figure {
+        match self.grown.get(usize::from(number)) {
+            Some(grown) => grown.debt(self.rules, reserve, self.at),
+            None => Figure::of(index::debt(self.rules, reserve, self.at)),
+        }
     }
 
     /// The account's category, if the reserve of this number is collateral of it.

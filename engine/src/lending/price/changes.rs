@@ -57,6 +57,7 @@ impl Prices {
     /// A feed's answer was read.
     pub fn set_answer(&mut self, feed: FeedId, answer: I256, keep: &mut impl FnMut(Undo)) {
         if let Some(before) = self.feeds.answer(feed, answer) {
+            self.changes += 1;
             self.counts.moved += 1;
             self.counts.not_positive += u64::from(answer <= I256::ZERO);
             keep(Undo::Feed(before));
@@ -73,6 +74,7 @@ impl Prices {
     ) {
         self.counts.rotated += u64::from(self.feeds.get(feed).aggregator != aggregator);
         if let Some(before) = self.feeds.rotate(feed, aggregator, answer) {
+            self.changes += 1;
             self.counts.not_positive += u64::from(answer <= I256::ZERO);
             keep(Undo::Feed(before));
         }
@@ -96,6 +98,7 @@ impl Prices {
         }
         let before = core::mem::replace(held, node);
         if before != node {
+            self.changes += 1;
             keep(Undo::Node(id, before));
         }
         Ok(())
@@ -111,7 +114,8 @@ impl Prices {
         at: u64,
         keep: &mut impl FnMut(Undo),
     ) -> bool {
-        let Expression { root, mark, takes_zero, .. } = self.expressions[price.index()];
+        let Expression { root, mark, takes_zero, .. } = &self.expressions[price.index()];
+        let (root, mark, takes_zero) = (*root, *mark, *takes_zero);
         let Some(root) = root else {
             self.read(price, chain, keep);
             return true;
@@ -122,6 +126,7 @@ impl Prices {
         self.counts.mismatched += u64::from(!is_same);
         let now = if is_same { Mark::Modelled } else { Mark::ReadEachBlock };
         if now != mark {
+            self.changes += 1;
             self.expressions[price.index()].mark = now;
             keep(Undo::Mark(price, mark));
         }
@@ -139,6 +144,7 @@ impl Prices {
 
     /// Takes a change back.
     pub fn undo(&mut self, change: Undo) {
+        self.changes += 1;
         match change {
             Undo::Feed(before) => self.feeds.undo(before),
             Undo::Mark(price, mark) => self.expressions[price.index()].mark = mark,

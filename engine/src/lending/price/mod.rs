@@ -32,8 +32,10 @@ pub use self::feeds::{
 pub use self::node::{Node, NodeId};
 use self::node::{discounted, divided, growth_cap, market, multiplied, or_zero, scaled};
 use super::math::Fault;
+use super::screen::Figure;
 use super::transmission::Route;
 use super::trigger::watch::{ONE, parts_of};
+use crate::memo::Memo;
 use crate::reserve;
 
 /// A leaf: an aggregator behind its proxy, or a value that is read each block.
@@ -88,7 +90,7 @@ pub enum Mark {
     ReadEachBlock,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Expression {
     /// `None` if nobody has modelled it.
     root: Option<NodeId>,
@@ -99,6 +101,9 @@ struct Expression {
     own: FeedId,
     first_leaf: u32,
     leaves: u8,
+    /// What it is and how far rounding may take it, at a number of changes and a time.
+    known: Memo<(u64, u64), Figure>,
+    known_rounding: Memo<(u64, u64), Result<u64, Fault>>,
 }
 
 /// What a feed was before it changed.
@@ -173,6 +178,8 @@ pub struct Prices {
     leaves: Vec<Leaf>,
     limits: PriceLimits,
     counts: PriceCounts,
+    /// How often anything changed that a price is made of, changes that were taken back among them.
+    changes: u64,
 }
 
 impl Prices {
@@ -187,6 +194,7 @@ impl Prices {
             leaves: reserve::list(limits.leaves),
             limits,
             counts: PriceCounts::default(),
+            changes: 0,
         }
     }
 
@@ -258,7 +266,10 @@ impl Prices {
         };
         let takes_zero = root.is_some_and(|root| matches!(self.node(root), Node::Market { .. }));
         let mark = if root.is_some() { Mark::Modelled } else { Mark::ReadEachBlock };
-        self.expressions.push(Expression { root, mark, takes_zero, own, first_leaf, leaves });
+        let (known, known_rounding) = (Memo::default(), Memo::default());
+        let expression =
+            Expression { root, mark, takes_zero, own, first_leaf, leaves, known, known_rounding };
+        self.expressions.push(expression);
         Ok(PriceId(id))
     }
 
@@ -337,9 +348,9 @@ impl Prices {
     #[must_use]
     #[inline]
     pub fn leaves(&self, price: PriceId) -> &[Leaf] {
-        let Expression { first_leaf, leaves, .. } = self.expressions[price.index()];
-        let first = first_leaf as usize;
-        self.leaves.get(first..first + usize::from(leaves)).unwrap_or_default()
+        let Expression { first_leaf, leaves, .. } = &self.expressions[price.index()];
+        let first = *first_leaf as usize;
+        self.leaves.get(first..first + usize::from(*leaves)).unwrap_or_default()
     }
 
     /// The feed that a price is itself, while it is read each block.
@@ -355,12 +366,26 @@ impl Prices {
     /// When there is none: the protocol asks elsewhere or reverts.
     #[inline]
     pub fn value(&self, price: PriceId, at: u64) -> Result<U256, Fault> {
+        self.figure(price, at).exact
+    }
+
+    /// The same as a float; not a number if there is none.
+    #[inline]
+    pub(crate) fn float(&self, price: PriceId, at: u64) -> f64 {
+        self.figure(price, at).float
+    }
+
+    #[inline]
+    fn figure(&self, price: PriceId, at: u64) -> Figure {
         let expression = &self.expressions[price.index()];
-        let value = match (expression.mark, expression.root) {
-            (Mark::Modelled, Some(root)) => self.evaluate::<false>(root, at, &mut 0),
-            (Mark::ReadEachBlock, _) | (_, None) => self.feeds.get(expression.own).price(),
-        }?;
-        if value.is_zero() && !expression.takes_zero { Err(Fault::NoPrice) } else { Ok(value) }
+        expression.known.ask((self.changes, at), || {
+            let value = match (expression.mark, expression.root) {
+                (Mark::Modelled, Some(root)) => self.evaluate::<false>(root, at, &mut 0),
+                (Mark::ReadEachBlock, _) | (_, None) => self.feeds.get(expression.own).price(),
+            };
+            let is_one = |value: &U256| expression.takes_zero || !value.is_zero();
+            Figure::of(value.and_then(|value| Some(value).filter(is_one).ok_or(Fault::NoPrice)))
+        })
     }
 
     /// How far rounding may take a price from the product of its feeds, as parts of [`ONE`]: as
@@ -376,9 +401,11 @@ impl Prices {
     pub fn rounding(&self, price: PriceId, at: u64) -> Result<u64, Fault> {
         let expression = &self.expressions[price.index()];
         let (Mark::Modelled, Some(root)) = (expression.mark, expression.root) else { return Ok(0) };
-        let mut error = 0;
-        self.evaluate::<true>(root, at, &mut error)?;
-        Ok(error.saturating_mul(4).min(ONE))
+        expression.known_rounding.ask((self.changes, at), || {
+            let mut error = 0;
+            self.evaluate::<true>(root, at, &mut error)?;
+            Ok(error.saturating_mul(4).min(ONE))
+        })
     }
 
     #[inline]

@@ -19,6 +19,7 @@
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -39,7 +40,9 @@ use crate::lending::comet::{
 };
 use crate::lending::math::{Fault, WAD, YEAR_SECONDS, add, mul};
 use crate::lending::price::{PriceId, Prices};
+use crate::lending::screen::comet::is_surely_healthy;
 use crate::lending::trigger::{Budget, Side, Watch};
+use crate::memo::Memo;
 use crate::sign::liquidation::Protocol;
 
 /// What rounding may take from one value, in 8 decimals: its two divisions round down.
@@ -61,6 +64,8 @@ pub struct CometBook {
     prices: Vec<Option<PriceId>>,
     /// Those that are in the universe, in the same order.
     tokens: Vec<Option<TokenId>>,
+    /// What the market has grown to.
+    grown: Box<Memo<(Market, u64), Result<Market, Fault>>>,
 }
 
 impl CometBook {
@@ -69,7 +74,8 @@ impl CometBook {
     #[cold]
     pub fn new(table: CometTable, market: MarketId, address: Address) -> Self {
         let count = ASSETS_MAX.saturating_add(1);
-        Self { table, market, address, prices: vec![None; count], tokens: vec![None; count] }
+        let (prices, tokens) = (vec![None; count], vec![None; count]);
+        Self { table, market, address, prices, tokens, grown: Box::default() }
     }
 
     /// Says what the base token or a collateral is called in the universe, and what its price is.
@@ -134,7 +140,7 @@ impl CometBook {
     fn accrued(&self, at: u64) -> Result<Market, Fault> {
         let (market, _) = self.table.market(self.market)?;
         match self.table.unread(self.market)? {
-            Unread::Nothing => accrued(market, at),
+            Unread::Nothing => self.grown.ask((*market, at), || accrued(market, at)),
             Unread::Totals => Err(Fault::Unsure),
             Unread::All => Err(Fault::Unknown),
         }
@@ -281,7 +287,14 @@ impl Lender for CometBook {
         let (market, assets) = self.table.market(self.market)?;
         let account = self.table.account(AccountId(place))?;
         match self.accrued(at) {
-            Ok(market) => is_liquidatable(&market, assets, &account, &self.priced(prices, at)),
+            Ok(market) => {
+                let float =
+                    |what| self.price_id(what).map_or(f64::NAN, |price| prices.float(price, at));
+                if is_surely_healthy(&market, assets, &account, &float) {
+                    return Ok(false);
+                }
+                is_liquidatable(&market, assets, &account, &self.priced(prices, at))
+            }
             Err(Fault::Unsure) => {
                 self.is_surely_liquidatable((market, assets), &account, at, prices)
             }

@@ -179,8 +179,8 @@ impl Position<'_> {
         if !taken.is_collateral || !has_threshold || owing.debt == 0 {
             return Err(Fault::NotHeld);
         }
-        let income = within_128(index::income(collateral, self.at)?)?;
-        let debt_index = within_128(index::debt(self.rules, debt, self.at)?)?;
+        let income = within_128(self.income(request.collateral, collateral).exact?)?;
+        let debt_index = within_128(self.debt_index(request.debt, debt).exact?)?;
         let category = self.category_of(request.collateral, collateral);
         let bonus = category.map_or(collateral.bonus_bps, |category| category.bonus_bps);
         let prices = self.pair_prices(request, category.is_some(), prices)?;

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use alloy_primitives::Address;
 use hashbrown::HashMap;
 
+use super::index::Grown;
 use super::{CATEGORIES, Category, Entry, Position, RESERVES_MAX, Reserve, Rules};
 use crate::lending::math::Fault;
 use crate::lending::places::Places;
@@ -123,6 +124,8 @@ pub struct Market {
     pub(super) contracts: Contracts,
     pub(super) rules: Option<Rules>,
     pub(super) reserves: Vec<Reserve>,
+    /// What their indices have grown to.
+    grown: Vec<Grown>,
     pub(super) listings: Vec<Listing>,
     pub(super) categories: Vec<Category>,
     /// Reserves by the address of their underlying.
@@ -152,6 +155,7 @@ impl Market {
             contracts,
             rules: Rules::of(revision),
             reserves: vec![Reserve::default(); reserves],
+            grown: vec![Grown::default(); reserves],
             listings: vec![Listing::default(); reserves],
             categories: vec![Category::default(); CATEGORIES],
             by_asset: reserve::table(reserves, key),
@@ -462,6 +466,7 @@ impl Market {
             rules: self.rules.as_ref().ok_or(Fault::Unknown)?,
             entries: self.entries(number),
             reserves: &self.reserves,
+            grown: &self.grown,
             categories: &self.categories,
             category: account.category,
             at,
