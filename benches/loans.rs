@@ -4,6 +4,7 @@
 //! | case | what is measured |
 //! |---|---|
 //! | `pending` | a pending update is applied, and whoever it strikes is found, exactly |
+//! | `decided` | as `pending`, until those of them are sized that owe most, and plans are made |
 //! | `sealed` | the same of a block's update; nobody is watched anew before plans are sent |
 //! | `several` | as `pending`, of updates of eight feeds that one transaction brings |
 //! | `all, exactly` | every borrower, one by one |
@@ -39,11 +40,12 @@ use gannet_engine::lending::transmission::Route as Via;
 use gannet_engine::loans::Heard;
 use gannet_engine::loans::pending::Pending;
 use gannet_engine::loans::source::Report;
-use gannet_engine::plan::Follow;
+use gannet_engine::plan::{Follow, Plans};
+use gannet_engine::strategy::{Ctx, Strategy};
 use gannet_engine::target::{Route, Target};
 use gannet_engine::units::Wei;
 use gannet_engine::world::World;
-use gannet_strategies::liquidation::Watchlist;
+use gannet_strategies::liquidation::{Config, Liquidation, Watchlist};
 use serde_json::{Map, json};
 
 use self::borrowers::{MOVED, WAD, aggregator, borrowers, first_answer, signed};
@@ -83,6 +85,8 @@ const POOLS: usize = 1_000;
 struct Scene {
     world: World,
     watchlist: Watchlist,
+    strategy: Liquidation,
+    plans: Plans,
     count: u32,
     round: u32,
     loan_bytes: usize,
@@ -103,12 +107,20 @@ impl Scene {
         watchlist.settle(&world);
         assert!(watchlist.struck().is_empty(), "everybody is healthy at first");
         let (loan_bytes, list_bytes) = (lent - before, listed - lent);
-        Self { world, watchlist, count, round: 0, loan_bytes, list_bytes }
+        let mut strategy = Liquidation::new(Config::default());
+        strategy.init(&world).expect("there are loans");
+        let mut plans = Plans::default();
+        world.loans.touch_all();
+        strategy.on_block(&Ctx { world: &world, touched: &[] }, &mut plans);
+        world.loans.clear_touched();
+        strategy.after_block(&world);
+        Self { world, watchlist, strategy, plans, count, round: 0, loan_bytes, list_bytes }
     }
 
-    /// Pending transmissions of these answers, in turn, and whom they strike.
-    fn pending(&mut self, targets: &[Target]) -> (Duration, usize) {
-        let Self { world, watchlist, .. } = self;
+    /// Pending transmissions of these answers, in turn, and whom they strike; or what is planned.
+    fn pending(&mut self, targets: &[Target], is_decided: bool) -> (Duration, usize) {
+        let Self { world, watchlist, strategy, plans, .. } = self;
+        plans.clear();
         let start = Instant::now();
         world.suppose_nothing();
         let mut first = None;
@@ -116,9 +128,16 @@ impl Scene {
             let mark = world.apply_next_target(black_box(target)).expect("it could land");
             first.get_or_insert(mark);
         }
-        watchlist.supposed(world);
+        let found = if is_decided {
+            let behind = targets.last().expect("there is one");
+            strategy.on_pending(&Ctx { world, touched: &[] }, behind, plans);
+            plans.len()
+        } else {
+            watchlist.supposed(world);
+            watchlist.struck().len()
+        };
         let took = start.elapsed();
-        let found = black_box(watchlist.struck().len());
+        black_box(found);
         world.take_back(first.expect("there is one")).expect("a handful of changes");
         (took, found)
     }
@@ -217,7 +236,8 @@ fn measure(options: &Options) -> Result<(), String> {
     };
     for (words, wanted) in [("none", 0), ("ten", 10), ("thousand", 1_000)] {
         let wanted = wanted.min(count as usize / 20);
-        for (kind, feeds) in [("pending", 1), ("several", MOVED), ("sealed", 1)] {
+        let kinds = [("pending", 1), ("decided", 1), ("several", MOVED), ("sealed", 1)];
+        for (kind, feeds) in kinds {
             let answers = scene.answers_for(wanted, feeds);
             let first: Vec<U256> = (0..feeds).map(|feed| U256::from(first_answer(feed))).collect();
             let targets = targets(&answers);
@@ -227,7 +247,7 @@ fn measure(options: &Options) -> Result<(), String> {
                 let before = ALLOCATIONS.load(Ordering::Relaxed);
                 let (took, count) = match kind {
                     "sealed" => scene.sealed(&answers),
-                    _ => scene.pending(&targets),
+                    kind => scene.pending(&targets, kind == "decided"),
                 };
                 allocated += ALLOCATIONS.load(Ordering::Relaxed) - before;
                 times.add(took);
@@ -238,7 +258,7 @@ fn measure(options: &Options) -> Result<(), String> {
                     scene.all_anew();
                 }
             }
-            if found < wanted {
+            if found < wanted && kind != "decided" {
                 return Err(format!("{kind}: {found} of {wanted} were found"));
             }
             tell(&format!("{kind} {words}"), &times, found);

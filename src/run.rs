@@ -359,8 +359,10 @@ fn prepare<S: StrategySet>(config: Config<S>) -> Result<Start<S>> {
         if config.record.is_some() {
             rpc.keep();
         }
-        lenders.lend(&mut world, &mut rpc).context("loading loans")?;
+        let lent = lenders.lend(&mut world, &mut rpc);
+        // What was found until then need not be looked for again.
         lenders.keep_roll();
+        lent.context("loading loans")?;
         read = rpc.kept()?.map(|transcript| LoansRead { lending, roll, transcript });
     }
     let mut wallets = Vec::new();

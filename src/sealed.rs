@@ -4,6 +4,7 @@
 //! Temperature: cold.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -29,16 +30,21 @@ pub(crate) fn open<'b>(magic: &Magic, bytes: &'b [u8]) -> Result<&'b [u8]> {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write(path: &Path, magic: &Magic, body: &[u8]) -> Result<()> {
-    // Written beside and renamed: nobody ever finds half of it.
+    // Written beside and renamed: nobody ever finds half of it. Others may do the same.
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}", std::process::id()));
+    name.push(format!(".{:016x}", RandomState::new().hash_one(std::process::id())));
     let beside = path.with_file_name(name);
     let put = || {
-        let mut file = File::create(&beside)?;
+        let mut file = File::create_new(&beside)?;
         file.write_all(magic)?;
         file.write_all(keccak256(body).as_slice())?;
         file.write_all(body)?;
         fs::rename(&beside, path)
     };
-    put().with_context(|| format!("writing {}", path.display()))
+    let put = put();
+    if put.is_err() {
+        // It may not even be there.
+        drop(fs::remove_file(&beside));
+    }
+    put.with_context(|| format!("writing {}", path.display()))
 }

@@ -95,8 +95,9 @@ impl<S: StrategySet> Engine<S> {
             Happening::Command(Command::Grow(growth)) => self.grow(growth),
             Happening::Command(Command::Reload(reloaded)) => self.reload(*reloaded),
             Happening::Command(Command::Lend(read)) => {
-                // Whom it makes liquidatable does not wait for the next block.
-                if self.world.reread(&read) && self.can_trade() {
+                // Whom it makes liquidatable does not wait for the next block. What vaults hold
+                // makes nobody so.
+                if self.world.reread(&read) && !read.is_of_vaults_alone() && self.can_trade() {
                     return Change::Block;
                 }
             }

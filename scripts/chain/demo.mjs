@@ -37,7 +37,7 @@ or more trades that landed went through a V3 pool, or none through pools of two 
   --record DIR           records what the bot hears, and fails unless a backtest of it makes the same plans in the same
                          order (dry-run only)
   --lending              a chain with price feeds, Aave V3, Morpho Blue and borrowers too, whose prices go somewhere; the bot
-                         liquidates, and it fails if a minute or more of that brings less than ten of Aave or five of Morpho
+                         liquidates, and it fails if a minute or more of that brings less than ten of Aave, five of Morpho or one behind its update
   --json                 the last line of stdout is one JSON object; progress goes to stderr
   --seed N               seed of the market (default 1)
   --rate N               trades per second in the market (default 3)

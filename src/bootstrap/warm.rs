@@ -10,7 +10,6 @@
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -237,7 +236,7 @@ fn follow(
     );
 
     let since = block + 1..=anchor;
-    demand_logs(reader, since.clone())?;
+    demand_logs(reader, since.clone().take(LOOKED_AT))?;
     let mut fresh = discover::announced(reader, factories, since.clone())?;
     let pair_counts = discover::complete(reader, factories, &pair_counts, &mut fresh)?;
     let mut touched = discover::touched(reader, &topics::MOVES, since)?;
@@ -263,10 +262,13 @@ pub(crate) fn header(reader: &mut Reader<'_>, number: u64) -> Result<Value> {
     reader.rpc.call("eth_getBlockByNumber", &json!([number, false]))
 }
 
-/// Makes sure that the node still has the logs of these blocks: those of the first block whose
-/// bloom filter says that it has some. They are pruned from the oldest on.
-pub(crate) fn demand_logs(reader: &mut Reader<'_>, blocks: RangeInclusive<u64>) -> Result<()> {
-    for number in blocks.take(LOOKED_AT) {
+/// Makes sure that the node still has the logs of these blocks: those of the first one whose bloom
+/// filter says that it has some. They are pruned from the oldest on.
+pub(crate) fn demand_logs(
+    reader: &mut Reader<'_>,
+    blocks: impl Iterator<Item = u64>,
+) -> Result<()> {
+    for number in blocks {
         let header = header(reader, number)?;
         let bloom = header["logsBloom"].as_str().and_then(|text| text.parse::<Bloom>().ok());
         // A chain that has none fills it with one and the same bit.

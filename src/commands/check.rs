@@ -272,7 +272,9 @@ fn loans_of<S: StrategySet>(config: &Config<S>, world: &mut World, rpc: &mut Rpc
     let Some(lenders) = Lenders::of(config) else {
         return Found::warn("nobody can be liquidated: name lending protocols ([lending])");
     };
-    if let Err(error) = lenders.lend(world, rpc) {
+    let lent = lenders.lend(world, rpc);
+    lenders.keep_roll();
+    if let Err(error) = lent {
         return error.into();
     }
     let LoanSummary { borrowers, prices_read, .. } =

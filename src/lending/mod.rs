@@ -50,6 +50,7 @@ pub(crate) fn read(
     only: Option<Protocol>,
     times: Times,
 ) -> Result<Vec<Standing>> {
+    roll.expire(reader.height());
     let wants = |protocol| only.is_none_or(|only| only == protocol);
     let mut standings = Vec::new();
     for deployment in lending.aave_v3.iter().filter(|_| wants(Protocol::Aave)) {

@@ -25,7 +25,7 @@ use super::abi::{
     Vault,
 };
 use super::calls::Call;
-use super::live::{Wanted, load};
+use super::live::{Wanted, Wish, load};
 use super::standing::{Holding, Protocol, Standing, Times};
 use crate::bootstrap::Reader;
 use crate::bootstrap::tests::{Chain, GAS};
@@ -137,6 +137,10 @@ fn read_of(rpc: &mut Rpc, lending: &Lending) -> anyhow::Result<Vec<Standing>> {
         None,
         Times { block: NOW, next: NOW + 12 },
     )
+}
+
+const fn wish<'w>(lending: &'w Lending, base_tokens: &'w [Address]) -> Wish<'w> {
+    Wish { lending, base_tokens, is_again: false }
 }
 
 fn deployment() -> Deployment {
@@ -279,7 +283,7 @@ fn a_comet_is_followed_and_any_part_of_it_read_again() {
     let (mut rpc, thread) = node(&answers, logs.clone());
     let mut reader = Reader::new(&mut rpc, anchor).unwrap();
     let mut roll = Roll::default();
-    let (mut loans, guide) = load(&mut reader, &mut roll, (&lending, &[]), known).unwrap();
+    let (mut loans, guide) = load(&mut reader, &mut roll, wish(&lending, &[]), known).unwrap();
     drop(reader);
     drop(rpc);
     thread.join().unwrap();
@@ -348,19 +352,22 @@ fn a_vault_lends_what_it_holds_of_base_tokens_as_long_as_it_is_not_paused() {
     let block = BlockRef { number: anchor.number, hash: anchor.hash };
     // One that is not in the universe, too.
     let bases = [USDC, Address::repeat_byte(0x66), WETH];
-    let load = |answers: &Answers| {
+    let load = |answers: &Answers, is_again: bool| {
         let (mut rpc, thread) = node(answers, logs.clone());
         let mut reader = Reader::new(&mut rpc, anchor).unwrap();
-        let loaded = load(&mut reader, &mut Roll::default(), (&lending, &bases), known);
+        let wish = Wish { is_again, ..wish(&lending, &bases) };
+        let loaded = load(&mut reader, &mut Roll::default(), wish, known);
         drop(reader);
         drop(rpc);
         thread.join().unwrap();
         loaded
     };
-    let error = format!("{:#}", load(&answers).unwrap_err());
+    let error = format!("{:#}", load(&answers, false).unwrap_err());
     assert!(error.contains("[[lending.balancer]]"), "{error}");
+    let (loans, _) = load(&answers, true).unwrap();
+    assert!(loans.vaults().is_empty(), "later the borrowers are loaded without it");
     say_vault(&mut answers, (7, false), [U256::MAX, word(5_000)]);
-    let (loans, guide) = load(&answers).unwrap();
+    let (loans, guide) = load(&answers, false).unwrap();
     drop(world.lend(loans));
     let lender = |fee| Some(FlashLender { funding: Funding::Balancer(VAULT), fee });
     let [weth, usdc] = [0, 1].map(TokenId);

@@ -114,6 +114,11 @@ impl AaveBook {
         move |key| prices.value(self.price_id(key)?, at)
     }
 
+    /// The same as floats; not a number where it says nothing.
+    fn floats<'p>(&'p self, prices: &'p Prices, at: u64) -> impl Fn(u16) -> f64 + 'p {
+        move |key| self.price_id(key).map_or(f64::NAN, |price| prices.float(price, at))
+    }
+
     fn position(&self, place: u32, at: u64) -> Result<Position<'_>, Fault> {
         let account = self.market.account(place).ok_or(Fault::Unknown)?;
         if account.is_stale { Err(Fault::Unknown) } else { self.market.position(place, at) }
@@ -202,8 +207,7 @@ impl Lender for AaveBook {
 
     fn is_liquidatable(&self, place: u32, at: u64, prices: &Prices) -> Result<bool, Fault> {
         let position = self.position(place, at)?;
-        let float = |key| self.price_id(key).map_or(f64::NAN, |price| prices.float(price, at));
-        if position.is_surely_healthy(float) {
+        if position.is_surely_healthy(self.floats(prices, at)) {
             return Ok(false);
         }
         Ok(position.health(&self.priced(prices, at))?.is_below_one())
@@ -256,6 +260,12 @@ impl Lender for AaveBook {
     fn tokens(&self, _place: u32, way: Way) -> Option<[TokenId; 2]> {
         let token = |reserve: u16| self.tokens.get(usize::from(reserve)).copied().flatten();
         Some([token(way.debt)?, token(way.collateral)?])
+    }
+
+    fn owes(&self, place: u32, at: u64, prices: &Prices) -> Option<(TokenId, u128)> {
+        let position = self.position(place, at).ok()?;
+        let (reserve, amount) = position.largest_debt(self.floats(prices, at))?;
+        Some((self.tokens.get(usize::from(reserve)).copied().flatten()?, amount))
     }
 
     fn sizes(&self, place: u32, way: Way, at: u64, prices: &Prices) -> Result<Sizes, Fault> {

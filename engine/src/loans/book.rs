@@ -162,6 +162,11 @@ pub trait Lender {
     /// The debt's token and the collateral's, if both are in the universe.
     fn tokens(&self, place: u32, way: Way) -> Option<[TokenId; 2]>;
 
+    /// The largest debt of a loan, about, or as much of it as there is collateral for, with its
+    /// token: what it is ranked by among many. `None` if nobody owes anything, or that is not
+    /// known.
+    fn owes(&self, place: u32, at: u64, prices: &Prices) -> Option<(TokenId, u128)>;
+
     /// The sizes that the protocol takes.
     ///
     /// # Errors
@@ -337,6 +342,10 @@ macro_rules! books {
 
             fn tokens(&self, place: u32, way: Way) -> Option<[TokenId; 2]> {
                 match self { $(Self::$name(book) => book.tokens(place, way)),+ }
+            }
+
+            fn owes(&self, place: u32, at: u64, prices: &Prices) -> Option<(TokenId, u128)> {
+                match self { $(Self::$name(book) => book.owes(place, at, prices)),+ }
             }
 
             fn sizes(

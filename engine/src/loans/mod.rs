@@ -300,6 +300,15 @@ impl Loans {
         }
     }
 
+    /// The largest debt of a loan, about, or as much of it as there is collateral for, with its
+    /// token: what it is ranked by among many. `None` if nobody owes anything, or that is not
+    /// known.
+    #[must_use]
+    pub fn owes(&self, loan: LoanId, at: u64) -> Option<(TokenId, u128)> {
+        let (book, place) = self.place(loan).ok()?;
+        book.owes(place, at, &self.prices)
+    }
+
     /// The sizes that the protocol takes.
     ///
     /// # Errors

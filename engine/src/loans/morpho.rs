@@ -212,6 +212,14 @@ impl Lender for MorphoBook {
         Some([(*loan)?, (*collateral)?])
     }
 
+    fn owes(&self, place: u32, at: u64, prices: &Prices) -> Option<(TokenId, u128)> {
+        let (market, position) = self.whole(place).ok()?;
+        let price = prices.float(self.price_id(position.market).ok()?, at);
+        let Grown { floats, .. } = self.grown(position.market, &market.state, at).ok()?;
+        let [loan, _] = self.tokens.get(position.market.index())?;
+        Some(((*loan)?, floats.covered(&position.state, price)))
+    }
+
     fn sizes(&self, place: u32, _way: Way, at: u64, prices: &Prices) -> Result<Sizes, Fault> {
         let (market, position, price) = self.at(place, at, prices)?;
         if health(&market, &position, price)?.is_healthy() {

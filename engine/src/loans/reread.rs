@@ -49,6 +49,23 @@ pub struct Reread {
     pub is_whole: bool,
 }
 
+impl Reread {
+    /// Whether it says nothing of loans and prices.
+    #[must_use]
+    pub const fn is_of_vaults_alone(&self) -> bool {
+        let Self { block: _, vaults: _, is_whole, accounts, reserves, markets, positions, .. } =
+            self;
+        let Self { comet_accounts, comet_totals, prices, feeds, sources, .. } = self;
+        let is_of_books = !(accounts.is_empty()
+            && reserves.is_empty()
+            && markets.is_empty()
+            && positions.is_empty()
+            && comet_accounts.is_empty()
+            && comet_totals.is_empty());
+        !(*is_whole || is_of_books) && prices.is_empty() && feeds.is_empty() && sources.is_empty()
+    }
+}
+
 /// An account of Aave's.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

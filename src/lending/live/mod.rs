@@ -85,6 +85,8 @@ impl Lenders {
     /// When they cannot be [loaded](Self::load).
     pub(crate) fn lend(&self, world: &mut World, rpc: &mut Rpc) -> Result<()> {
         let mut reader = Reader::new(rpc, *world.tip())?;
+        let height = reader.height();
+        self.roll.lock().unwrap_or_else(PoisonError::into_inner).expire(height);
         let loans = self.load(&mut reader, |token| world.tokens.id_of(token))?;
         reader.finish()?;
         drop(world.lend(loans));
@@ -106,7 +108,11 @@ impl Lenders {
         tokens: impl Fn(&Address) -> Option<TokenId>,
     ) -> Result<Loans> {
         let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = (&*self.lending, &*self.base_tokens);
+        let wanted = Wish {
+            lending: &self.lending,
+            base_tokens: &self.base_tokens,
+            is_again: self.newest().serial > 0,
+        };
         let (loans, guide) = load(reader, &mut roll, wanted, tokens)?;
         drop(roll);
         tell(&loans);
@@ -129,6 +135,11 @@ impl Lenders {
     pub(super) fn guide(&self, serial: u64) -> Option<Arc<Guide>> {
         let guides = self.guides.lock().unwrap_or_else(PoisonError::into_inner);
         guides.iter().find(|guide| guide.serial == serial).map(Arc::clone)
+    }
+
+    fn newest(&self) -> Arc<Guide> {
+        let [newest, _] = &*self.guides.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(newest)
     }
 
     /// The number of these loans.
@@ -165,12 +176,23 @@ impl Scope {
     }
 }
 
+/// What is to be loaded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish<'w> {
+    pub(super) lending: &'w Lending,
+    /// The tokens that profit is kept in.
+    pub(super) base_tokens: &'w [Address],
+    /// Whether it has been before.
+    pub(super) is_again: bool,
+}
+
 pub(super) fn load(
     reader: &mut Reader<'_>,
     roll: &mut Roll,
-    (lending, base_tokens): (&Lending, &[Address]),
+    wanted: Wish<'_>,
     tokens: impl Fn(&Address) -> Option<TokenId>,
 ) -> Result<(Loans, Guide)> {
+    let lending = wanted.lending;
     let (mut reads, mut scopes, mut asked) = (Vec::new(), Vec::new(), Vec::new());
     for (book, deployment) in (0_u8..).zip(&lending.aave_v3) {
         let pool = aave::pool(reader, roll, deployment, Room::Growing)?;
@@ -207,7 +229,7 @@ pub(super) fn load(
         Read::Comet(read) => Ok(Book::Comet(comet_book(*read, &mut ids, &tokens)?)),
     });
     let books = books.collect::<Result<Vec<_>>>()?;
-    let (vaults, of_vaults) = vaults(reader, (lending, base_tokens), &tokens)?;
+    let (vaults, of_vaults) = vaults(reader, wanted, &tokens)?;
     let guide = Guide { serial: 0, scopes, asked, proxies, vaults: of_vaults };
     Ok((Loans::new(prices, books, sources).with_vaults(vaults), guide))
 }
@@ -215,14 +237,23 @@ pub(super) fn load(
 /// Vaults that lend the base tokens of the universe, with what reading them again takes.
 fn vaults(
     reader: &mut Reader<'_>,
-    (lending, base_tokens): (&Lending, &[Address]),
+    Wish { lending, base_tokens, is_again }: Wish<'_>,
     tokens: &impl Fn(&Address) -> Option<TokenId>,
 ) -> Result<(Vec<Vault>, Vec<balancer::Scope>)> {
     let lent = base_tokens.iter().filter_map(|token| Some((*token, tokens(token)?)));
     let (addresses, ids): (Vec<Address>, Vec<TokenId>) = lent.unzip();
     let mut all = (Vec::new(), Vec::new());
     for vault in &lending.balancer {
-        let (scope, state) = balancer::read(reader, vault, &addresses)?;
+        let (scope, state) = match balancer::read(reader, vault, &addresses) {
+            Ok(read) => read,
+            // Borrowers are worth following without it.
+            Err(error) if is_again => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "a vault that lends is left out until the next reload");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         all.0.push(Vault::new(scope.address, &ids, &state));
         all.1.push(scope);
     }

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! What a name stands for is read at the reader's block, whoever was named when. So all that the
-//! file could do wrong is to leave somebody out: it is believed only if the block that it reaches
-//! to is on the node's chain, and the node must have the logs since.
+//! file could do wrong is to leave somebody out. It is believed only if the block that it reaches
+//! to is on the node's chain and the node has the logs since, and everything is searched again
+//! after a week: a node may have told too little, and nothing in a log says so.
 //!
 //! Temperature: cold.
 
@@ -18,7 +19,7 @@ use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use anyhow::{Context as _, Result, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use serde_json::json;
 
 use crate::bootstrap::{Reader, Sought, demand_logs, header};
 use crate::config::{Deployment, Place};
+use crate::feed::rpc::NodeError;
 use crate::sealed::{self, Magic};
 
 /// What is looked for here.
@@ -38,6 +40,8 @@ const MAGIC: &Magic = b"gannet names v1\n";
 /// Blocks below the reader's at which names are kept: two epochs of Ethereum's, so that no
 /// reorganisation that finality allows takes one of them back.
 const SETTLED_DEPTH: u64 = 64;
+/// Blocks after which a start searches everything again: a week of 12 s blocks.
+const SEARCH_BLOCKS_MAX: u64 = 50_400;
 
 /// A log, as far as it is read.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,15 +68,38 @@ pub(crate) struct Roll {
 /// One deployment's part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Chapter {
-    /// The first block that was searched.
-    from: u64,
-    /// The last one, and its hash.
+    search: Search,
+    /// The reader's block when that was begun.
+    begun: u64,
+    /// The last block that was searched, and its hash.
     block: u64,
     hash: B256,
     names: Vec<u8>,
 }
 
+/// What was searched for: names that another search has found are not all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Search {
+    /// The first block.
+    from: u64,
+    /// Of all topics.
+    topics: B256,
+}
+
+impl Search {
+    fn of<N: Named>(from: u64) -> Self {
+        Self { from, topics: keccak256(N::TOPICS.concat()) }
+    }
+}
+
 impl Roll {
+    /// Forgets what a search found that was begun long ago. Whatever a node has left out then is
+    /// left out no longer; the search takes its time, so this is for starts.
+    pub(super) fn expire(&mut self, height: u64) {
+        self.chapters
+            .retain(|_, chapter| height <= chapter.begun.saturating_add(SEARCH_BLOCKS_MAX));
+    }
+
     /// Whom a deployment's events name up to the reader's block.
     pub(super) fn named<N: Named>(
         &mut self,
@@ -80,29 +107,47 @@ impl Roll {
         deployment: &Deployment,
     ) -> Result<N> {
         let Deployment { name, address, deployed_block } = deployment;
-        let (mut names, mut next) = (N::default(), *deployed_block);
-        if let Some(chapter) = self.chapters.get(address).filter(|it| it.from == *deployed_block) {
+        let (height, search) = (reader.height(), Search::of::<N>(*deployed_block));
+        let (mut names, mut next, mut begun) = (N::default(), *deployed_block, height);
+        if let Some(chapter) = self.chapters.get(address).filter(|it| it.search == search) {
             match chapter.names(reader) {
-                Ok(kept) => (names, next) = (kept, chapter.block.saturating_add(1)),
+                Ok(kept) => {
+                    (names, next, begun) = (kept, chapter.block.saturating_add(1), chapter.begun);
+                }
                 Err(why) => {
                     let why = format!("{why:#}");
                     tracing::info!(name, why, "the borrowers that are known do not hold");
                 }
             }
         }
-        let height = reader.height();
-        demand_logs(reader, next..=height)
+        demand(reader, next..=height)
             .with_context(|| format!("{name}: its borrowers cannot be found"))?;
         if let Some(settled) = height.checked_sub(SETTLED_DEPTH).filter(|block| next <= *block) {
-            search(reader, *address, next..=settled, &mut names)?;
+            look(reader, *address, next..=settled, &mut names)?;
             next = settled.saturating_add(1);
-            let hash = serde_json::from_value(header(reader, settled)?["hash"].take());
-            let hash = hash.with_context(|| format!("the node has no block {settled}"))?;
-            let (from, names) = (*deployed_block, postcard::to_stdvec(&names)?);
-            self.chapters.insert(*address, Chapter { from, block: settled, hash, names });
+            self.keep(reader, *address, &names, (search, begun, settled))?;
         }
-        search(reader, *address, next..=height, &mut names)?;
+        look(reader, *address, next..=height, &mut names)?;
         Ok(names)
+    }
+
+    /// Keeps the names up to a settled block. Nobody at all is not worth it: most likely the search
+    /// was a wrong one.
+    fn keep<N: Named>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        address: Address,
+        names: &N,
+        (search, begun, block): (Search, u64, u64),
+    ) -> Result<()> {
+        let [names, nobody] = [names, &N::default()].map(postcard::to_stdvec);
+        let (names, nobody) = (names?, nobody?);
+        if names != nobody {
+            let hash = serde_json::from_value(header(reader, block)?["hash"].take());
+            let hash = hash.with_context(|| format!("the node has no block {block}"))?;
+            self.chapters.insert(address, Chapter { search, begun, block, hash, names });
+        }
+        Ok(())
     }
 }
 
@@ -117,8 +162,24 @@ impl Chapter {
     }
 }
 
+/// Makes sure that the node still has the logs of these blocks: those of the first one that has any
+/// among blocks at distances that double. It may refuse to tell those of a whole block.
+fn demand(reader: &mut Reader<'_>, blocks: RangeInclusive<u64>) -> Result<()> {
+    let steps = (0..u64::BITS).map(|step| (1_u64 << step) - 1);
+    let (first, last) = blocks.into_inner();
+    let probed = steps.map_while(|step| first.checked_add(step).filter(|block| *block <= last));
+    match demand_logs(reader, probed) {
+        Err(error) if error.is::<NodeError>() => {
+            let error = format!("{error:#}");
+            tracing::info!(error, "whether the node has all logs is not known");
+            Ok(())
+        }
+        demanded => demanded,
+    }
+}
+
 /// Takes the names out of a deployment's events in these blocks.
-fn search<N: Named>(
+fn look<N: Named>(
     reader: &mut Reader<'_>,
     address: Address,
     blocks: RangeInclusive<u64>,

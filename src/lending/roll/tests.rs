@@ -41,6 +41,7 @@ struct Chain {
     replaced_from: u64,
     /// The first block whose logs there still are.
     pruned_to: u64,
+    refuses_whole_blocks: bool,
     /// The first and last blocks of the ranges that were asked for.
     asked: Arc<Mutex<Vec<(u64, u64)>>>,
 }
@@ -52,7 +53,14 @@ fn number(value: &Value) -> u64 {
 impl Chain {
     fn new(events: &[(u64, u8)]) -> Self {
         let (height, events) = (1_000, events.to_vec());
-        Self { height, events, replaced_from: u64::MAX, pruned_to: 0, asked: Arc::default() }
+        Self {
+            height,
+            events,
+            replaced_from: u64::MAX,
+            pruned_to: 0,
+            refuses_whole_blocks: false,
+            asked: Arc::default(),
+        }
     }
 
     fn header(&self, block: u64) -> Value {
@@ -60,6 +68,11 @@ impl Chain {
         let has_logs = self.events.iter().any(|(at, _)| *at == block);
         let bloom = if has_logs { Bloom::repeat_byte(1) } else { Bloom::ZERO };
         json!({ "hash": keccak256(format!("{block} {is_replaced}")), "logsBloom": bloom })
+    }
+
+    fn refuses(&self, asked: &Value) -> bool {
+        let is_whole = asked["method"] == "eth_getLogs" && asked["params"][0]["address"].is_null();
+        self.refuses_whole_blocks && is_whole
     }
 
     fn answer(&self, asked: &Value) -> Value {
@@ -92,7 +105,11 @@ impl Chain {
             // Whoever has seen enough leaves.
             for line in BufReader::new(stream).lines().map_while(std::io::Result::ok) {
                 let asked: Value = serde_json::from_str(&line).unwrap();
-                let answer = json!({ "id": asked["id"], "result": chain.answer(&asked) });
+                let answer = if chain.refuses(&asked) {
+                    json!({ "id": asked["id"], "error": { "code": -32005, "message": "no" } })
+                } else {
+                    json!({ "id": asked["id"], "result": chain.answer(&asked) })
+                };
                 if writeln!(out, "{answer}").is_err() {
                     break;
                 }
@@ -150,7 +167,7 @@ fn a_node_that_is_behind_or_a_protocol_that_begins_earlier_is_searched_as_a_whol
     let (named, asked) = chain.named(&mut roll);
     assert_eq!((named.unwrap(), asked), (vec![1], vec![(100, 436), (437, 500)]));
     chain.height = 1_000;
-    roll.chapters.get_mut(&POOL).unwrap().from = 50;
+    roll.chapters.get_mut(&POOL).unwrap().search.from = 50;
     assert_eq!(chain.named(&mut roll).1, [(100, 936), (937, 1_000)]);
     // A chain that is younger than what is kept of any.
     chain.height = 60;
@@ -159,16 +176,38 @@ fn a_node_that_is_behind_or_a_protocol_that_begins_earlier_is_searched_as_a_whol
 
 #[test]
 fn a_node_without_the_logs_is_an_error_and_not_a_market_without_borrowers() {
-    let mut chain = Chain::new(&[(103, 1), (940, 2)]);
+    // The first logs come long after the first block.
+    let mut chain = Chain::new(&[(227, 1), (940, 2)]);
     chain.pruned_to = 950;
     let mut roll = Roll::default();
     let why = format!("{:#}", chain.named(&mut roll).0.unwrap_err());
-    assert!(why.contains("it: its borrowers") && why.contains("block 103"), "{why}");
+    assert!(why.contains("it: its borrowers") && why.contains("block 227"), "{why}");
+    assert_eq!(roll, Roll::default());
     chain.pruned_to = 0;
     chain.named(&mut roll).0.unwrap();
     chain.pruned_to = 950;
     let why = format!("{:#}", chain.named(&mut roll).0.unwrap_err());
     assert!(why.contains("block 940"), "{why}");
+    // One that does not tell the logs of whole blocks may have those of the protocol.
+    chain.refuses_whole_blocks = true;
+    assert_eq!(chain.named(&mut roll).0.unwrap(), [1]);
+}
+
+#[test]
+fn everything_is_searched_again_once_in_a_while_and_if_nobody_was_found() {
+    let mut chain = Chain::new(&[]);
+    let mut roll = Roll::default();
+    assert!(chain.named(&mut roll).0.unwrap().is_empty());
+    assert_eq!(roll, Roll::default(), "nobody is not kept");
+    chain.events = vec![(900, 1)];
+    chain.named(&mut roll).0.unwrap();
+    roll.expire(1_000 + SEARCH_BLOCKS_MAX);
+    assert_eq!(chain.named(&mut roll).1, [(937, 1_000)]);
+    roll.expire(1_001 + SEARCH_BLOCKS_MAX);
+    assert_eq!(chain.named(&mut roll).1, [(100, 936), (937, 1_000)]);
+    // A release that names more by other events does not believe what this one has found.
+    roll.chapters.get_mut(&POOL).unwrap().search.topics = B256::ZERO;
+    assert_eq!(chain.named(&mut roll).1, [(100, 936), (937, 1_000)]);
 }
 
 #[test]

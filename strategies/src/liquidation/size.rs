@@ -90,6 +90,14 @@ pub(super) fn worth(world: &World, loan: LoanId) -> u128 {
     most
 }
 
+/// The same in a fraction of the time, about and at most: of what is owed, not all can be repaid.
+pub(super) fn rank(world: &World, loan: LoanId) -> u128 {
+    match world.loans.owes(loan, world.loan_time()) {
+        Some((token, owed)) => native_value(&world.pools, world.native, token, owed).unwrap_or(0),
+        None => worth(world, loan),
+    }
+}
+
 /// Whether all that could be repaid is worth no more than the gas of it, or nothing can be had for
 /// it that is in the universe.
 pub(super) fn is_dust(world: &World, loan: LoanId) -> bool {

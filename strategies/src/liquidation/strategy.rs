@@ -19,6 +19,8 @@ use super::{Config, Watchlist, size};
 const SIZED_MAX: usize = PLANS_MAX;
 /// Loans that are sized for that: there are large ones that nothing can be had for.
 const TRIED_MAX: usize = 4 * SIZED_MAX;
+/// Loans of which it is reckoned for that what they move: those that owe most.
+const RANKED_MAX: usize = 2 * TRIED_MAX;
 /// Pools that these are sold through.
 const SOLD_THROUGH_MAX: usize = SIZED_MAX * HOPS_MAX;
 
@@ -104,11 +106,12 @@ impl Desk {
     fn propose(&mut self, world: &World, place: (Bid, BlockNumber), plans: &mut Plans) {
         let struck = self.watchlist.struck().iter();
         self.ranked.clear();
-        self.ranked.extend(struck.map(|loan| (size::worth(world, *loan), *loan)));
-        if self.ranked.len() > TRIED_MAX {
-            self.ranked.select_nth_unstable_by(TRIED_MAX, |left, right| right.cmp(left));
-            self.ranked.truncate(TRIED_MAX);
+        self.ranked.extend(struck.map(|loan| (size::rank(world, *loan), *loan)));
+        keep_first(&mut self.ranked, RANKED_MAX);
+        for (worth, loan) in &mut self.ranked {
+            *worth = size::worth(world, *loan);
         }
+        keep_first(&mut self.ranked, TRIED_MAX);
         self.ranked.sort_unstable_by(|left, right| right.cmp(left));
         self.sold_through.clear();
         let mut found = 0;
@@ -131,5 +134,13 @@ impl Desk {
             let room = SOLD_THROUGH_MAX - self.sold_through.len();
             self.sold_through.extend(plan.legs().iter().map(|leg| leg.pool).take(room));
         }
+    }
+}
+
+/// Keeps the largest, in no order.
+fn keep_first(ranked: &mut Vec<(u128, LoanId)>, count: usize) {
+    if ranked.len() > count {
+        ranked.select_nth_unstable_by(count, |left, right| right.cmp(left));
+        ranked.truncate(count);
     }
 }

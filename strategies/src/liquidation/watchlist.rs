@@ -91,33 +91,49 @@ impl Watchlist {
         self.struck.clear();
         if loans.is_all_touched() {
             self.is_all_looked_at = true;
-            let all = u32::try_from(self.room).unwrap_or(u32::MAX);
-            (0..all).for_each(|loan| self.strike(world, LoanId(loan)));
+            self.strike_open(world);
+            // Among all there are many that nobody will ever liquidate.
+            let all = (0..u32::try_from(self.room).unwrap_or(u32::MAX)).map(LoanId);
+            all.for_each(|loan| self.strike(world, loan, size::is_dust));
+            self.sort_struck();
             return;
         }
         for feed in loans.moved() {
             let answer = loans.prices.feed(*feed).price();
-            self.each_batch(world, |triggers, hits| match answer {
+            self.each_batch(world, true, |triggers, hits| match answer {
                 Ok(answer) => triggers.moved(*feed, answer, hits),
                 Err(_) => triggers.lost(*feed, hits),
             });
         }
         let at = world.loan_time();
-        self.each_batch(world, |triggers, hits| triggers.due(at, hits));
+        self.each_batch(world, true, |triggers, hits| triggers.due(at, hits));
         self.looked_at.extend(loans.touched());
+        self.strike_open(world);
         for place in 0..self.looked_at.len() {
-            self.strike(world, self.looked_at[place]);
+            self.strike(world, self.looked_at[place], |_, _| false);
         }
+        self.sort_struck();
+    }
+
+    fn strike_open(&mut self, world: &World) {
         for place in 0..self.open.len() {
-            self.strike(world, self.open[place]);
+            self.strike(world, self.open[place], |_, _| false);
         }
+    }
+
+    fn sort_struck(&mut self) {
         self.struck.sort_unstable();
         self.struck.dedup();
     }
 
     /// Takes what the index hands out, in as many batches as it takes. Whoever there is no room for
-    /// is settled at once.
-    fn each_batch(&mut self, world: &World, more: impl Fn(&mut TriggerIndex, &mut Hits) -> bool) {
+    /// is settled at once, and struck before that, if this is about whom to strike.
+    fn each_batch(
+        &mut self,
+        world: &World,
+        strikes: bool,
+        more: impl Fn(&mut TriggerIndex, &mut Hits) -> bool,
+    ) {
         loop {
             let is_done = more(&mut self.triggers, &mut self.hits);
             for place in 0..self.hits.as_slice().len() {
@@ -125,7 +141,9 @@ impl Watchlist {
                 if self.looked_at.len() < LOANS_STRUCK_MAX {
                     self.looked_at.push(loan);
                 } else {
-                    self.strike(world, loan);
+                    if strikes {
+                        self.strike(world, loan, |_, _| false);
+                    }
                     self.look_at(world, loan);
                 }
             }
@@ -143,9 +161,15 @@ impl Watchlist {
         self.looked_at.clear();
     }
 
-    fn strike(&mut self, world: &World, loan: LoanId) {
+    fn strike(
+        &mut self,
+        world: &World,
+        loan: LoanId,
+        is_left_out: impl Fn(&World, LoanId) -> bool,
+    ) {
         if self.struck.len() < LOANS_STRUCK_MAX
             && world.loans.is_liquidatable(loan, world.loan_time()) == Ok(true)
+            && !is_left_out(world, loan)
         {
             self.struck.push(loan);
         }
@@ -163,7 +187,7 @@ impl Watchlist {
         }
         self.settle_looked_at(world);
         let soon = world.loan_time().saturating_add(RENEWED_SECONDS);
-        self.each_batch(world, |triggers, hits| triggers.due(soon, hits));
+        self.each_batch(world, false, |triggers, hits| triggers.due(soon, hits));
         self.settle_looked_at(world);
         // Those that stood open: whoever is healthy again is watched.
         let mut place = 0;
@@ -238,20 +262,19 @@ impl Watchlist {
     /// Before a block: finds whom the answers make liquidatable that are supposed to be in it.
     pub fn supposed(&mut self, world: &World) {
         let at = world.loan_time();
-        let Self { triggers, struck, open, .. } = self;
-        struck.clear();
+        self.struck.clear();
+        self.strike_open(world);
+        let Self { triggers, struck, .. } = self;
         for feed in world.loans.supposed() {
             let Ok(answer) = world.loans.prices.feed(*feed).price() else { continue };
             triggers.reached(*feed, answer, |position| {
-                if struck.len() < LOANS_STRUCK_MAX {
-                    struck.push(LoanId(position));
+                let loan = LoanId(position);
+                let has_room = struck.len() < LOANS_STRUCK_MAX;
+                if has_room && world.loans.is_liquidatable(loan, at) == Ok(true) {
+                    struck.push(loan);
                 }
             });
         }
-        let room = LOANS_STRUCK_MAX.saturating_sub(struck.len());
-        struck.extend(open.iter().take(room));
-        struck.sort_unstable();
-        struck.dedup();
-        struck.retain(|loan| world.loans.is_liquidatable(*loan, at) == Ok(true));
+        self.sort_struck();
     }
 }

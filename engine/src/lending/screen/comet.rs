@@ -2,7 +2,7 @@
 //!
 //! Temperature: hot.
 
-use super::{Sums, float_of_half};
+use super::{Sums, float_of_half, number_of};
 use crate::lending::comet::{Account, Asset, Market, Priced};
 
 /// One, as an index.
@@ -10,6 +10,30 @@ const INDEX_SCALE: f64 = 1e15;
 const WAD: f64 = 1e18;
 /// What rounding may take from one value, in 8 decimals.
 const SLOP: f64 = 2.0;
+
+/// What an account owes, about, in base tokens.
+#[inline]
+fn owed(market: &Market, account: &Account<'_>) -> f64 {
+    let principal = account.principal.min(0).unsigned_abs();
+    float_of_half(principal) * (float_of_half(market.totals.borrow_index.into()) / INDEX_SCALE)
+}
+
+/// What an account owes, about, or as much of it as there is collateral for; in base tokens.
+#[must_use]
+pub fn covered(
+    market: &Market,
+    assets: &[Asset],
+    account: &Account<'_>,
+    prices: &impl Fn(Priced) -> f64,
+) -> u128 {
+    let worth = |(number, asset, balance): (u8, &Asset, u128)| {
+        let unit = prices(Priced::Asset(number)) / float_of_half(asset.scale.into());
+        float_of_half(balance) * unit
+    };
+    let unit = prices(Priced::Base) / float_of_half(market.terms.base_scale.into());
+    let collateral = account.collateral(assets).map(worth).sum::<f64>() / unit;
+    number_of(owed(market, account).min(collateral))
+}
 
 /// Whether an account cannot be absorbed for sure, at the market's indices; `prices` gives what
 /// feeds answer, and what is not a number where one fails. Of one that may be, nothing is said.
@@ -25,8 +49,7 @@ pub fn is_surely_healthy(
         // It owes nothing, whatever anything is worth.
         return true;
     }
-    let index = float_of_half(market.totals.borrow_index.into()) / INDEX_SCALE;
-    let owed = float_of_half(account.principal.unsigned_abs()) * index;
+    let owed = owed(market, account);
     let unit = prices(Priced::Base) / float_of_half(market.terms.base_scale.into());
     // What is owed is rounded down to a unit of the token.
     let mut sums = Sums { support: 0.0, debt: owed * unit, slop: SLOP + unit };

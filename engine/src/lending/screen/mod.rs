@@ -2,9 +2,10 @@
 //! the others are worth exact arithmetic.
 //!
 //! The weighted collateral `S` and the debt `D` of a borrower are sums of products. In floats of 53
-//! bits each factor, product and partial sum is off by at most one part in 2^53; a sum of
-//! [`TERMS_MAX`] products of [`FACTORS_MAX`] factors by less than [`ERROR`], which is more than
-//! three times as much. The protocols round each value by some units besides, which is the `slop`.
+//! bits each product and partial sum is off by at most one part in 2^53, and each factor by at most
+//! two. So a sum of [`TERMS_MAX`] products of [`FACTORS_MAX`] factors is off by less than `ERROR`;
+//! whoever has more terms is looked at exactly. The protocols round each value by some units
+//! besides, which is the `slop`.
 //! So a borrower is passed over only when
 //!
 //! ```text
@@ -27,8 +28,9 @@ use super::math::Fault;
 pub const TERMS_MAX: usize = 32;
 /// Factors of one term.
 pub const FACTORS_MAX: usize = 8;
-/// A relative error that no sum here reaches: 2^-46, where (32 + 8) · 2^-53 would do.
+/// A relative error that no sum here reaches: 2^-46.
 const ERROR: f64 = 1.0 / 70_368_744_177_664.0;
+const _: () = assert!(TERMS_MAX + 3 * FACTORS_MAX < 1 << (53 - 46), "parts in 2^53");
 
 /// A number as it is, and as a float.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +83,14 @@ pub fn float_of(number: U256) -> f64 {
 
 /// 2^64.
 const POWER_64: f64 = 18_446_744_073_709_551_616.0;
+
+/// A float as a number of 128 bits: what is less than one is 0, and what is too large the largest.
+#[must_use]
+#[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as it says")]
+pub const fn number_of(float: f64) -> u128 {
+    float as u128
+}
 
 /// A number of 128 bits as the nearest float.
 #[must_use]

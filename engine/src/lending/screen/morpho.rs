@@ -2,7 +2,7 @@
 //!
 //! Temperature: hot.
 
-use super::{Sums, float_of_half};
+use super::{Sums, float_of_half, number_of};
 use crate::lending::morpho::shares::{VIRTUAL_ASSETS, VIRTUAL_SHARES};
 use crate::lending::morpho::{Market, Position};
 
@@ -30,6 +30,15 @@ impl Floats {
         let shares = float_of_half(borrow.shares) + float_of_half(VIRTUAL_SHARES.into());
         let limit = float_of_half((*lltv).into()) / WAD / PRICE_SCALE;
         Self { share: assets / shares, limit }
+    }
+
+    /// What a position owes, about, or as much of it as there is collateral for at its oracle's
+    /// price; in units of the loan token.
+    #[must_use]
+    #[inline]
+    pub fn covered(&self, position: &Position, price: f64) -> u128 {
+        let collateral = float_of_half(position.collateral) * price / PRICE_SCALE;
+        number_of((float_of_half(position.borrow_shares) * self.share).min(collateral))
     }
 
     /// Whether a position is surely healthy at its oracle's price; of one that is not, nothing is

@@ -40,7 +40,7 @@ use crate::lending::comet::{
 };
 use crate::lending::math::{Fault, WAD, YEAR_SECONDS, add, mul};
 use crate::lending::price::{PriceId, Prices};
-use crate::lending::screen::comet::is_surely_healthy;
+use crate::lending::screen::comet::{covered, is_surely_healthy};
 use crate::lending::trigger::{Budget, Side, Watch};
 use crate::memo::Memo;
 use crate::sign::liquidation::Protocol;
@@ -134,6 +134,11 @@ impl CometBook {
         at: u64,
     ) -> impl Fn(Priced) -> Result<U256, Fault> + 'p {
         move |what| prices.value(self.price_id(what)?, at)
+    }
+
+    /// The same as floats; not a number where they say nothing.
+    fn floats<'p>(&'p self, prices: &'p Prices, at: u64) -> impl Fn(Priced) -> f64 + 'p {
+        move |what| self.price_id(what).map_or(f64::NAN, |price| prices.float(price, at))
     }
 
     /// The market with its indices at a time, if that can be told to the unit.
@@ -288,9 +293,7 @@ impl Lender for CometBook {
         let account = self.table.account(AccountId(place))?;
         match self.accrued(at) {
             Ok(market) => {
-                let float =
-                    |what| self.price_id(what).map_or(f64::NAN, |price| prices.float(price, at));
-                if is_surely_healthy(&market, assets, &account, &float) {
+                if is_surely_healthy(&market, assets, &account, &self.floats(prices, at)) {
                     return Ok(false);
                 }
                 is_liquidatable(&market, assets, &account, &self.priced(prices, at))
@@ -364,6 +367,14 @@ impl Lender for CometBook {
         let token = |what| self.tokens.get(place_of(what)).copied().flatten();
         let collateral = Priced::Asset(u8::try_from(way.collateral).ok()?);
         Some([token(Priced::Base)?, token(collateral)?])
+    }
+
+    fn owes(&self, place: u32, at: u64, prices: &Prices) -> Option<(TokenId, u128)> {
+        let market = self.accrued(at).ok()?;
+        let (_, assets) = self.table.market(self.market).ok()?;
+        let account = self.table.account(AccountId(place)).ok()?;
+        let base = self.tokens.get(place_of(Priced::Base)).copied().flatten()?;
+        Some((base, covered(&market, assets, &account, &self.floats(prices, at))))
     }
 
     fn sizes(&self, place: u32, way: Way, at: u64, prices: &Prices) -> Result<Sizes, Fault> {
