@@ -233,6 +233,9 @@ impl RollFile {
     /// Keeps a roll, beside what other bots have found of other deployments. Says so where it
     /// cannot: all that is lost is time.
     pub(crate) fn keep(&self, roll: &Roll) {
+        if roll.chapters.is_empty() {
+            return;
+        }
         let write = || {
             let mut all = self.read().ok().flatten().unwrap_or_default();
             all.chapters.extend(roll.chapters.clone());

@@ -216,6 +216,8 @@ fn a_roll_is_kept_from_run_to_run_beside_what_others_found() {
     let file = RollFile::of(Place { chain_id: 5, state_dir: state_dir.clone() });
     assert_eq!(file.take_up(), Roll::default());
     let mut roll = Roll::default();
+    file.keep(&roll);
+    assert!(!state_dir.exists(), "nothing is worth no file");
     let chain = Chain::new(&[(900, 1)]);
     chain.named(&mut roll).0.unwrap();
     file.keep(&roll);
