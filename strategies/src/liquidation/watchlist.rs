@@ -13,8 +13,9 @@ use alloc::vec::Vec;
 
 use gannet_engine::ids::LoanId;
 use gannet_engine::lending::math::Fault;
+use gannet_engine::lending::price::FeedId;
 use gannet_engine::lending::trigger::{Budget, Hits, TriggerIndex, TriggerLimits, Watch};
-use gannet_engine::limits::{LOANS_OPEN_MAX, LOANS_STRUCK_MAX, LOANS_TOUCHED_MAX};
+use gannet_engine::limits::{FEEDS_MOVED_MAX, LOANS_OPEN_MAX, LOANS_STRUCK_MAX, LOANS_TOUCHED_MAX};
 use gannet_engine::loans::Times;
 use gannet_engine::world::World;
 
@@ -40,6 +41,8 @@ pub struct Watchlist {
     feeds: usize,
     /// Loans that can be liquidated, or are so near that they are looked at in every block.
     open: Vec<LoanId>,
+    /// Feeds that a block has moved, of which the index was not told yet.
+    moved: Vec<FeedId>,
     /// Loans that were looked at after a block, and are not watched yet.
     looked_at: Vec<LoanId>,
     /// All were.
@@ -63,6 +66,7 @@ impl Watchlist {
             room,
             feeds,
             open: Vec::with_capacity(LOANS_OPEN_MAX),
+            moved: Vec::with_capacity(FEEDS_MOVED_MAX),
             looked_at: Vec::with_capacity(LOOKED_AT_MAX),
             is_all_looked_at: false,
             struck: Vec::with_capacity(LOANS_STRUCK_MAX),
@@ -85,7 +89,7 @@ impl Watchlist {
     /// not watched any more until [`Self::settle`] is called, which must be before the next event.
     pub fn sealed(&mut self, world: &World) {
         let loans = &world.loans;
-        if self.is_all_looked_at || !self.looked_at.is_empty() {
+        if self.is_all_looked_at || !self.looked_at.is_empty() || !self.moved.is_empty() {
             self.settle(world);
         }
         self.struck.clear();
@@ -98,12 +102,13 @@ impl Watchlist {
             self.sort_struck();
             return;
         }
-        for feed in loans.moved() {
-            let answer = loans.prices.feed(*feed).price();
-            self.each_batch(world, true, |triggers, hits| match answer {
-                Ok(answer) => triggers.moved(*feed, answer, hits),
-                Err(_) => triggers.lost(*feed, hits),
-            });
+        self.moved.extend_from_slice(loans.moved());
+        for place in 0..self.moved.len() {
+            let feed = self.moved[place];
+            // Taking them out of the index can wait.
+            if !self.strike_reached(world, feed) {
+                self.each_batch(world, true, |triggers, hits| triggers.lost(feed, hits));
+            }
         }
         let at = world.loan_time();
         self.each_batch(world, true, |triggers, hits| triggers.due(at, hits));
@@ -180,11 +185,19 @@ impl Watchlist {
     pub fn settle(&mut self, world: &World) {
         if core::mem::take(&mut self.is_all_looked_at) {
             self.looked_at.clear();
+            self.moved.clear();
             self.open.clear();
             let all = u32::try_from(self.room).unwrap_or(u32::MAX);
             (0..all).for_each(|loan| self.look_at(world, LoanId(loan)));
             return;
         }
+        for place in 0..self.moved.len() {
+            let feed = self.moved[place];
+            if let Ok(answer) = world.loans.prices.feed(feed).price() {
+                self.each_batch(world, false, |triggers, hits| triggers.moved(feed, answer, hits));
+            }
+        }
+        self.moved.clear();
         self.settle_looked_at(world);
         let soon = world.loan_time().saturating_add(RENEWED_SECONDS);
         self.each_batch(world, false, |triggers, hits| triggers.due(soon, hits));
@@ -261,20 +274,27 @@ impl Watchlist {
 
     /// Before a block: finds whom the answers make liquidatable that are supposed to be in it.
     pub fn supposed(&mut self, world: &World) {
-        let at = world.loan_time();
         self.struck.clear();
         self.strike_open(world);
-        let Self { triggers, struck, .. } = self;
         for feed in world.loans.supposed() {
-            let Ok(answer) = world.loans.prices.feed(*feed).price() else { continue };
-            triggers.reached(*feed, answer, |position| {
-                let loan = LoanId(position);
-                let has_room = struck.len() < LOANS_STRUCK_MAX;
-                if has_room && world.loans.is_liquidatable(loan, at) == Ok(true) {
-                    struck.push(loan);
-                }
-            });
+            self.strike_reached(world, *feed);
         }
         self.sort_struck();
+    }
+
+    /// Strikes whoever a feed's answer makes liquidatable; the index stays as it is. Says whether
+    /// it has one.
+    fn strike_reached(&mut self, world: &World, feed: FeedId) -> bool {
+        let Ok(answer) = world.loans.prices.feed(feed).price() else { return false };
+        let at = world.loan_time();
+        let Self { triggers, struck, .. } = self;
+        triggers.reached(feed, answer, |position| {
+            let loan = LoanId(position);
+            let has_room = struck.len() < LOANS_STRUCK_MAX;
+            if has_room && world.loans.is_liquidatable(loan, at) == Ok(true) {
+                struck.push(loan);
+            }
+        });
+        true
     }
 }
