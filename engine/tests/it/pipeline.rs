@@ -125,6 +125,19 @@ mod sending {
     }
 
     #[test]
+    fn what_strategies_can_put_off_waits_until_their_plans_are_sent() {
+        let mut stage = live();
+        let before = stage.outbox.settled.get();
+        stage.seal(&[sync(1, GAP)]);
+        assert_eq!(stage.only().settled, before, "it comes behind the submission");
+        assert_eq!(stage.outbox.settled.get(), before + 1);
+        stage.pending(&Swap::default());
+        assert_eq!(stage.outbox.settled.get(), before + 1, "a pending swap is no block");
+        stage.seal(&[]);
+        assert_eq!(stage.outbox.settled.get(), before + 2, "with or without plans");
+    }
+
+    #[test]
     fn a_pending_swap_is_followed_with_both_its_fee_fields_copied() {
         let mut stage = live();
         let swap = Swap::default();

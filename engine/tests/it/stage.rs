@@ -12,6 +12,9 @@
 //!
 //! Temperature: cold.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use alloy::consensus::transaction::SignerRecoverable;
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Decodable2718;
@@ -142,14 +145,15 @@ impl Setup {
         };
         let wallets = keys.iter().zip(NONCE..).map(wallet).collect();
         let risk = Risk::new(self.limits, self.guard, wallets);
-        let desk = Desk { share: self.share, valid_blocks: self.valid_blocks, searcher: None };
+        let desk = Desk { share: self.share, valid_blocks: self.valid_blocks, ..Desk::default() };
+        let outbox = Outbound { settled: Rc::clone(&desk.settled), ..Outbound::default() };
         let signer = Signer::new(keys, EXECUTOR);
         let engine = Engine::new(world(), desk, risk, signer, SILENT_AFTER_NS);
         let mut engine = engine.expect("cycles");
         engine.finality.depth = self.finality_blocks;
         Stage {
             engine,
-            outbox: Outbound::default(),
+            outbox,
             asked: Vec::new(),
             told: Vec::new(),
             at: 1,
@@ -219,6 +223,8 @@ pub(crate) struct Desk {
     share: Bps,
     valid_blocks: u64,
     searcher: Option<Searcher>,
+    /// Blocks behind which it did what could wait.
+    settled: Rc<Cell<u32>>,
 }
 
 /// The line of plans over sealed blocks.
@@ -255,7 +261,9 @@ impl StrategySet for Desk {
         self.searcher.iter_mut().for_each(&mut look);
     }
 
-    fn after_block(&mut self, _world: &World) {}
+    fn after_block(&mut self, _world: &World) {
+        self.settled.set(self.settled.get() + 1);
+    }
 
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
         let Some(searcher) = &mut self.searcher else { return };
@@ -352,6 +360,8 @@ pub(crate) struct Sent {
     pub(crate) serial: u64,
     /// The transactions of its submission, as they were written down before it left.
     pub(crate) recorded: Vec<(Attempt, B256)>,
+    /// Blocks behind which strategies had done what could wait.
+    pub(crate) settled: u32,
 }
 
 impl Sent {
@@ -370,6 +380,8 @@ impl Sent {
 pub(crate) struct Outbound<const DRY: bool> {
     pub(crate) sent: Vec<Sent>,
     pub(crate) is_down: bool,
+    /// Blocks behind which strategies have done what could wait.
+    pub(crate) settled: Rc<Cell<u32>>,
 }
 
 impl<const DRY: bool> Outbox for Outbound<DRY> {
@@ -387,7 +399,8 @@ impl<const DRY: bool> Outbox for Outbound<DRY> {
         let SignedTx { raw, hash, attempt } = *tx;
         let Flight { serial, admitted, .. } = *flight;
         let (raw, wallet, recorded) = (raw.to_vec(), admitted.wallet, flight.attempts().collect());
-        self.sent.push(Sent { raw, hash, attempt, wallet, serial, recorded });
+        let settled = self.settled.get();
+        self.sent.push(Sent { raw, hash, attempt, wallet, serial, recorded, settled });
         Ok(())
     }
 }

@@ -96,9 +96,12 @@ impl Watchlist {
         if loans.is_all_touched() {
             self.is_all_looked_at = true;
             self.strike_open(world);
-            // Among all there are many that nobody will ever liquidate.
-            let all = (0..u32::try_from(self.room).unwrap_or(u32::MAX)).map(LoanId);
-            all.for_each(|loan| self.strike(world, loan, size::is_dust));
+            for loan in (0..u32::try_from(self.room).unwrap_or(u32::MAX)).map(LoanId) {
+                // Among all there are many that nobody will ever liquidate.
+                if can_be_liquidated(world, loan) && !size::is_dust(world, loan) {
+                    self.strike(world, loan);
+                }
+            }
             self.sort_struck();
             return;
         }
@@ -115,14 +118,14 @@ impl Watchlist {
         self.looked_at.extend(loans.touched());
         self.strike_open(world);
         for place in 0..self.looked_at.len() {
-            self.strike(world, self.looked_at[place], |_, _| false);
+            self.strike(world, self.looked_at[place]);
         }
         self.sort_struck();
     }
 
     fn strike_open(&mut self, world: &World) {
         for place in 0..self.open.len() {
-            self.strike(world, self.open[place], |_, _| false);
+            self.strike(world, self.open[place]);
         }
     }
 
@@ -147,7 +150,7 @@ impl Watchlist {
                     self.looked_at.push(loan);
                 } else {
                     if strikes {
-                        self.strike(world, loan, |_, _| false);
+                        self.strike(world, loan);
                     }
                     self.look_at(world, loan);
                 }
@@ -166,16 +169,8 @@ impl Watchlist {
         self.looked_at.clear();
     }
 
-    fn strike(
-        &mut self,
-        world: &World,
-        loan: LoanId,
-        is_left_out: impl Fn(&World, LoanId) -> bool,
-    ) {
-        if self.struck.len() < LOANS_STRUCK_MAX
-            && world.loans.is_liquidatable(loan, world.loan_time()) == Ok(true)
-            && !is_left_out(world, loan)
-        {
+    fn strike(&mut self, world: &World, loan: LoanId) {
+        if self.struck.len() < LOANS_STRUCK_MAX && can_be_liquidated(world, loan) {
             self.struck.push(loan);
         }
     }
@@ -256,8 +251,7 @@ impl Watchlist {
     /// Keeps one open that can be liquidated: if there is no room, in the place of one that cannot.
     fn keep_struck(&mut self, world: &World, loan: LoanId, times: Times) {
         if self.open.len() == LOANS_OPEN_MAX {
-            let at = world.loan_time();
-            let cannot = |held: &LoanId| world.loans.is_liquidatable(*held, at) != Ok(true);
+            let cannot = |held: &LoanId| !can_be_liquidated(world, *held);
             if let Some(place) = self.open.iter().position(cannot) {
                 let other = self.open.swap_remove(place);
                 self.put_off(other, times);
@@ -286,15 +280,17 @@ impl Watchlist {
     /// it has one.
     fn strike_reached(&mut self, world: &World, feed: FeedId) -> bool {
         let Ok(answer) = world.loans.prices.feed(feed).price() else { return false };
-        let at = world.loan_time();
         let Self { triggers, struck, .. } = self;
         triggers.reached(feed, answer, |position| {
             let loan = LoanId(position);
-            let has_room = struck.len() < LOANS_STRUCK_MAX;
-            if has_room && world.loans.is_liquidatable(loan, at) == Ok(true) {
+            if struck.len() < LOANS_STRUCK_MAX && can_be_liquidated(world, loan) {
                 struck.push(loan);
             }
         });
         true
     }
+}
+
+fn can_be_liquidated(world: &World, loan: LoanId) -> bool {
+    world.loans.is_liquidatable(loan, world.loan_time()) == Ok(true)
 }
