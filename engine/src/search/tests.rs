@@ -424,7 +424,8 @@ proptest! {
             assert_exact(&pools, found);
             ours = f64::max(ours, worth(&tokens_of(&pools, found), found.profit));
         });
-        prop_assert!(ours >= best * (1.0 - 1e-9), "{ours} {best} {:?}", searcher.counts());
+        // A wei may be lost at each swap.
+        prop_assert!(ours + 4.0 >= best * (1.0 - 1e-9), "{ours} {best} {:?}", searcher.counts());
     }
 
     #[test]
