@@ -11,6 +11,7 @@ use crate::decode::list::Rows;
 use crate::decode::message::{Item, Message};
 use crate::decode::pending::PendingTx;
 use crate::decode::receipt::quantity;
+use crate::flight::Flights;
 use crate::ids::{LoanId, NodeId};
 use crate::input::{Block, Command, Happening, Reloaded, Source};
 use crate::note::{Alert, Note};
@@ -19,9 +20,10 @@ use crate::pipeline::{Change, Engine};
 use crate::query::{Answers, Query};
 use crate::strategy::StrategySet;
 use crate::units::{Nanos, Wei};
+use crate::verdict;
 use crate::wire::json::Value;
-use crate::world::Stale;
-use crate::world::follow::{Progress, Word};
+use crate::world::follow::{Included, Progress, Visitor, Word};
+use crate::world::{Stale, World};
 
 impl<S: StrategySet> Engine<S> {
     /// Applies a message.
@@ -260,18 +262,9 @@ impl<S: StrategySet> Engine<S> {
         list: (u32, &[u8]),
         at: Nanos,
     ) -> Result<Progress, DecodeError> {
-        match O::SETTLES {
-            Settles::ByReceipt => self.world.on_block_logs(list, at, &mut self.queries, None),
-            Settles::ByReplay => {
-                let flights = &mut self.flights;
-                self.world.on_block_logs(
-                    list,
-                    at,
-                    &mut self.queries,
-                    Some(&mut |world, after| crate::verdict::replay(flights, world, after)),
-                )
-            }
-        }
+        let mut replay = replayer::<O>(&mut self.flights);
+        let replay = replay.as_mut().map(|visit| visit as &mut Visitor<'_>);
+        self.world.on_block_logs(list, at, &mut self.queries, replay)
     }
 
     /// Applies a block that is read already: what its head's frame would do, then its list's.
@@ -304,18 +297,9 @@ impl<S: StrategySet> Engine<S> {
         rows: (&B256, &Rows<'_>),
         at: Nanos,
     ) -> Result<Progress, DecodeError> {
-        match O::SETTLES {
-            Settles::ByReceipt => self.world.on_rows(rows, at, &mut self.queries, None),
-            Settles::ByReplay => {
-                let flights = &mut self.flights;
-                self.world.on_rows(
-                    rows,
-                    at,
-                    &mut self.queries,
-                    Some(&mut |world, after| crate::verdict::replay(flights, world, after)),
-                )
-            }
-        }
+        let mut replay = replayer::<O>(&mut self.flights);
+        let replay = replay.as_mut().map(|visit| visit as &mut Visitor<'_>);
+        self.world.on_rows(rows, at, &mut self.queries, replay)
     }
 
     fn apply_receipts<O: Outbox>(
@@ -323,18 +307,9 @@ impl<S: StrategySet> Engine<S> {
         receipts: (NodeId, &[u8]),
         at: Nanos,
     ) -> Result<Progress, DecodeError> {
-        match O::SETTLES {
-            Settles::ByReceipt => self.world.on_receipts(receipts, at, &mut self.queries, None),
-            Settles::ByReplay => {
-                let flights = &mut self.flights;
-                self.world.on_receipts(
-                    receipts,
-                    at,
-                    &mut self.queries,
-                    Some(&mut |world, after| crate::verdict::replay(flights, world, after)),
-                )
-            }
-        }
+        let mut replay = replayer::<O>(&mut self.flights);
+        let replay = replay.as_mut().map(|visit| visit as &mut Visitor<'_>);
+        self.world.on_receipts(receipts, at, &mut self.queries, replay)
     }
 
     fn apply_reply_error(&mut self, answers: Answers, code: i64, at: Nanos) {
@@ -409,4 +384,13 @@ impl<S: StrategySet> Engine<S> {
         self.ask_for_waiting_wallets();
         self.world.clear_included();
     }
+}
+
+/// Executes the plans in flight where they would land, if there are any and they are settled so.
+fn replayer<O: Outbox>(flights: &mut Flights) -> Option<impl FnMut(&mut World, Option<Included>)> {
+    let is_due = match O::SETTLES {
+        Settles::ByReceipt => false,
+        Settles::ByReplay => flights.iter().next().is_some(),
+    };
+    is_due.then_some(|world: &mut World, after| verdict::replay(flights, world, after))
 }

@@ -140,8 +140,8 @@ fn coarsest_unit(tokens: &[TokenId]) -> u128 {
     10_u128.pow(DECIMALS[usize::try_from(tokens[0].0).unwrap()] - 6)
 }
 
-/// The same in wei, where it is a part of a unit that is lost.
-const ROUNDING: f64 = 1e11;
+/// The same in wei.
+const ROUNDING: f64 = 1e12;
 
 /// The best profit by cutting off, again and again, the third of the inputs that is worse, from
 /// where rounding decides no more to more than any pool can take.
@@ -304,7 +304,7 @@ proptest! {
             worths.sort_by(|left, right| right.total_cmp(left));
             let least = ours.iter().map(worth).fold(f64::INFINITY, f64::min);
             // Which are the last to be kept is decided before rounding.
-            prop_assert!(least + 1e12 >= worths[FOUND_MAX - 1], "{least} {worths:?}");
+            prop_assert!(least + ROUNDING >= worths[FOUND_MAX - 1], "{least} {worths:?}");
         }
     }
 

@@ -85,9 +85,9 @@ impl World {
 
     /// Changes a pool to what its own log says; our overlay, if any, is laid over it.
     pub(super) fn apply_move(&mut self, pool: PoolId, moved: &Move) {
-        let before = *self.pools.get(pool);
+        let Self { pools, undo, .. } = self;
         let mut range = Range::default();
-        let (chain, paid) = match (moved, &before.chain) {
+        let (chain, paid) = match (moved, &pools.get(pool).chain) {
             (Move::Reserves(reserves), chain) => with_reserves(chain, *reserves),
             (Move::Price { price, tick, liquidity, paid }, Pool::Concentrated(held)) => {
                 let state = ConcentratedState {
@@ -104,7 +104,7 @@ impl World {
             }
             (Move::Liquidity(change), Pool::Concentrated(held)) => {
                 let chain = held.with_liquidity(*change).map(Pool::from);
-                let is_changed = chain.is_some() && self.pools.change_ticks(pool, *change).is_ok();
+                let is_changed = chain.is_some() && pools.change_ticks(pool, *change).is_ok();
                 if is_changed {
                     range = *change;
                 }
@@ -112,20 +112,21 @@ impl World {
             }
             (_, Pool::ConstantProduct(_) | Pool::Solidly(_)) => (None, [0; 2]),
         };
-        self.undo.remember_with(pool, &before, range);
-        let ticks = self.pools.ticks(pool);
-        let is_absorbed = before.overlay != [0; 2] && is_absorbed(before.overlay, paid);
-        let overlay = if is_absorbed { [0; 2] } else { before.overlay };
+        undo.remember_with(pool, pools.get(pool), range);
+        let held = pools.get(pool).overlay;
+        let is_absorbed = held != [0; 2] && is_absorbed(held, paid);
+        let overlay = if is_absorbed { [0; 2] } else { held };
+        let ticks = pools.ticks(pool);
         let state = chain.map(|chain| (chain, chain.with_overlay(ticks, overlay)));
-        let entry = self.pools.entry_mut(pool);
+        let entry = pools.entry_mut(pool);
         entry.version = entry.version.wrapping_add(1);
         entry.overlay = overlay;
         match state {
             Some((chain, state)) => (entry.chain, entry.state) = (chain, state),
             // The chain cannot be wrong of itself: what we hold is.
             None => {
+                self.contradicted += u64::from(!entry.is_quarantined);
                 entry.is_quarantined = true;
-                self.contradicted += u64::from(!before.is_quarantined);
             }
         }
         self.touched.push(pool);

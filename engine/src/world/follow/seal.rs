@@ -11,6 +11,7 @@ use super::Visitor;
 use super::state::{FAILOVER_NS, Included, LogFate, Progress, RETRY_NS};
 use crate::decode::DecodeError;
 use crate::decode::list::{self, List, Rows};
+use crate::decode::log::Log;
 use crate::ids::NodeId;
 use crate::query::{Queries, Query};
 use crate::units::Nanos;
@@ -101,18 +102,19 @@ impl World {
         replay: Option<&mut Visitor<'_>>,
     ) -> Result<Progress, DecodeError> {
         let included_before = self.follower.included.len();
-        let surveyed = self.survey(list).and_then(|survey| self.doubt(list, survey));
-        let Survey { listed, known, .. } = match surveyed {
-            Ok(survey) => survey,
+        let applied = self.follower.open.applied_count;
+        let taken = match list {
+            // Nothing has come before it, and it is whole.
+            List::Rows(rows) if applied == 0 => self.take_rows(rows, replay),
+            List::Logs(_) | List::Receipts(_) | List::Rows(_) => self.take_list(list, replay),
+        };
+        let known = match taken {
+            Ok(known) => known,
             Err(error) => {
                 self.follower.included.truncate(included_before);
                 return Err(error);
             }
         };
-        let applied = self.follower.open.applied_count;
-        if listed != applied || known != applied || replay.is_some() {
-            self.apply_list(list, replay)?;
-        }
         self.seal();
         self.advance(at, queries);
         if known < applied {
@@ -139,8 +141,48 @@ impl World {
         }
     }
 
-    /// Reads a list once. Every log must be of the open block, and in order; otherwise nothing of
-    /// it is believed. Notes the transactions that touched our pools.
+    /// Takes a list that was not read yet. How many of its logs the subscription had brought.
+    fn take_list(
+        &mut self,
+        list: List<'_>,
+        replay: Option<&mut Visitor<'_>>,
+    ) -> Result<u32, DecodeError> {
+        let survey = self.survey(list)?;
+        self.doubt(list, survey.is_empty)?;
+        let Survey { listed, known, .. } = survey;
+        let applied = self.follower.open.applied_count;
+        if listed != applied || known != applied || replay.is_some() {
+            self.apply_list(list, replay, true)?;
+        }
+        Ok(known)
+    }
+
+    /// Takes a list that is read already, at once: one that is wrong is taken back.
+    fn take_rows(
+        &mut self,
+        rows: &Rows<'_>,
+        replay: Option<&mut Visitor<'_>>,
+    ) -> Result<u32, DecodeError> {
+        let list = List::Rows(rows);
+        self.doubt(list, rows.is_empty && rows.logs.is_empty())?;
+        let applied = self.apply_list(list, replay, false);
+        if applied.is_err() {
+            self.leave_list()?;
+        }
+        applied.map(|()| 0)
+    }
+
+    /// Every log must be of the open block, and come behind the one before.
+    fn check_log(&self, log: &Log<'_>, last: &mut Option<u32>) -> Result<(), DecodeError> {
+        if log.block_hash != self.follower.open.head.hash || *last >= Some(log.log_index) {
+            return Err(DecodeError::Contradiction);
+        }
+        *last = Some(log.log_index);
+        Ok(())
+    }
+
+    /// Reads a list once; if it is wrong, nothing of it is believed. Notes the transactions that
+    /// touched our pools.
     fn survey(&mut self, list: List<'_>) -> Result<Survey, DecodeError> {
         let mut survey = Survey::default();
         if let List::Rows(rows) = list {
@@ -148,10 +190,7 @@ impl World {
         }
         let mut last = None;
         list.each(|log| {
-            if log.block_hash != self.follower.open.head.hash || last >= Some(log.log_index) {
-                return Err(DecodeError::Contradiction);
-            }
-            last = Some(log.log_index);
+            self.check_log(log, &mut last)?;
             survey.is_empty = false;
             let is_heard = self.hear(log)?.is_some();
             if is_heard {
@@ -169,44 +208,60 @@ impl World {
     /// Doubts a list that is empty though the head's bloom filter has our topic. A node that does
     /// not have the block's logs yet says so too, so it is believed when it says it again. A head
     /// that came without a bloom filter raises no doubt.
-    fn doubt(&mut self, list: List<'_>, survey: Survey) -> Result<Survey, DecodeError> {
+    fn doubt(&mut self, list: List<'_>, is_empty: bool) -> Result<(), DecodeError> {
         let open = &mut self.follower.open;
         let has_bloom = open.head.bloom != Bloom::repeat_byte(0xff);
         let is_asked = match list {
             List::Logs(_) | List::Rows(_) => true,
             List::Receipts(_) => false,
         };
-        if is_asked && has_bloom && !open.is_doubted && survey.is_empty {
+        if is_asked && has_bloom && !open.is_doubted && is_empty {
             open.is_doubted = true;
             return Err(DecodeError::Contradiction);
         }
-        Ok(survey)
+        Ok(())
     }
 
-    /// Applies the whole list from the state before the block.
-    fn apply_list(
-        &mut self,
-        list: List<'_>,
-        mut replay: Option<&mut Visitor<'_>>,
-    ) -> Result<(), DecodeError> {
+    /// Takes back what was applied of the open block.
+    fn leave_list(&mut self) -> Result<(), DecodeError> {
         if self.roll_back(self.follower.open.mark).is_err() {
             self.lose();
             return Err(DecodeError::Contradiction);
         }
         self.follower.forget_applied();
+        Ok(())
+    }
+
+    /// Applies the whole list from the state before the block. What was not surveyed is looked at
+    /// on the way, and may turn out wrong when some of it is applied.
+    fn apply_list(
+        &mut self,
+        list: List<'_>,
+        mut replay: Option<&mut Visitor<'_>>,
+        is_surveyed: bool,
+    ) -> Result<(), DecodeError> {
+        self.leave_list()?;
+        let mut last_index = None;
         if let Some(visit) = &mut replay {
             visit(self, None);
         }
         let mut current: Option<Included> = None;
         list.each(|log| {
+            if !is_surveyed {
+                self.check_log(log, &mut last_index)?;
+            }
             if let (Some(visit), Some(before)) = (&mut replay, current)
                 && before.hash != log.tx_hash
             {
                 visit(self, Some(before));
                 current = None;
             }
-            if self.apply_log(log)? == LogFate::Applied {
+            let is_applied = self.apply_log(log)? == LogFate::Applied;
+            if is_applied {
                 current = Some(Included::of(log));
+            }
+            if !is_surveyed && (is_applied || self.pools.id_of(&log.address).is_some()) {
+                self.follower.include(log);
             }
             Ok(())
         })?;
