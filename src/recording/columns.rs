@@ -5,8 +5,8 @@
 //!                                      └─► rows of one block ─► the logs of those
 //! ```
 //!
-//! Only the columns that the engine looks at are unpacked. Nothing is allocated for a row: a log
-//! borrows its data from the batch.
+//! Only what the engine looks at is unpacked: of topics behind the first, those that a pool's event
+//! says something in. Nothing is allocated for a row: a log borrows its data from the batch.
 //!
 //! Temperature: cold.
 
@@ -24,6 +24,7 @@ use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, BinaryViewArray, Int32Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 use gannet_engine::decode::log::{Data, Log, TOPICS_MAX};
+use gannet_engine::decode::topics::is_ranged;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -268,11 +269,14 @@ impl Chunk {
         };
         let mut topics = [B256::ZERO; TOPICS_MAX];
         let mut count = 0;
-        for (topic, column) in topics.iter_mut().zip(&self.topics) {
+        for (place, column) in self.topics.iter().enumerate() {
             if !column.is_valid(row) {
                 break;
             }
-            *topic = word(column, "topic")?;
+            // Those of other events are somewhere in the memory, and for nothing.
+            if place == 0 || is_ranged(&topics[0]) {
+                topics[place] = word(column, "topic")?;
+            }
             count += 1;
         }
         let address = self.addresses.as_binary::<i32>().value(self.key(row));

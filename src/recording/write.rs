@@ -10,7 +10,7 @@ use alloy_primitives::{B256, Bytes};
 use anyhow::{Context as _, Result, bail};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use serde::Serialize;
 
 use super::column::Height;
@@ -30,6 +30,9 @@ const ZSTD_LEVEL: i32 = 3;
 /// A column whose values repeat is kept as a dictionary up to this size: enough for the accounts
 /// and transactions of a part, which is smaller then, and read faster.
 const DICTIONARY_BYTES: usize = 1 << 23;
+/// Columns whose values hardly ever come back, or right behind each other: without a dictionary
+/// they are smaller, and read faster.
+const PLAIN_COLUMNS: [&str; 2] = ["transaction_hash", "data"];
 
 /// What a recording takes.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -327,8 +330,11 @@ pub(crate) fn write_table<R: Row>(path: &Path, rows: Vec<R>) -> Result<()> {
     let compression = Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?);
     let properties = WriterProperties::builder()
         .set_compression(compression)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        .build();
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES);
+    let plain = |properties: WriterPropertiesBuilder, column: &&str| {
+        properties.set_column_dictionary_enabled((*column).into(), false)
+    };
+    let properties = PLAIN_COLUMNS.iter().fold(properties, plain).build();
     let file = File::create(path).with_context(told)?;
     let mut writer = ArrowWriter::try_new(file, R::schema(), Some(properties))?;
     writer.write(&R::to_batch(rows)?).with_context(told)?;

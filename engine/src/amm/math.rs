@@ -92,16 +92,12 @@ fn div_wide(left: U256, right: U256, divisor: U256) -> Option<(U256, bool)> {
     }
     let (quotient, remainder) = match left.checked_mul(right) {
         // Most products fit 256 bits.
-        Some(product) => {
-            let quotient = product.wrapping_div(divisor);
-            (quotient, product.wrapping_sub(quotient.wrapping_mul(divisor)))
-        }
+        Some(product) => product.div_rem(divisor),
         None => {
             let product: U512 = left.widening_mul(right);
             let [d0, d1, d2, d3] = *divisor.as_limbs();
             let divisor = U512::from_limbs([d0, d1, d2, d3, 0, 0, 0, 0]);
-            let quotient = product.wrapping_div(divisor);
-            let rest = product.wrapping_sub(quotient.wrapping_mul(divisor));
+            let (quotient, rest) = product.div_rem(divisor);
             (low_half(quotient)?, low_half(rest)?)
         }
     };

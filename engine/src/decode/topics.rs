@@ -70,6 +70,13 @@ topics! {
 pub const MOVES: [B256; 7] =
     [SYNC, SOLIDLY_SYNC, V3_SWAP, PANCAKE_V3_SWAP, V3_MINT, V3_BURN, V3_INITIALIZE];
 
+/// Whether an event that moves pools says between which ticks, in its other topics.
+#[must_use]
+#[inline]
+pub fn is_ranged(topic: &B256) -> bool {
+    [V3_MINT, V3_BURN].contains(topic)
+}
+
 #[cfg(test)]
 mod tests {
     use alloy_primitives::keccak256;
