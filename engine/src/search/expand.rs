@@ -147,7 +147,7 @@ impl<'e, 's> Expansion<'e, 's> {
             let way = prices.way(slot, edge.side());
             let rest = self.rest[hop + 1];
             let price = so_far.limit.gain * way.curve.gain * rest.gain;
-            if price < PRICE_LEAST || way.most_alone(price) * rest.gain < self.least {
+            if price < PRICE_LEAST || way.most_alone(price, rest.gain, self.least).is_none() {
                 continue;
             }
             let limit = so_far.limit.then(way.limit(price));

@@ -48,11 +48,19 @@ impl Way {
         Mobius { gain, bend: gain * self.lack.at(price) }
     }
 
-    /// What a cycle of this price gains at most, in what the pool gives.
+    /// What a cycle of this price is worth at most, if a unit that the pool gives is worth `value`;
+    /// `None` if that is less than `least`.
     #[inline]
-    pub(super) fn most_alone(&self, price: f64) -> f64 {
+    pub(super) fn most_alone(&self, price: f64, value: f64, least: f64) -> Option<f64> {
+        let alone = self.lack.alone_at(price * MORE);
+        // A glance first, for most are worth less: a square root is at most half as far from 1.
+        let share = MORE * (MORE - 1.0 + greater(price - 1.0, 0.0) / 2.0);
+        if share * share * value < least * alone {
+            return None;
+        }
         let share = greater(MORE - 1.0 / libm::sqrt(price), 0.0);
-        share * share / self.lack.alone_at(price * MORE)
+        let worth = share * share / alone * value;
+        if worth < least { None } else { Some(worth) }
     }
 }
 

@@ -17,6 +17,13 @@ use crate::limits::HOPS_MAX;
 /// A little less, for rounding.
 const LESS: f64 = 1.0 - 1e-9;
 
+/// The place that comes `steps` after another one of a cycle.
+#[inline]
+const fn turned(place: usize, steps: usize, hop_count: usize) -> usize {
+    let place = place + steps;
+    if place < hop_count { place } else { place - hop_count }
+}
+
 impl Screen<'_> {
     /// The most preferred base on a cycle, and its place there.
     pub(super) fn base_of(&self, walk: &Walk) -> Option<(u8, usize)> {
@@ -43,7 +50,7 @@ impl Screen<'_> {
         let (mut worthy, mut is_carried) = (MORE, true);
         let hop_count = walk.hop_count.min(HOPS_MAX);
         for step in (0..hop_count).rev() {
-            let place = (start + step) % hop_count;
+            let place = turned(start, step, hop_count);
             let price = walk.prices[place];
             match self.rates_at(walk, place, onward) {
                 Some([_, alone, left]) => {
@@ -68,27 +75,35 @@ impl Screen<'_> {
     }
 
     /// What a cycle that starts at place `start` gains at most, in native; less than anything if
-    /// its pools cannot carry what is asked together.
+    /// that is less than what is asked, or its pools cannot carry it together.
     pub(super) fn worth_most(&self, walk: &Walk, base_rank: u8, start: usize) -> f64 {
         let worth_least = self.shortlist.worth_least();
         let mut onward = self.native_prices[usize::from(base_rank)];
         let (mut most, mut worthy) = (f64::INFINITY, MORE);
         let hop_count = walk.hop_count.min(HOPS_MAX);
         for step in (0..hop_count).rev() {
-            let place = (start + step) % hop_count;
+            let place = turned(start, step, hop_count);
             let rest = walk.price / walk.prices[place];
             let share = worth_least / onward;
             let (mut bound, mut left) = (0.0, 0.0);
             for way in self.ways(walk, place) {
                 let gain = way.curve.gain;
-                left = greater(left, gain * way.lack.left_at(share, walk.price * MORE));
+                // What is left of a price is less than that.
+                if gain > left {
+                    left = greater(left, gain * way.lack.left_at(share, walk.price * MORE));
+                }
                 let price = gain * rest;
-                if price > PRICE_LEAST {
-                    bound = greater(bound, way.most_alone(price) * onward);
+                if price > PRICE_LEAST
+                    && let Some(worth) = way.most_alone(price, onward, bound)
+                {
+                    bound = greater(bound, worth);
                 }
             }
             most = f64::min(most, bound);
             worthy *= left;
+            if most < worth_least || worthy <= 0.0 {
+                return f64::NEG_INFINITY;
+            }
             onward *= walk.prices[place];
         }
         if worthy > PRICE_LEAST { most } else { f64::NEG_INFINITY }
@@ -111,7 +126,7 @@ impl Screen<'_> {
         let first = at + paths.hops_of_group(group);
         // At most two edges are known besides the path.
         let count = (walk.hop_count + at).saturating_sub(first).min(2);
-        let place = |step: usize| (first + step) % walk.hop_count;
+        let place = |step: usize| turned(first, step, walk.hop_count);
         let edge = |step: usize| (walk.edges[place(step)], walk.prices[place(step)]);
         // Where the path ends, and where each known edge does.
         let values = self.values_onward(end, best, count, edge)?;
@@ -209,7 +224,7 @@ impl Screen<'_> {
         for slot in self.slots_along(edge, hop_count) {
             let way = self.prices.way(slot, edge.side());
             let price = way.curve.gain * rest;
-            if price >= PRICE_LEAST && way.most_alone(price) >= least {
+            if price >= PRICE_LEAST && way.most_alone(price, 1.0, least).is_some() {
                 gain = greater(gain, way.curve.gain);
                 lack = f64::min(lack, way.lack.at(price * MORE));
             }
