@@ -105,6 +105,16 @@ fn arguments_are_explained() {
 }
 
 #[test]
+fn freed_memory_is_kept() {
+    let folder = Folder::new("commands-memory");
+    // The allocator says itself what it goes by.
+    let said = gannet(&folder, &["--version"], &[("_RJEM_MALLOC_CONF", "stats_print:true")]);
+    for option in ["opt.dirty_decay_ms: -1", "opt.muzzy_decay_ms: -1"] {
+        assert!(said.stderr.contains(option), "{option}: {}", said.stderr);
+    }
+}
+
+#[test]
 fn a_node_that_is_down_is_told_in_time() {
     let folder = Folder::new("commands-down");
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
