@@ -189,7 +189,8 @@ pub(super) fn log_of(row: &LogRow, block_hash: B256) -> Option<Log<'_>> {
 /// The engine, and where the recording stands.
 #[derive(Debug)]
 pub(super) struct Cockpit<S> {
-    pub(super) engine: Engine<S>,
+    /// Large, so it is not on the stack of the thread that flies it.
+    pub(super) engine: Box<Engine<S>>,
     /// What it told since that was last taken.
     pub(super) told: Vec<Note>,
     at: Nanos,
@@ -202,7 +203,7 @@ pub(super) struct Cockpit<S> {
 }
 
 impl<S: StrategySet> Cockpit<S> {
-    pub(super) fn new(engine: Engine<S>) -> Self {
+    pub(super) fn new(engine: Box<Engine<S>>) -> Self {
         Self {
             engine,
             told: Vec::new(),

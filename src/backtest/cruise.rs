@@ -45,7 +45,9 @@ pub(super) struct Cruised {
 }
 
 /// Flies over a segment. Blocks of it before the range are flown over too, for what they leave;
-/// their plans are dropped.
+/// their plans are dropped. Not inlined: threads wait for each other on top of whoever calls it, so
+/// that what it has on the stack must not be theirs.
+#[inline(never)]
 pub(super) fn cruise<S: StrategySet>(
     config: Config<S>,
     recording: &Recording,

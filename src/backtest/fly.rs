@@ -100,7 +100,8 @@ pub(super) struct Course<'a> {
     pub(super) codes: &'a BTreeMap<B256, Bytes>,
 }
 
-/// Flies over `blocks`, which follow each other.
+/// Flies over `blocks`, which follow each other. Not inlined, as [`cruise`](super::cruise::cruise).
+#[inline(never)]
 pub(super) fn fly<S: StrategySet>(
     config: Config<S>,
     blocks: &[RecordedBlock],
@@ -147,15 +148,14 @@ pub(super) fn take_off<'c, S: StrategySet>(
     mut flown: Flown,
     course: &Course<'c>,
 ) -> Result<Result<(Pilot<'c, S>, B256), Flown>> {
-    let engine = match engine(config, world)? {
-        Ok(engine) => engine,
+    let mut cockpit = match engine(config, world)? {
+        Ok(engine) => Cockpit::new(engine),
         // There is nothing to plan there.
         Err(why) => {
             flown.left_out.insert(why, venues.len());
             return Ok(Err(flown));
         }
     };
-    let mut cockpit = Cockpit::new(engine);
     cockpit.connect();
     let loaded =
         venues.iter().map(|venue| Loaded { state: venue.state, ticks: venue.ticks.clone() });
@@ -179,11 +179,12 @@ pub(super) fn anchor(first: &BlockRow) -> Tip {
     Tip { number: BlockNumber(number), hash: stand_in(number), timestamp, ..tip }
 }
 
-/// The engine; or why a strategy has nothing to do on these pools.
+/// The engine; or why a strategy has nothing to do on these pools. It is large, and threads that fly
+/// have small stacks.
 pub(super) fn engine<S: StrategySet>(
     config: Config<S>,
     world: World,
-) -> Result<Result<Engine<S>, String>> {
+) -> Result<Result<Box<Engine<S>>, String>> {
     let mut limits = config.limits;
     // There is nobody whose funds could pay.
     limits.funding = Funding::Flash;
@@ -196,13 +197,13 @@ pub(super) fn engine<S: StrategySet>(
     let mut risk = Risk::new(limits, config.guard, wallets);
     risk.needs_balance = false;
     let signer = Signer::new(keys, config.executor);
-    let engine = Engine::new(world, config.strategies, risk, signer, u64::MAX);
-    Ok(engine.map_err(|(name, why)| format!("strategy {name} has nothing to do: {why}")).map(
-        |mut engine| {
+    match Engine::new(world, config.strategies, risk, signer, u64::MAX).map(Box::new) {
+        Ok(mut engine) => {
             engine.finality.depth = config.finality_blocks;
-            engine
-        },
-    ))
+            Ok(Ok(engine))
+        }
+        Err((name, why)) => Ok(Err(format!("strategy {name} has nothing to do: {why}"))),
+    }
 }
 
 /// The pools that the blocks touch, as they are before the first of them, if their tokens can be
