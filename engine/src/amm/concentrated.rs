@@ -395,7 +395,6 @@ impl Amm for Concentrated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amm::swap_math::Q96;
     use crate::amm::ticks::{Tick, TickArena};
     use crate::ids::PoolId;
 
@@ -411,7 +410,7 @@ mod tests {
         let ticks = [tick(-600, E21), tick(-60, 5 * E21), tick(60, -5 * E21), tick(600, -E21)];
         arena.load(PoolId(0), &ticks).unwrap();
         let pool = Concentrated::new(&ConcentratedState {
-            sqrt_price: Q96,
+            sqrt_price: U256::ONE << 96,
             tick: 0,
             liquidity: 6_000_000_000_000_000_000_000,
             fee_pips: 3_000,

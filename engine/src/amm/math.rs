@@ -106,7 +106,7 @@ fn div_wide(left: U256, right: U256, divisor: U256) -> Option<(U256, bool)> {
 
 /// The number in 256 bits, if it fits.
 #[inline]
-const fn low_half(value: U512) -> Option<U256> {
+pub(super) const fn low_half(value: U512) -> Option<U256> {
     match *value.as_limbs() {
         [a, b, c, d, 0, 0, 0, 0] => Some(U256::from_limbs([a, b, c, d])),
         _ => None,

@@ -5,15 +5,13 @@
 //!
 //! Temperature: hot.
 
-use alloy_primitives::U256;
+use alloy_primitives::{U256, U512};
 
-use super::math::{mul_div_256, mul_div_up_256};
+use super::math::{low_half, mul_div_256, mul_div_up_256};
 
 /// A fee of all of it, in pips.
 pub(super) const PIPS: u32 = 1_000_000;
 const PIPS_WIDE: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
-/// One, as a price.
-pub(super) const Q96: U256 = U256::from_limbs([0, 1 << 32, 0, 0]);
 
 /// Where a swap stands, and which way it goes.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +47,14 @@ impl Curve {
         let kept = PIPS_WIDE.checked_sub(fee)?;
         // At most 128 bits remain, so the product fits.
         let less = remaining.checked_mul(kept)?.checked_div(PIPS_WIDE)?;
-        let to_target = self.input_between(target)?;
-        let is_reached = less >= to_target;
-        let price = if is_reached { target } else { self.price_after_input(less)? };
-        let amount_in = if is_reached { to_target } else { self.input_between(price)? };
+        let to_target =
+            if self.ends_before(target, less) { None } else { Some(self.input_between(target)?) };
+        let reached = to_target.filter(|to_target| less >= *to_target);
+        let price = if reached.is_some() { target } else { self.price_after_input(less)? };
+        let amount_in = match reached {
+            Some(to_target) => to_target,
+            None => self.input_between(price)?,
+        };
         let amount_out = self.output_between(price)?;
         let fee = if price == target {
             mul_div_up_256(amount_in, fee, kept)?
@@ -75,6 +77,23 @@ impl Curve {
         let amount_out = amount_out.min(remaining);
         let fee = mul_div_up_256(amount_in, fee, kept)?;
         Some(Step { price, amount_in, amount_out, fee })
+    }
+
+    /// Whether the price falls, but surely not to `target`: without a division, which most steps
+    /// can do without. `amount < L·2⁹⁶·(high − low)/(high·low)`, which the contract rounds up.
+    #[inline]
+    fn ends_before(&self, target: U256, amount: U256) -> bool {
+        let Some(width) = self.price.checked_sub(target).filter(|_| self.is_down) else {
+            return false;
+        };
+        // At most 160 bits each, and 128 of amounts and liquidity: 448 and 384 in all.
+        let limits = [(amount, 128), (target, 160), (self.price, 160)];
+        if limits.iter().any(|(value, bits)| value.bit_len() > *bits) {
+            return false;
+        }
+        let given: U512 = amount.widening_mul(target);
+        let wanted: U512 = U256::from(self.liquidity).widening_mul(width);
+        given.wrapping_mul(U512::from(self.price)) < wanted.wrapping_shl(96)
     }
 
     /// What goes in for the price to move to `to`, rounded up.
@@ -139,8 +158,8 @@ impl Curve {
 
 /// `value · 2⁹⁶`, for values of at most 128 bits.
 #[inline]
-const fn shl_96(value: U256) -> Option<U256> {
-    value.checked_mul(Q96)
+fn shl_96(value: U256) -> Option<U256> {
+    (value.bit_len() <= 160).then(|| value.wrapping_shl(96))
 }
 
 /// `SqrtPriceMath.getAmount0Delta` between a lower and a higher price.
@@ -158,7 +177,61 @@ fn amount_0(low: U256, high: U256, liquidity: u128, is_up: bool) -> Option<U256>
 /// `SqrtPriceMath.getAmount1Delta` between a lower and a higher price.
 #[inline]
 fn amount_1(low: U256, high: U256, liquidity: u128, is_up: bool) -> Option<U256> {
-    let liquidity = U256::from(liquidity);
     let width = high.checked_sub(low)?;
-    if is_up { mul_div_up_256(liquidity, width, Q96) } else { mul_div_256(liquidity, width, Q96) }
+    let product: U512 = U256::from(liquidity).widening_mul(width);
+    // The lower 96 bits are what division by 2⁹⁶ leaves.
+    let [first, second, ..] = product.as_limbs();
+    let is_exact = *first == 0 && second.trailing_zeros() >= 32;
+    let quotient = low_half(product.wrapping_shr(96))?;
+    if is_up && !is_exact { quotient.checked_add(U256::ONE) } else { Some(quotient) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Prices of any width that pools can have.
+    fn price() -> impl Strategy<Value = U256> {
+        (1_u128.., any::<u128>(), 32_u32..=128).prop_map(|(high, low, width)| {
+            let wide = (U256::from(high) << 128) | U256::from(low);
+            // 32 to 160 bits.
+            wide >> (256 - (width + 32))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 20_000,
+            failure_persistence: None,
+            ..Default::default()
+        })]
+
+        #[test]
+        fn a_price_that_is_said_not_to_get_there_does_not(
+            prices in (price(), price()),
+            liquidity in (1_u128.., 0_u32..128).prop_map(|(liquidity, less)| (liquidity >> less).max(1)),
+            near in -2_i32..=2,
+            any_amount in any::<u128>(),
+            is_near in any::<bool>(),
+        ) {
+            let (low, high) = (prices.0.min(prices.1).max(U256::ONE), prices.0.max(prices.1));
+            prop_assume!(low < high);
+            let curve = Curve { price: high, liquidity, fee_pips: 3_000, is_down: true };
+            let needed = curve.input_between(low).expect("it has an end");
+            // Where it matters, and anywhere.
+            let amount = if is_near {
+                let distance = U256::from(near.unsigned_abs());
+                if near < 0 { needed.saturating_sub(distance) } else { needed.saturating_add(distance) }
+            } else {
+                U256::from(any_amount)
+            };
+            let is_short = curve.ends_before(low, amount);
+            prop_assert!(!is_short || amount < needed);
+            // The contract rounds twice: up to two units before the end it may be either.
+            let is_sure = amount.bit_len() <= 128 && amount.saturating_add(U256::from(2)) < needed;
+            prop_assert!(!is_sure || is_short);
+        }
+    }
 }
