@@ -179,8 +179,8 @@ pub(super) fn anchor(first: &BlockRow) -> Tip {
     Tip { number: BlockNumber(number), hash: stand_in(number), timestamp, ..tip }
 }
 
-/// The engine; or why a strategy has nothing to do on these pools. It is large, and threads that fly
-/// have small stacks.
+/// The engine; or why a strategy has nothing to do on these pools. It is large, and the stacks of
+/// threads that fly are small.
 pub(super) fn engine<S: StrategySet>(
     config: Config<S>,
     world: World,

@@ -70,7 +70,8 @@ impl<'r> Lane<'r> {
     /// Visits each block of a range of heights in order, with the logs of the contracts that are
     /// followed and whether it has none at all, until `visit` breaks off; with its header the next
     /// one, if it stands in the same file. The logs' block hash is that of the header, or zero
-    /// where that is not recorded.
+    /// where that is not recorded; of topics behind the first, those of ranged events are there
+    /// ([`is_ranged`]), and others zero.
     ///
     /// # Errors
     /// When the recording cannot be read, and those of `visit`.

@@ -156,7 +156,7 @@ impl Curve {
     }
 }
 
-/// `value · 2⁹⁶`, for values of at most 128 bits.
+/// `value · 2⁹⁶`, for values of at most 160 bits.
 #[inline]
 fn shl_96(value: U256) -> Option<U256> {
     (value.bit_len() <= 160).then(|| value.wrapping_shl(96))
@@ -194,7 +194,7 @@ mod tests {
 
     /// Prices of any width that pools can have.
     fn price() -> impl Strategy<Value = U256> {
-        (1_u128.., any::<u128>(), 32_u32..=128).prop_map(|(high, low, width)| {
+        (1_u128.., any::<u128>(), 0_u32..=128).prop_map(|(high, low, width)| {
             let wide = (U256::from(high) << 128) | U256::from(low);
             // 32 to 160 bits.
             wide >> (256 - (width + 32))
@@ -209,9 +209,25 @@ mod tests {
         })]
 
         #[test]
+        fn shifts_by_96_bits_are_products_with_a_power_and_divisions_by_it(
+            (high, low, less) in (any::<u128>(), any::<u128>(), 0_u32..256),
+            liquidity in any::<u128>(),
+        ) {
+            let power = U256::ONE << 96;
+            let wide = ((U256::from(high) << 128) | U256::from(low)) >> less;
+            prop_assert_eq!(shl_96(wide), wide.checked_mul(power));
+            let product = |divide: fn(U256, U256, U256) -> Option<U256>| {
+                divide(U256::from(liquidity), wide, power)
+            };
+            let amount = |is_up| amount_1(U256::ZERO, wide, liquidity, is_up);
+            prop_assert_eq!(amount(false), product(mul_div_256));
+            prop_assert_eq!(amount(true), product(mul_div_up_256));
+        }
+
+        #[test]
         fn a_price_that_is_said_not_to_get_there_does_not(
             prices in (price(), price()),
-            liquidity in (1_u128.., 0_u32..128).prop_map(|(liquidity, less)| (liquidity >> less).max(1)),
+            liquidity in (1_u128.., 0_u32..128).prop_map(|(most, less)| (most >> less).max(1)),
             near in -2_i32..=2,
             any_amount in any::<u128>(),
             is_near in any::<bool>(),
@@ -223,7 +239,8 @@ mod tests {
             // Where it matters, and anywhere.
             let amount = if is_near {
                 let distance = U256::from(near.unsigned_abs());
-                if near < 0 { needed.saturating_sub(distance) } else { needed.saturating_add(distance) }
+                let less = needed.saturating_sub(distance);
+                if near < 0 { less } else { needed.saturating_add(distance) }
             } else {
                 U256::from(any_amount)
             };

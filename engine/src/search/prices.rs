@@ -49,7 +49,7 @@ impl Way {
     }
 
     /// What a cycle of this price is worth at most, if a unit that the pool gives is worth `value`;
-    /// `None` if that is less than `least`.
+    /// `None` if that is less than `least`, which is a number.
     #[inline]
     pub(super) fn most_alone(&self, price: f64, value: f64, least: f64) -> Option<f64> {
         let alone = self.lack.alone_at(price * MORE);

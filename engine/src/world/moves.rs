@@ -215,3 +215,40 @@ fn signed(word: U256) -> i128 {
     let size = i128::try_from(size).unwrap_or(i128::MAX);
     if is_negative { -size } else { size }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::Address;
+
+    use super::*;
+    use crate::decode::log::Data;
+    use crate::decode::topics::{MOVES, is_ranged};
+
+    #[test]
+    fn of_events_that_are_not_ranged_only_the_first_topic_is_read() {
+        let data = [1_u8; 32 * 8];
+        let mut heard = 0;
+        for topic in MOVES.into_iter().filter(|topic| !is_ranged(topic)) {
+            for topic_count in 1..=4 {
+                let topics = |other| [topic, other, other, other];
+                let log = |other| Log {
+                    address: Address::ZERO,
+                    topics: topics(other),
+                    topic_count,
+                    data: Data::Binary(&data),
+                    block_number: 1,
+                    block_hash: B256::ZERO,
+                    tx_hash: B256::ZERO,
+                    tx_index: 0,
+                    log_index: 0,
+                    removed: false,
+                };
+                let [read, left] = [B256::repeat_byte(7), B256::ZERO]
+                    .map(|other| concentrated(&log(other), topic));
+                assert_eq!(read, left);
+                heard += usize::from(read != Ok(None));
+            }
+        }
+        assert!(heard > 0, "some are looked at");
+    }
+}

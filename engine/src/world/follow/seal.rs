@@ -157,13 +157,16 @@ impl World {
         Ok(known)
     }
 
-    /// Takes a list that is read already, at once: one that is wrong is taken back.
+    /// Takes a list that is read already, at once: no log of it has to be read a second time. One
+    /// with a log that cannot be is taken back; pools that it made doubtful stay so.
     fn take_rows(
         &mut self,
         rows: &Rows<'_>,
         replay: Option<&mut Visitor<'_>>,
     ) -> Result<u32, DecodeError> {
         let list = List::Rows(rows);
+        let mut last = None;
+        rows.logs.iter().try_for_each(|log| self.check_log(log, &mut last))?;
         self.doubt(list, rows.is_empty && rows.logs.is_empty())?;
         let applied = self.apply_list(list, replay, false);
         if applied.is_err() {
@@ -232,8 +235,8 @@ impl World {
         Ok(())
     }
 
-    /// Applies the whole list from the state before the block. What was not surveyed is looked at
-    /// on the way, and may turn out wrong when some of it is applied.
+    /// Applies the whole list from the state before the block. If it was not surveyed, it notes the
+    /// transactions that touched our pools.
     fn apply_list(
         &mut self,
         list: List<'_>,
@@ -241,15 +244,11 @@ impl World {
         is_surveyed: bool,
     ) -> Result<(), DecodeError> {
         self.leave_list()?;
-        let mut last_index = None;
         if let Some(visit) = &mut replay {
             visit(self, None);
         }
         let mut current: Option<Included> = None;
         list.each(|log| {
-            if !is_surveyed {
-                self.check_log(log, &mut last_index)?;
-            }
             if let (Some(visit), Some(before)) = (&mut replay, current)
                 && before.hash != log.tx_hash
             {

@@ -12,6 +12,7 @@ use super::state::FAILOVER_NS;
 use super::*;
 use crate::amm::ConstantProduct;
 use crate::chain::ChainSpec;
+use crate::decode::list::Rows;
 use crate::decode::topics::SYNC;
 use crate::ids::{Direction, FactoryId, TokenId};
 use crate::input::Source;
@@ -128,6 +129,17 @@ impl Story {
         self.world.on_receipts((self.word.node(), json.as_bytes()), at, queries, None)
     }
 
+    /// The open block's logs come read already, as a recording has them.
+    fn rows(&mut self, block: u64, logs: &[(u32, u128)]) -> Result<Progress, DecodeError> {
+        let texts: Vec<String> =
+            logs.iter().map(|(index, reserve)| log(block, *index, *reserve)).collect();
+        let logs: Vec<Log<'_>> =
+            texts.iter().map(|text| Log::parse(text.as_bytes()).unwrap()).collect();
+        let rows = Rows { logs: &logs, is_empty: false };
+        let open = self.world.follower.open.head.hash;
+        self.world.on_rows((&open, &rows), Nanos(self.clock), &mut self.queries, None)
+    }
+
     pub(super) fn reserve(&self) -> u128 {
         self.world.pools.get(PoolId(0)).state.reserves().unwrap()[0]
     }
@@ -183,6 +195,43 @@ fn a_block_with_our_events_stays_open_until_its_list_comes() {
     assert_eq!(story.answer(101, &[(3, 2_000)]), Ok(Progress::AtHead));
     assert_eq!((story.tip(), story.reserve()), (101, 2_000));
     assert!(story.world.open_block().is_none());
+}
+
+#[test]
+fn logs_that_are_read_already_seal_a_block_as_its_list_does() {
+    let logs = [(3, 2_000), (8, 3_000)];
+    let (mut read, mut told) = (story(), story());
+    for story in [&mut read, &mut told] {
+        story.busy(Block(101, 101, 100));
+    }
+    assert_eq!(read.rows(101, &logs), told.answer(101, &logs));
+    assert_eq!((read.tip(), read.reserve()), (101, 3_000));
+    assert_eq!(read.world.follower.included, told.world.follower.included);
+
+    // One that the subscription has brought some of.
+    read.busy(Block(102, 102, 101));
+    assert_eq!(read.log(102, 3, 4_000), LogFate::Applied);
+    assert_eq!(read.rows(102, &[(3, 4_000), (8, 5_000)]), Ok(Progress::AtHead));
+    assert_eq!(read.reserve(), 5_000);
+}
+
+#[test]
+fn logs_that_are_read_already_and_wrong_leave_no_trace() {
+    let mut story = story();
+    story.busy(Block(101, 101, 100));
+    for (block, logs) in [
+        // Of another block, in no order, an amount that no pair can hold.
+        (102, &[(3, 2_000)][..]),
+        (101, &[(8, 2_000), (3, 3_000)]),
+        (101, &[(3, 2_000), (8, u128::MAX)]),
+    ] {
+        assert!(story.rows(block, logs).is_err(), "{logs:?}");
+        assert_eq!((story.tip(), story.reserve()), (100, 1_000), "{logs:?}");
+        assert!(story.world.follower.included.is_empty());
+        assert!(story.world.open_block().is_some());
+    }
+    assert_eq!(story.rows(101, &[(3, 2_000)]), Ok(Progress::AtHead));
+    assert_eq!(story.reserve(), 2_000);
 }
 
 #[test]
