@@ -92,7 +92,16 @@ fn div_wide(left: U256, right: U256, divisor: U256) -> Option<(U256, bool)> {
     }
     let (quotient, remainder) = match left.checked_mul(right) {
         // Most products fit 256 bits.
-        Some(product) => product.div_rem(divisor),
+        Some(product) => {
+            if let Some(divisor) = narrow(divisor) {
+                let dividend = halves(product);
+                if dividend.high < divisor {
+                    let (quotient, rest) = divide(dividend, divisor);
+                    return Some((U256::from(quotient), rest == 0));
+                }
+            }
+            product.div_rem(divisor)
+        }
         None => {
             let product: U512 = left.widening_mul(right);
             let [d0, d1, d2, d3] = *divisor.as_limbs();
@@ -111,6 +120,13 @@ pub(super) const fn low_half(value: U512) -> Option<U256> {
         [a, b, c, d, 0, 0, 0, 0] => Some(U256::from_limbs([a, b, c, d])),
         _ => None,
     }
+}
+
+/// The value as a pair of halves.
+#[inline]
+const fn halves(value: U256) -> Wide {
+    let [a, b, c, d] = *value.as_limbs();
+    Wide { high: join(d, c), low: join(b, a) }
 }
 
 /// The value as a `u128`, if it has no more bits.

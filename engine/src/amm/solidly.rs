@@ -188,21 +188,40 @@ fn invariant(x: U256, y: U256) -> Option<U256> {
     times(times(x, y)?, times(x, x)?.checked_add(times(y, y)?)?)
 }
 
-/// `Pool._d`: how fast the invariant grows with `y`.
-#[inline]
-fn slope(x: U256, y: U256) -> Option<U256> {
-    let three_x = x.checked_mul(U256::from(3))?;
-    times(three_x, times(y, y)?)?.checked_add(times(times(x, x)?, x)?)
+/// `Pool._f` and `Pool._d` (how fast the invariant grows with `y`) at one `x`: they have most of
+/// their products in common.
+struct Slice {
+    x: U256,
+    three_x: U256,
+    x_squared: U256,
+    x_cubed: U256,
+}
+
+impl Slice {
+    fn at(x: U256) -> Option<Self> {
+        let x_squared = times(x, x)?;
+        let (three_x, x_cubed) = (x.checked_mul(U256::from(3))?, times(x_squared, x)?);
+        Some(Self { x, three_x, x_squared, x_cubed })
+    }
+
+    /// The invariant, and its slope.
+    #[inline]
+    fn of(&self, y: U256) -> Option<[U256; 2]> {
+        let y_squared = times(y, y)?;
+        let value = times(times(self.x, y)?, self.x_squared.checked_add(y_squared)?)?;
+        Some([value, times(self.three_x, y_squared)?.checked_add(self.x_cubed)?])
+    }
 }
 
 /// `Pool._get_y`: the reserve at which the invariant is `kept` again.
 fn new_reserve(x: U256, kept: U256, start: U256) -> Option<U256> {
+    let slice = Slice::at(x)?;
     let mut y = start;
     for _ in 0..ROUNDS_MAX {
-        let value = invariant(x, y)?;
+        let [value, slope] = slice.of(y)?;
         if value < kept {
             let missing = kept.checked_sub(value)?.checked_mul(ONE)?;
-            let mut change = missing.checked_div(slope(x, y)?)?;
+            let mut change = missing.checked_div(slope)?;
             if change.is_zero() {
                 let next = y.checked_add(U256::ONE)?;
                 if invariant(x, next)? > kept {
@@ -213,7 +232,7 @@ fn new_reserve(x: U256, kept: U256, start: U256) -> Option<U256> {
             y = y.checked_add(change)?;
         } else {
             let over = value.checked_sub(kept)?.checked_mul(ONE)?;
-            let mut change = over.checked_div(slope(x, y)?)?;
+            let mut change = over.checked_div(slope)?;
             if change.is_zero() {
                 if value == kept || invariant(x, y.checked_sub(U256::ONE)?)? < kept {
                     return Some(y);
