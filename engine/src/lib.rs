@@ -42,6 +42,7 @@ pub mod ids;
 pub mod units;
 
 pub mod input;
+pub mod keccak;
 pub mod wire;
 
 pub mod decode;

@@ -15,6 +15,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         "engine/Cargo.toml",
         &[
             "alloy-primitives",
+            "cpufeatures",
             "hashbrown",
             "k256",
             "libm",

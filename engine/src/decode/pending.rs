@@ -10,10 +10,11 @@
 //!
 //! Temperature: hot.
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256};
 
 use crate::decode::DecodeError;
 use crate::decode::fields::{Field, Fields};
+use crate::keccak;
 use crate::wire::hex::{self, HexError};
 use crate::wire::json::{self, Scanner, Value};
 use crate::wire::rlp::Writer;
@@ -189,7 +190,7 @@ impl<'a> PendingTx<'a> {
     pub fn verify<'s>(&self, scratch: &'s mut [u8]) -> Result<&'s [u8], DecodeError> {
         let length = self.encode_raw(scratch)?;
         let raw = scratch.get(..length).ok_or(DecodeError::NoRoom)?;
-        if keccak256(raw) == self.hash { Ok(raw) } else { Err(DecodeError::HashMismatch) }
+        if keccak::hash(raw) == self.hash { Ok(raw) } else { Err(DecodeError::HashMismatch) }
     }
 
     #[inline]
@@ -400,7 +401,7 @@ mod tests {
     use alloy::eips::eip2718::Encodable2718;
     use alloy::eips::eip2930::{AccessList, AccessListItem as Entry};
     use alloy::eips::eip7702::{Authorization, SignedAuthorization};
-    use alloy_primitives::{Bytes, Signature, TxKind, address, hex as reference};
+    use alloy_primitives::{Bytes, Signature, TxKind, address, hex as reference, keccak256};
     use proptest::prelude::*;
 
     use super::*;

@@ -26,6 +26,7 @@ use self::eip1559::{Envelope, Fields};
 use self::presign::{Presignature, SLOT_BYTES};
 use crate::flight::{Admitted, Fees};
 use crate::ids::WalletId;
+use crate::keccak;
 use crate::world::World;
 
 /// The key of a wallet.
@@ -170,17 +171,22 @@ fn seal<'e>(
     (fields, input_length): (&Fields, usize),
     (key, half): (&WalletKey, Option<Presignature>),
 ) -> Option<(&'e [u8], B256)> {
-    let digest = keccak256(envelope.unsigned(fields, input_length)?);
+    let unsigned = envelope.unsigned(fields, input_length)?;
+    let signed_bytes = unsigned.signed_bytes();
+    let header = unsigned.signed_header.as_slice();
+    let (digest, begun) = keccak::hash_and_begin(unsigned.bytes, header, unsigned.fields);
     let finished = half.and_then(|half| half.finish(key, &digest));
     let signature = finished.or_else(|| key.sign(&digest))?;
     let raw = envelope.signed(&signature)?;
-    let hash = keccak256(raw);
+    // A signature that begins with zeros is shorter, and then the header says another length.
+    let hash = if raw.len() == signed_bytes { begun.finish(raw) } else { keccak::hash(raw) };
     Some((raw, hash))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::{Gas, Wei};
 
     #[test]
     fn a_key_gives_the_address_that_the_specification_says() {
@@ -192,6 +198,30 @@ mod tests {
         let address = alloy_primitives::address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
         assert_eq!(key.address(), address);
         assert!(!alloc::format!("{key:?}").contains("ac0974"));
+    }
+
+    #[test]
+    fn a_transaction_has_the_hash_of_its_bytes_however_long_its_signature_is() {
+        let key = WalletKey::new(&[7; 32]).unwrap();
+        let fees = Fees { max_fee: Wei(1 << 40), priority_fee: Wei(9), gas_limit: Gas(400_000) };
+        let to = Address::repeat_byte(3);
+        let (mut envelope, mut shorter) = (Envelope::new(), 0);
+        for nonce in 0..600 {
+            // From one block of the hash to five.
+            let input_length = usize::try_from(nonce).unwrap();
+            let fields = Fields { chain_id: 1, nonce, fees, to };
+            let unsigned = envelope.unsigned(&fields, input_length).unwrap();
+            let (expected, before) = (unsigned.signed_bytes(), unsigned.signed_header);
+            let fields_before = unsigned.fields.to_vec();
+            let (raw, hash) = seal(&mut envelope, (&fields, input_length), (&key, None)).unwrap();
+            assert_eq!(hash, keccak256(raw), "{nonce}");
+            if raw.len() == expected {
+                assert!(raw.starts_with(&[before.as_slice(), &fields_before].concat()));
+            } else {
+                shorter += 1;
+            }
+        }
+        assert!(shorter > 0, "one signature in 128 is shorter");
     }
 
     #[test]
