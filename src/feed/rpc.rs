@@ -91,7 +91,11 @@ impl Rpc {
             for node in nodes {
                 let left = limit.saturating_sub(start.elapsed()).min(most);
                 match connect::connect(&node.endpoint, left.max(PAUSE), BUFFER_BYTES, 1) {
-                    Ok(wire) => return Ok(Self::over(wire)),
+                    Ok(wire) => {
+                        // However late it was reached, each answer may take as long.
+                        wire.socket().set_timeout(Some(limit.max(PAUSE)))?;
+                        return Ok(Self::over(wire));
+                    }
                     Err(error) => last = Some(error.context(node.name.clone())),
                 }
             }
@@ -271,13 +275,22 @@ impl Rpc {
                     bail!("the node answers with {bytes} bytes, more than are read at once")
                 }
                 Some(Err(error)) => bail!("the node breaks the framing: {error:?}"),
-                None => {
-                    let count = wire.read().context("waiting for the node")?;
-                    ensure!(count > 0, "the node closed the connection");
-                }
+                None => match wire.read() {
+                    Ok(0) => bail!("the node closed the connection"),
+                    Ok(_) => {}
+                    Err(error) if is_late(&error) => {
+                        bail!("the node does not answer: allow it more time by `connect_timeout_s`")
+                    }
+                    Err(error) => return Err(error).context("waiting for the node"),
+                },
             }
         }
     }
+}
+
+/// Whether a read ended because nothing came in time.
+fn is_late(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }
 
 /// An answer whose result is read as what it is.
@@ -415,6 +428,18 @@ mod tests {
         let mut mute = Rpc::recorded(kept);
         assert!(mute.next_reply::<Value>().is_err(), "nothing was asked yet");
         assert!(mute.into_wire().is_err());
+    }
+
+    #[test]
+    fn a_node_that_says_nothing_is_an_error_that_says_what_to_do() {
+        let (mut rpc, _node) = Rpc::paired(1_024).unwrap();
+        let Line::Node(wire) = &rpc.line else { panic!("it has a connection") };
+        wire.socket().set_timeout(Some(Duration::from_millis(20))).unwrap();
+        let error = format!("{:#}", rpc.call::<Value>("eth_chainId", &json!([])).unwrap_err());
+        assert!(
+            error.contains("does not answer") && error.contains("connect_timeout_s"),
+            "{error}"
+        );
     }
 
     #[test]
