@@ -356,7 +356,7 @@ impl Market {
         let mut sketch = Sketch::new(seed, pool_count);
         let pools = sketch.table();
         let searcher = Searcher::over(&pools, &graph_of(&pools));
-        let limits = SearchLimits { worth_least: WORTH_LEAST, ..SearchLimits::NONE };
+        let limits = SearchLimits::NONE.asking(WORTH_LEAST);
         let mut market = Self { sketch, pools, searcher, limits };
         let mut all = market.pools.ids().to_vec();
         market.settle(&mut all);

@@ -13,7 +13,6 @@ use alloc::vec::Vec;
 use core::hint::black_box;
 
 use crate::decode::message::{self, Item, Message};
-use crate::gas::worth_least;
 use crate::pipeline::Engine;
 use crate::plan::Bid;
 use crate::search::SearchLimits;
@@ -81,8 +80,7 @@ impl<S: StrategySet> Engine<S> {
         let mark = self.apply_in_turn(&target).ok()?;
         let mut found = None;
         let world = &self.world;
-        let worth_least = worth_least(world.tip().next_base_fee);
-        let limits = SearchLimits { worth_least, ..SearchLimits::NONE };
+        let limits = SearchLimits::NONE.paying_gas(world.tip().next_base_fee);
         self.strategies.each_searcher(|searcher| {
             searcher.suppose(&world.pools, world.supposed());
             searcher.search(&world.pools, world.supposed(), &limits, &mut |cycle| {

@@ -38,12 +38,19 @@ const KINDS: usize = Pool::KINDS.len();
 const MIXES: usize = (HOPS_MAX + 1).pow(KINDS as u32);
 
 /// What a program of two swaps uses at least, whatever the tokens: less than any that was measured.
-const LEAST: u128 = 80_000;
+const LEAST_OF_TWO: u128 = 80_000;
+/// What each further swap adds at least.
+const LEAST_OF_ONE_MORE: u128 = 30_000;
 
-/// What a cycle must be worth so that it can pay for the gas of two swaps at this base fee.
+/// What a cycle of so many swaps, of [`HOPS_MAX`] at most, must be worth so that it can pay for its
+/// gas at this base fee.
 #[must_use]
-pub const fn worth_least(base_fee: Wei) -> Wei {
-    Wei(base_fee.0.saturating_mul(LEAST))
+pub const fn worth_least(base_fee: Wei, hop_count: usize) -> Wei {
+    let (mut gas, mut hops) = (LEAST_OF_TWO, 2);
+    while hops < hop_count && hops < HOPS_MAX {
+        (gas, hops) = (gas.saturating_add(LEAST_OF_ONE_MORE), hops.saturating_add(1));
+    }
+    Wei(base_fee.0.saturating_mul(gas))
 }
 
 /// One swap with its token transfer.
@@ -297,6 +304,18 @@ mod tests {
         for other in [pairs(2, true), pairs(3, false)] {
             assert_eq!(table.expected(&other), GasTable::default().expected(&other));
         }
+    }
+
+    #[test]
+    fn no_cycle_is_asked_for_more_gas_than_the_cheapest_program_of_its_swaps_uses() {
+        let table = GasTable::default();
+        for legs in 2..=HOPS_MAX {
+            let cheapest = table.expected(&pairs(legs, false)).0;
+            let asked = worth_least(Wei(1), legs).0;
+            assert!(asked < u128::from(cheapest) * 3 / 5, "{legs} swaps: {asked} of {cheapest}");
+            assert!(asked > worth_least(Wei(1), legs - 1).0 || legs == 2);
+        }
+        assert_eq!(worth_least(Wei(3), HOPS_MAX + 1), worth_least(Wei(3), HOPS_MAX));
     }
 
     /// A repayment of Aave's from own funds, with these swaps around it.

@@ -100,8 +100,8 @@ pub struct Graph {
     pub native: TokenId,
     /// The longest cycle, in swaps.
     pub hops_max: usize,
-    /// The least that a search will ever ask of a cycle. The higher, the less of a large universe
-    /// has to be looked at; a search that asks less looks at more, and misses nothing.
+    /// The least that a search will ever ask of the longest cycles. The higher, the less of a large
+    /// universe has to be looked at; a search that asks less looks at more, and misses nothing.
     pub worth_least: Wei,
     /// A token with more neighbours than this is a hub.
     pub(super) tail_degree_max: usize,
@@ -140,7 +140,8 @@ impl Graph {
     #[must_use]
     #[cold]
     pub fn paying_gas(self, base_fee: Wei) -> Self {
-        self.asking(Wei(worth_least(base_fee).0 / 2))
+        let worth = worth_least(base_fee, self.hops_max);
+        self.asking(Wei(worth.0 / 2))
     }
 
     /// The graph of the pools in a table.

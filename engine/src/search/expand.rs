@@ -67,7 +67,7 @@ pub(super) struct Expansion<'e, 's> {
 impl<'e, 's> Expansion<'e, 's> {
     /// Chooses the pools along a cycle, and puts the best on the list.
     pub(super) fn run(screen: &mut Screen<'s>, cycle: &TokenCycle, native_price: f64) {
-        let least = screen.shortlist.worth_least() / native_price;
+        let least = screen.shortlist.worth_least(cycle.hop_count.into()) / native_price;
         let mut expansion = Expansion::new(screen, cycle, least);
         let most = expansion.rest[0].best_profit(expansion.amount_in_max);
         if most * MORE < expansion.least {

@@ -28,6 +28,18 @@ const SHARES: [f64; FALLS.len()] = {
     shares
 };
 
+/// What a gain may take of the square root of the price in each stretch, squared. The last stretch
+/// has no end.
+const ROOMS: [f64; FALLS.len()] = {
+    let mut rooms = FALLS;
+    let mut place = 0;
+    while place < rooms.len() {
+        rooms[place] = (1.0 - rooms[place]) * (1.0 - rooms[place]);
+        place += 1;
+    }
+    rooms
+};
+
 /// The inverse of a [`Reach`], by stretches of the price's fall.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Lack {
@@ -75,16 +87,13 @@ impl Lack {
     /// else being taken for a line.
     #[inline]
     pub(super) fn needed(&self, gain: f64) -> f64 {
-        let (mut from, mut needed) = (1.0, f64::INFINITY);
-        for (lack, share) in self.alone.iter().zip(SHARES) {
-            let left = 1.0 - libm::sqrt(gain * f64::from(*lack));
-            needed = if left > 0.0 { 1.0 / (left * left) } else { f64::INFINITY };
-            // The last stretch has no end.
-            if needed * share <= 1.0 {
-                break;
-            }
-            from = 1.0 / share;
-        }
+        let mut taken = self.alone.iter().map(|lack| gain * f64::from(*lack)).zip(ROOMS);
+        let Some(stretch) = taken.position(|(taken, room)| taken <= room) else {
+            return f64::INFINITY;
+        };
+        let left = 1.0 - libm::sqrt(gain * f64::from(self.alone[stretch]));
+        let needed = if left > 0.0 { 1.0 / (left * left) } else { f64::INFINITY };
+        let from = if stretch == 0 { 1.0 } else { 1.0 / SHARES[stretch - 1] };
         f64::max(needed, from)
     }
 }

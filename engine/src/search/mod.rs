@@ -34,6 +34,7 @@ mod weigh;
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use self::cycles::{CycleIndex, Edge, Graph};
 use self::filling::Filling;
@@ -42,6 +43,7 @@ use self::screen::{Marks, Screen};
 use self::shortlist::{Candidate, Shortlist, float};
 use self::sizing::{Hop, best_input};
 use crate::amm::Mobius;
+use crate::gas::worth_least;
 use crate::ids::{Direction, PoolId, StrategyId, TokenId};
 use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, PLANS_MAX, TOUCHED_MAX};
 use crate::plan::{Bid, Leg, Plan};
@@ -51,9 +53,9 @@ use crate::world::pools::PoolTable;
 
 /// Cycles that one search reports.
 pub const FOUND_MAX: usize = PLANS_MAX;
-/// Cycles of the highest estimated worth that are kept for that. More than are reported, for
+/// Cycles of the highest estimated worth that are kept for that. A few more than are reported, for
 /// rounding may leave nothing of some.
-const CANDIDATES_MAX: usize = 2 * FOUND_MAX;
+const CANDIDATES_MAX: usize = FOUND_MAX + 4;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
@@ -115,15 +117,28 @@ impl Found {
 pub struct SearchLimits {
     /// The most that may go into a cycle, per base token in order of preference.
     pub amount_in_max: [u128; BASE_TOKENS_MAX],
-    /// What a cycle must be worth so that it is reported. Dust that nobody takes
+    /// What a cycle must be worth so that it is reported, by its swaps. Dust that nobody takes
     /// keeps thousands of cycles open: this is what keeps a search through a hub short.
-    pub worth_least: Wei,
+    pub worth_least: [Wei; HOPS_MAX + 1],
 }
 
 impl SearchLimits {
     /// No limit but the pools' depth.
     pub const NONE: Self =
-        Self { amount_in_max: [u128::MAX; BASE_TOKENS_MAX], worth_least: Wei(0) };
+        Self { amount_in_max: [u128::MAX; BASE_TOKENS_MAX], worth_least: [Wei(0); HOPS_MAX + 1] };
+
+    /// The same, asking so much of every cycle.
+    #[must_use]
+    pub const fn asking(self, worth_least: Wei) -> Self {
+        Self { worth_least: [worth_least; HOPS_MAX + 1], ..self }
+    }
+
+    /// The same, asking that a cycle can pay for the gas of its swaps at this base fee.
+    #[must_use]
+    pub fn paying_gas(self, base_fee: Wei) -> Self {
+        let worth_least = core::array::from_fn(|hop_count| worth_least(base_fee, hop_count));
+        Self { worth_least, ..self }
+    }
 }
 
 /// What searches did since the searcher was built.
@@ -181,6 +196,8 @@ pub struct Tables {
     index: CycleIndex,
     prices: Prices,
     marks: Marks,
+    /// Slots to be screened, and by how much their prices rose.
+    ranked: Vec<(f64, u32)>,
     /// Per base, the edge to the native token.
     to_native: [ToNative; BASE_TOKENS_MAX],
 }
@@ -209,6 +226,7 @@ impl Tables {
                 is_single: false,
             },
             to_native,
+            ranked: Vec::with_capacity(index.slot_count() + TOUCHED_MAX),
             index,
         }
     }
@@ -255,6 +273,19 @@ impl Tables {
             }
         }
         *is_single = pair_count == 1;
+    }
+
+    /// Puts the pools that moved farthest first: what they opened is the measure of the others.
+    fn rank(&mut self, touched: &[PoolId]) {
+        let Self { index, prices, ranked, .. } = self;
+        ranked.clear();
+        let slots = touched.iter().filter_map(|pool| index.slot_of(*pool));
+        // Slots are counted in u32 when the index is built.
+        ranked.extend(slots.map(|slot| (prices.leap(slot), u32::try_from(slot).unwrap_or(0))));
+        if touched.len() < TOUCHED_MAX {
+            ranked
+                .sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
+        }
     }
 
     /// Native per unit of a base token, by the best pool; for ranking only.
@@ -382,12 +413,13 @@ impl Searcher {
         let touched = all_if_full(pools, touched);
         let tables = &mut self.tables;
         tables.start_round(touched);
-        self.shortlist.clear(float(limits.worth_least.0));
+        let floors = limits.worth_least.map(|worth| float(worth.0));
+        self.shortlist.clear(floors);
         let native_prices: [f64; BASE_TOKENS_MAX] =
             core::array::from_fn(|rank| tables.native_price(rank));
-        for pool in touched {
-            let Some(slot) = tables.index.slot_of(*pool) else { continue };
-            let pair = tables.index.slot(slot).pair as usize;
+        tables.rank(touched);
+        for place in 0..tables.ranked.len() {
+            let pair = tables.index.slot(tables.ranked[place].1 as usize).pair as usize;
             let Marks { screened, round, .. } = &mut tables.marks;
             if core::mem::replace(&mut screened[pair], *round) != *round {
                 let Tables { index, prices, marks, .. } = &**tables;
@@ -412,7 +444,7 @@ impl Searcher {
             let Some(cycle) = self.tables.size(pools, candidate, limits) else { continue };
             let native_price = self.tables.native_price(usize::from(candidate.base_rank));
             let worth = float(cycle.profit) * native_price;
-            if worth >= float(limits.worth_least.0) {
+            if worth >= self.shortlist.floor(candidate.hop_count) {
                 (sized[count], worths[count]) = (Some(cycle), worth);
                 count += 1;
             }

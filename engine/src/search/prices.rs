@@ -31,8 +31,9 @@ use crate::world::pools::PoolTable;
 /// its price has not risen by more, they are judged by that.
 const VALUE_MARGIN: f64 = 1.1;
 
-/// A pool along an edge.
+/// A pool along an edge; it fills a cache line.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(align(64))]
 pub(super) struct Way {
     pub(super) curve: Mobius,
     pub(super) lack: Lack,
@@ -65,17 +66,19 @@ impl Way {
 }
 
 /// A pool from the lower token to the higher, and back.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Curves {
-    ways: [Way; 2],
-    /// The curve holds for every input. Where it does not, the pool's price still only worsens.
-    is_whole: bool,
-}
+type Ends = [Way; 2];
 
 /// Curves by slot, and the best of edges, pairs of hubs and paths between them.
 #[derive(Debug)]
 pub(super) struct Prices {
-    curves: Vec<Curves>,
+    curves: Vec<Ends>,
+    /// By slot, whether the curve holds for every input. Where it does not, the pool's price still
+    /// only worsens.
+    whole: Vec<bool>,
+    /// By slot, by how much its better price changed when it last moved.
+    leaps: Vec<f64>,
+    /// Pairs of which a pool was read, and that are not brought up to date yet.
+    stale: Vec<bool>,
     /// The best rates of any pool, after the fee: two per pair, by edge. Where an edge ends at a
     /// tail they are its price.
     best: Vec<Rates>,
@@ -86,7 +89,7 @@ pub(super) struct Prices {
     /// What a unit of each hub is worth at most, in native, with a margin.
     values: Vec<f64>,
     /// What supposed moves replaced, oldest first.
-    replaced: Vec<(usize, Curves)>,
+    replaced: Vec<(usize, Ends)>,
 }
 
 /// Prices from hub to hub, readable by row and by column.
@@ -125,11 +128,13 @@ impl Prices {
     #[cold]
     pub(super) fn new(index: &CycleIndex, worth_least: f64) -> Self {
         let (map, paths) = (&index.map, &index.paths);
-        let closed = Curves { ways: [Way::CLOSED; 2], is_whole: true };
         let mut best = vec![[0.0; 3]; (index.pair_count() + 1) * 2];
         best[index.pair_count() * 2..].fill([1.0; 3]);
         Self {
-            curves: vec![closed; index.slot_count()],
+            curves: vec![[Way::CLOSED; 2]; index.slot_count()],
+            whole: vec![true; index.slot_count()],
+            leaps: vec![1.0; index.slot_count()],
+            stale: vec![false; index.pair_count()],
             best,
             direct: Matrix::new(map.hub_count(), map.stride()),
             returns: Returns::new(map, paths, worth_least),
@@ -157,6 +162,7 @@ impl Prices {
         self.replaced.clear();
         for slot in 0..self.curves.len() {
             self.curves[slot] = curves_of(index, pools, slot);
+            self.whole[slot] = is_whole(&pools.get(index.slot(slot).pool).state);
         }
         // Prices first, for hubs are valued by them; then what that makes of them.
         self.values.fill(f64::INFINITY);
@@ -202,9 +208,14 @@ impl Prices {
 
     /// Reads the pools that moved.
     pub(super) fn refresh(&mut self, index: &CycleIndex, pools: &PoolTable, moved: &[PoolId]) {
-        for pool in moved {
-            if let Some(slot) = index.slot_of(*pool) {
-                self.set(index, slot, curves_of(index, pools, slot));
+        for slot in moved.iter().filter_map(|pool| index.slot_of(*pool)) {
+            self.stale[index.slot(slot).pair as usize] |= self.write(index, pools, slot);
+        }
+        // Once each, however many of its pools moved.
+        for slot in moved.iter().filter_map(|pool| index.slot_of(*pool)) {
+            let pair = index.slot(slot).pair as usize;
+            if core::mem::take(&mut self.stale[pair]) {
+                self.renew(index, pair);
             }
         }
     }
@@ -232,25 +243,25 @@ impl Prices {
     /// A pool along an edge of this side.
     #[inline]
     pub(super) fn way(&self, slot: usize, side: usize) -> &Way {
-        &self.curves[slot].ways[side]
+        &self.curves[slot][side]
     }
 
     /// A pool's curve along an edge of this side.
     #[inline]
     pub(super) fn curve(&self, slot: usize, side: usize) -> Mobius {
-        self.curves[slot].ways[side].curve
+        self.curves[slot][side].curve
     }
 
     /// Whether a pool's curve holds for every input.
     #[inline]
     pub(super) fn is_whole(&self, slot: usize) -> bool {
-        self.curves[slot].is_whole
+        self.whole[slot]
     }
 
     /// The same before the supposed moves.
     pub(super) fn curve_before(&self, slot: usize, side: usize) -> Mobius {
         let replaced = self.replaced.iter().find(|(moved, _)| *moved == slot);
-        replaced.map_or(self.curves[slot], |(_, curves)| *curves).ways[side].curve
+        replaced.map_or(self.curves[slot], |(_, curves)| *curves)[side].curve
     }
 
     /// The best price of any pool along `edge`, after the fee.
@@ -294,12 +305,34 @@ impl Prices {
         }
     }
 
-    fn set(&mut self, index: &CycleIndex, slot: usize, curves: Curves) {
-        if self.curves[slot] == curves {
-            return;
+    /// Reads a pool, and says whether it has moved.
+    fn write(&mut self, index: &CycleIndex, pools: &PoolTable, slot: usize) -> bool {
+        let now = curves_of(index, pools, slot);
+        let before = core::mem::replace(&mut self.curves[slot], now);
+        if before == now {
+            return false;
         }
-        self.curves[slot] = curves;
-        let pair = index.slot(slot).pair as usize;
+        let rise = |side: usize| now[side].curve.gain / before[side].curve.gain;
+        // Nothing is known of one that was closed before.
+        self.leaps[slot] = greater(rise(0), greater(rise(1), 0.0));
+        true
+    }
+
+    /// By how much the better of a pool's two prices rose when it last moved.
+    #[inline]
+    pub(super) fn leap(&self, slot: usize) -> f64 {
+        self.leaps[slot]
+    }
+
+    fn set(&mut self, index: &CycleIndex, slot: usize, curves: Ends) {
+        if self.curves[slot] != curves {
+            self.curves[slot] = curves;
+            self.renew(index, index.slot(slot).pair as usize);
+        }
+    }
+
+    /// Brings what depends on a pair's pools up to date.
+    fn renew(&mut self, index: &CycleIndex, pair: usize) {
         for edge in [0, 1].map(|side| Edge::of(pair, side)) {
             self.best[edge.index()] = self.best_of(index, edge);
             if let Some([from, to]) = index.map.hubs(edge) {
@@ -320,30 +353,29 @@ impl Prices {
             return [0.0; 3];
         }
         let value = self.values[index.paths.end_of(place)];
-        self.returns.rates(value, path.map(|edge| self.ways_of(index, edge)))
+        let hops = if path[2] == index.map.none() { &path[..2] } else { &path[..] };
+        let [before @ .., last] = hops else { return [0.0; 3] };
+        // A path ends at a hub, where edges are judged by the same value.
+        let before = before.iter().map(|edge| self.ways_of(index, *edge));
+        self.returns.rates(value, *self.rates_of(*last), before)
     }
 
     /// The pools along an edge.
     fn ways_of<'p>(&'p self, index: &CycleIndex, edge: Edge) -> Ways<'p> {
-        let slots = if edge == index.map.none() { 0..0 } else { index.slots_of(edge.pair()) };
-        Ways { curves: &self.curves[slots], side: edge.side() }
+        Ways { curves: &self.curves[index.slots_of(edge.pair())], side: edge.side() }
     }
 }
 
-/// The pools along one edge; none along the edge whose price is always 1.
+/// The pools along one edge.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ways<'p> {
-    curves: &'p [Curves],
+    curves: &'p [Ends],
     side: usize,
 }
 
 impl<'p> Ways<'p> {
-    pub(super) const fn len(self) -> usize {
-        self.curves.len()
-    }
-
     pub(super) fn iter(self) -> impl Iterator<Item = &'p Way> {
-        self.curves.iter().map(move |curves| &curves.ways[self.side])
+        self.curves.iter().map(move |ways| &ways[self.side])
     }
 }
 
@@ -367,16 +399,18 @@ pub(super) fn greatest_product(left: &[f64], right: &[f64]) -> f64 {
     best.into_iter().fold(0.0, greater)
 }
 
-fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Curves {
-    let held = index.slot(slot);
-    let entry = pools.get(held.pool);
-    let is_whole = match entry.state {
+const fn is_whole(pool: &Pool) -> bool {
+    match pool {
         Pool::ConstantProduct(_) => true,
         Pool::Concentrated(_) => false,
         Pool::Solidly(pool) => !pool.state().is_stable,
-    };
-    if !entry.is_tradable() {
-        return Curves { ways: [Way::CLOSED; 2], is_whole };
+    }
+}
+
+fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Ends {
+    let held = index.slot(slot);
+    if !pools.get(held.pool).is_tradable() {
+        return [Way::CLOSED; 2];
     }
     let view = pools.view(held.pool);
     let way = |side| {
@@ -385,5 +419,5 @@ fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Curves {
         let Some(reach) = view.reach(direction) else { return Way::CLOSED };
         Way { curve, lack: Lack::of(&reach) }
     };
-    Curves { ways: [0, 1].map(way), is_whole }
+    [0, 1].map(way)
 }

@@ -153,25 +153,35 @@ impl Returns {
         let share = self.worth_least / value;
         let mut best = [0.0; 3];
         for Way { curve: Mobius { gain, .. }, lack } in ways.iter() {
-            if *gain > 0.0 {
-                let price = gain * ROUNDING;
-                let rates = [*gain, price / lack.needed(share), price * lack.left(share)];
-                best = greater_of(best, rates);
+            let price = gain * ROUNDING;
+            best[0] = greater(best[0], *gain);
+            // Of no price more is left than it is.
+            if price > best[1] {
+                best[1] = greater(best[1], price / lack.needed(share));
+            }
+            if price > best[2] {
+                best[2] = greater(best[2], price * lack.left(share));
             }
         }
         best
     }
 
-    /// The best rates along a path whose end is worth `value` a unit. A hop without pools is none.
-    pub(super) fn rates(&self, value: f64, hops: [Ways<'_>; 3]) -> Rates {
-        let mut path = [1.0; 3];
-        let mut value = value;
-        for ways in hops.into_iter().rev().filter(|ways| ways.len() > 0) {
+    /// The best rates along a path whose last hop has the rates `last` and ends where a unit is
+    /// worth `value`.
+    pub(super) fn rates<'w>(
+        &self,
+        value: f64,
+        last: Rates,
+        before: impl DoubleEndedIterator<Item = Ways<'w>>,
+    ) -> Rates {
+        let mut path = last;
+        // What a hop leads to is worth what the best pools make of it.
+        let mut value = value * last[0];
+        for ways in before.rev() {
             let hop = self.best_of(value, ways);
             // Where one hop has to carry the gain, the others are at their best.
             let alone = f64::min(path[1] * hop[0], path[0] * hop[1]);
             path = [path[0] * hop[0], alone, path[2] * hop[2]];
-            // What a hop leads to is worth what the best pools make of it.
             value *= hop[0];
         }
         path

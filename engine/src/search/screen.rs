@@ -352,7 +352,7 @@ impl<'s> Screen<'s> {
         self.weighings -= 1;
         let is_promising = self.is_promising(walk, base_rank, start);
         let worth_most = if is_promising { self.worth_most(walk, base_rank, start) } else { 0.0 };
-        if !is_promising || worth_most < self.shortlist.worth_least() {
+        if !is_promising || worth_most < self.shortlist.worth_least(walk.hop_count) {
             self.shortlist.counts.outvalued += 1;
             return;
         }
@@ -374,7 +374,7 @@ impl<'s> Screen<'s> {
         let mut next = 0;
         while let Some(Open { cycle, worth_most }) = self.shortlist.open(next) {
             next += 1;
-            if worth_most < self.shortlist.worth_least() {
+            if worth_most < self.shortlist.worth_least(cycle.hop_count.into()) {
                 self.shortlist.counts.outvalued += 1;
             } else if self.expansions == 0 || self.work == 0 {
                 self.shortlist.counts.skipped += 1;

@@ -40,8 +40,8 @@ const OPEN_MAX: usize = 512;
 pub(super) struct Shortlist {
     candidates: [Candidate; CANDIDATES_MAX],
     count: usize,
-    /// What is worth less is not looked at, in native.
-    floor: f64,
+    /// What is worth less is not looked at, in native, by swaps.
+    floors: [f64; HOPS_MAX + 1],
     open: Vec<Open>,
     pub(super) counts: SearchCounts,
 }
@@ -50,11 +50,23 @@ impl Shortlist {
     pub(super) fn new() -> Self {
         let counts = SearchCounts::default();
         let candidates = [Candidate::NONE; CANDIDATES_MAX];
-        Self { candidates, count: 0, floor: 0.0, open: Vec::with_capacity(OPEN_MAX), counts }
+        Self {
+            candidates,
+            count: 0,
+            floors: [0.0; HOPS_MAX + 1],
+            open: Vec::with_capacity(OPEN_MAX),
+            counts,
+        }
     }
 
-    pub(super) const fn clear(&mut self, floor: f64) {
-        (self.count, self.floor) = (0, floor);
+    pub(super) const fn clear(&mut self, floors: [f64; HOPS_MAX + 1]) {
+        (self.count, self.floors) = (0, floors);
+    }
+
+    /// What a cycle of so many swaps must be worth, in native.
+    #[inline]
+    pub(super) fn floor(&self, hop_count: u8) -> f64 {
+        self.floors[usize::from(hop_count).min(HOPS_MAX)]
     }
 
     /// Puts a cycle aside; not if there is no room.
@@ -82,20 +94,21 @@ impl Shortlist {
         self.open.clear();
     }
 
-    /// What a cycle must be worth to get on the list, in native.
+    /// What a cycle of so many swaps must be worth to get on the list, in native.
     #[inline]
-    pub(super) const fn worth_least(&self) -> f64 {
+    pub(super) const fn worth_least(&self, hop_count: usize) -> f64 {
+        let floor = self.floors[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }];
         if self.count == CANDIDATES_MAX {
-            f64::max(self.floor, self.candidates[CANDIDATES_MAX - 1].worth)
+            f64::max(floor, self.candidates[CANDIDATES_MAX - 1].worth)
         } else {
-            self.floor
+            floor
         }
     }
 
     pub(super) fn remember(&mut self, candidate: &Candidate) {
         let held = &self.candidates[..self.count];
         let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == CANDIDATES_MAX || candidate.worth < self.floor {
+        if rank == CANDIDATES_MAX || candidate.worth < self.floor(candidate.hop_count) {
             return;
         }
         self.count = (self.count + 1).min(CANDIDATES_MAX);

@@ -317,6 +317,7 @@ proptest! {
         hops_max in 2_usize..=4,
         tail_degree_max in 0_usize..5,
         share in 0.2_f64..1.0,
+        more in prop_oneof![Just(0.0), 0.0_f64..1.0],
         asked in prop_oneof![Just(1.0), Just(1.0), Just(0.0), 0.0_f64..1.5],
     ) {
         let mut pools = market(&sketches);
@@ -328,10 +329,13 @@ proptest! {
             float(profit) * fresh.tables.native_price(rank)
         };
         let brute = Brute::new(&pools, &[moved], hops_max).run();
-        let mut worths: Vec<_> = brute.iter().map(|(t, profit)| worth(t, *profit)).collect();
-        worths.sort_by(|left, right| right.total_cmp(left));
+        let worths = || brute.iter().map(|(tokens, profit)| (tokens, worth(tokens, *profit)));
+        let best = worths().map(|(_, worth)| worth).fold(0.0, f64::max);
         // The closer to what the best is worth, the more a bound that is too tight would lose.
-        let floor = worths.first().map_or(1e15, |best| best * share);
+        let floor = if best > 0.0 { best * share } else { 1e15 };
+        // Each further swap asks for more.
+        let floors: [f64; HOPS_MAX + 1] = [0.0, 0.0, 1.0, 1.0 + more, 1.0 + 2.0 * more];
+        let floors = floors.map(|part| part * floor);
 
         // The tables are kept up to date from another state.
         let state = pools.get(moved).state;
@@ -342,7 +346,8 @@ proptest! {
         let mut searcher = Searcher::over(&pools, &graph);
         pools.entry_mut(moved).state = state;
         searcher.refresh(&pools, &[moved]);
-        let limits = SearchLimits { worth_least: Wei(whole(floor)), ..SearchLimits::NONE };
+        let worth_least = floors.map(|floor| Wei(whole(floor)));
+        let limits = SearchLimits { worth_least, ..SearchLimits::NONE };
         let mut ours = Vec::new();
         searcher.search(&pools, &[moved], &limits, &mut |found| {
             assert_exact(&pools, found);
@@ -355,9 +360,13 @@ proptest! {
         prop_assert_eq!(searcher.counts().skipped, 0);
         let mut ours: Vec<_> = ours.iter().map(|(t, profit)| worth(t, *profit)).collect();
         ours.sort_by(|left, right| right.total_cmp(left));
-        let enough = worths.iter().filter(|worth| **worth > floor * (1.0 + 1e-9)).count();
-        prop_assert!(ours.len() >= enough.min(FOUND_MAX), "{floor} {worths:?} {ours:?}");
-        for (found, best) in ours.iter().zip(&worths) {
+        let is_enough = |(tokens, worth): &(&Vec<TokenId>, f64)| {
+            *worth > floors[tokens.len()] * (1.0 + 1e-9)
+        };
+        let mut enough: Vec<_> = worths().filter(is_enough).map(|(_, worth)| worth).collect();
+        enough.sort_by(|left, right| right.total_cmp(left));
+        prop_assert!(ours.len() >= enough.len().min(FOUND_MAX), "{floors:?} {enough:?} {ours:?}");
+        for (found, best) in ours.iter().zip(&enough) {
             prop_assert!(*found + ROUNDING >= *best, "the most valuable are kept");
         }
     }
@@ -420,7 +429,7 @@ proptest! {
         let floor = Wei(whole(best * share));
         let graph = Graph { tail_degree_max, ..graph }.asking(floor);
         let mut searcher = Searcher::over(&pools, &graph);
-        let limits = SearchLimits { worth_least: floor, ..SearchLimits::NONE };
+        let limits = SearchLimits::NONE.asking(floor);
         let mut ours = 0.0;
         searcher.search(&pools, &[moved], &limits, &mut |found| {
             assert_exact(&pools, found);
@@ -471,6 +480,35 @@ proptest! {
     })]
 
     #[test]
+    fn pools_that_moved_together_are_read_as_one_after_the_other(
+        sketches in random_market(),
+        moves in proptest::collection::vec((0_usize..24, 1_u128..1_000), 1..6),
+        tail_degree_max in 0_usize..5,
+    ) {
+        let mut pools = market(&sketches);
+        let graph = Graph { tail_degree_max, ..Graph::of(&pools, &BASES, WETH, 4) };
+        let mut searchers = [(); 2].map(|()| Searcher::over(&pools, &graph));
+        let mut moved = Vec::new();
+        for (place, more) in moves {
+            let pool = PoolId(u32::try_from(place % pools.len()).unwrap());
+            let [first, second] = pools.get(pool).state.reserves().unwrap();
+            let after = ConstantProduct::new([first + more * (first / 500), second], 3_000);
+            pools.entry_mut(pool).state = after.unwrap().into();
+            if !moved.contains(&pool) {
+                moved.push(pool);
+            }
+        }
+        for pool in &moved {
+            searchers[0].refresh(&pools, &[*pool]);
+        }
+        moved.extend(moved.clone());
+        searchers[1].refresh(&pools, &moved);
+        let read = |searcher: Searcher| std::format!("{:?}", searcher.tables.prices);
+        let [alone, together] = searchers.map(read);
+        prop_assert_eq!(alone, together);
+    }
+
+    #[test]
     fn a_market_that_has_grown_is_searched_as_one_that_was_always_so(
         sketches in dusty_market(),
         known in 1_usize..28,
@@ -509,7 +547,7 @@ proptest! {
         prop_assert!(searcher.spent().is_some() && searcher.spent().is_none());
 
         let mut fresh = Searcher::over(&pools, &graph(&pools, floor));
-        let limits = SearchLimits { worth_least: Wei(floor), ..SearchLimits::NONE };
+        let limits = SearchLimits::NONE.asking(Wei(floor));
         for pool in pools.ids() {
             let [ours, theirs] = [&mut searcher, &mut fresh].map(|searcher| {
                 let mut all = Vec::new();

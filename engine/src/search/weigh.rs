@@ -42,7 +42,7 @@ impl Screen<'_> {
     /// Whether a cycle that starts at place `start` could be worth what is asked by the best rates
     /// of its edges; a quick look.
     pub(super) fn is_promising(&self, walk: &Walk, base_rank: u8, start: usize) -> bool {
-        let worth_least = self.shortlist.worth_least();
+        let worth_least = self.shortlist.worth_least(walk.hop_count);
         if worth_least < self.prices.returns.worth_least() {
             return true;
         }
@@ -77,13 +77,21 @@ impl Screen<'_> {
     /// What a cycle that starts at place `start` gains at most, in native; less than anything if
     /// that is less than what is asked, or its pools cannot carry it together.
     pub(super) fn worth_most(&self, walk: &Walk, base_rank: u8, start: usize) -> f64 {
-        let worth_least = self.shortlist.worth_least();
-        let mut onward = self.native_prices[usize::from(base_rank)];
-        let (mut most, mut worthy) = (f64::INFINITY, MORE);
+        let worth_least = self.shortlist.worth_least(walk.hop_count);
+        let mut value = self.native_prices[usize::from(base_rank)];
         let hop_count = walk.hop_count.min(HOPS_MAX);
+        let (mut onward, mut order) = ([0.0; HOPS_MAX], [(0, 0); HOPS_MAX]);
         for step in (0..hop_count).rev() {
             let place = turned(start, step, hop_count);
-            let rest = walk.price / walk.prices[place];
+            (onward[place], order[step]) = (value, (self.pool_count(walk.edges[place]), place));
+            value *= walk.prices[place];
+        }
+        // Few pools are soon looked at, and mostly say enough.
+        order[..hop_count].sort_unstable();
+        let (mut most, mut worthy) = (f64::INFINITY, walk.price * MORE);
+        for (_, place) in order.into_iter().take(hop_count) {
+            let (price_best, onward) = (walk.prices[place], onward[place]);
+            let rest = walk.price / price_best;
             let share = worth_least / onward;
             let (mut bound, mut left) = (0.0, 0.0);
             for way in self.ways(walk, place) {
@@ -100,13 +108,18 @@ impl Screen<'_> {
                 }
             }
             most = f64::min(most, bound);
-            worthy *= left;
-            if most < worth_least || worthy <= 0.0 {
+            // Where nobody has looked yet, all of the price is left.
+            worthy *= left / price_best;
+            if most < worth_least || worthy <= PRICE_LEAST {
                 return f64::NEG_INFINITY;
             }
-            onward *= walk.prices[place];
         }
-        if worthy > PRICE_LEAST { most } else { f64::NEG_INFINITY }
+        most
+    }
+
+    /// How many pools an edge has.
+    fn pool_count(&self, edge: Edge) -> usize {
+        self.index.slots_of(edge.pair()).len()
     }
 
     /// What the paths of a group must have more of so that a walk that they close from place `at`
@@ -118,7 +131,7 @@ impl Screen<'_> {
         if best <= alone {
             return None;
         }
-        let worth_least = self.shortlist.worth_least();
+        let worth_least = self.shortlist.worth_least(walk.hop_count);
         if worth_least <= 0.0 {
             return Some([alone, f64::NEG_INFINITY, f64::NEG_INFINITY]);
         }

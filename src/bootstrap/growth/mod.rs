@@ -299,7 +299,7 @@ impl Desk {
     #[expect(clippy::cast_precision_loss, reason = "chooses candidates only")]
     fn choose(&mut self, pools: Vec<Read>, base_fee: Wei) -> Vec<Read> {
         let Market { prices, least } = &mut self.setting.market;
-        let least = least.max(2.0 * worth_least(base_fee).0 as f64);
+        let least = least.max(2.0 * worth_least(base_fee, 2).0 as f64);
         let mut ranked: Vec<(f64, Read)> = pools
             .into_iter()
             .filter(|pool| pool.reading.is_alive() && pool.known.tokens[0] != pool.known.tokens[1])

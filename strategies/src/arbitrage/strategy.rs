@@ -4,12 +4,11 @@
 
 use alloc::vec::Vec;
 
-use gannet_engine::gas::worth_least;
 use gannet_engine::ids::PoolId;
-use gannet_engine::limits::TOUCHED_MAX;
+use gannet_engine::limits::{HOPS_MAX, TOUCHED_MAX};
 use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::search::cycles::Graph;
-use gannet_engine::search::{FOUND_MAX, SearchLimits, Searcher};
+use gannet_engine::search::{FOUND_MAX, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
 use gannet_engine::world::World;
 
@@ -21,7 +20,8 @@ pub struct Arbitrage {
     config: Config,
     searcher: Option<Searcher>,
     /// Pools to look at besides those that moved: all of them at first, then those of the cycles
-    /// that paid last time. What was turned down for a busy wallet is so proposed again.
+    /// that paid last time. What was turned down for a busy wallet is so proposed again, and what
+    /// had a better pool beside it is proposed once somebody has taken that.
     watched: Vec<PoolId>,
 }
 
@@ -59,19 +59,21 @@ impl Strategy for Arbitrage {
             let room = self.watched.capacity() - self.watched.len();
             self.watched.extend_from_slice(&pools[..pools.len().min(room)]);
         }
-        let limits = SearchLimits {
-            worth_least: worth_least(world.tip().next_base_fee),
-            ..searcher.limits_worth(self.config.max_input)
-        };
+        let limits = searcher.limits_worth(self.config.max_input);
+        let limits = limits.paying_gas(world.tip().next_base_fee);
         let last_block = world.tip().number.plus(self.config.valid_blocks);
         let bid = Bid::Share(self.config.tip_share_bps);
-        let mut paying = [PoolId(0); FOUND_MAX];
+        let mut paying = [PoolId(0); FOUND_MAX * HOPS_MAX];
         let mut paying_count = 0;
         searcher.search(&world.pools, &self.watched, &limits, &mut |found| {
             if let Some(plan) = found.plan(world, bid, last_block) {
                 plans.propose(&plan);
-                paying[paying_count] = found.legs[0].pool;
-                paying_count += 1;
+                for leg in found.legs() {
+                    if !paying[..paying_count].contains(&leg.pool) {
+                        paying[paying_count] = leg.pool;
+                        paying_count += 1;
+                    }
+                }
             }
         });
         self.watched.clear();

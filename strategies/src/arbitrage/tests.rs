@@ -3,7 +3,7 @@
 //! Temperature: cold.
 
 use gannet_engine::ids::PoolId;
-use gannet_engine::plan::Bid;
+use gannet_engine::plan::{Bid, Plan};
 use gannet_engine::strategy::{InitError, Strategy};
 use gannet_engine::units::{BlockNumber, Bps, Wei};
 use gannet_engine::world::World;
@@ -43,6 +43,23 @@ fn a_gap_that_nobody_moved_is_proposed_at_the_start_and_until_it_closes() {
     world.pools.entry_mut(PoolId(1)).state = even;
     assert!(on_block(&mut strategy, &world, &[1]).is_empty(), "closed");
     assert!(on_block(&mut strategy, &world, &[]).is_empty());
+}
+
+#[test]
+fn what_had_a_better_pool_beside_it_is_proposed_once_somebody_has_taken_that() {
+    let mut world = market()
+        .pool("WETH/USDC", 1_000, 2_000_000)
+        .pool("WETH/USDC", 1_000, 1_990_000)
+        .pool("WETH/USDC", 1_000, 1_900_000)
+        .build();
+    let mut strategy = started(&world, Config::default());
+    let pools_of = |plan: &Plan| [0, 1].map(|leg: usize| plan.legs()[leg].pool.0);
+    assert_eq!(pools_of(&on_block(&mut strategy, &world, &[])[0]), [0, 2]);
+    let even = world.pools.get(PoolId(2)).state;
+    world.pools.entry_mut(PoolId(0)).state = even;
+    let plans = on_block(&mut strategy, &world, &[0]);
+    assert_eq!(pools_of(&plans[0]), [1, 2], "neither of them has moved");
+    assert_exact(&world, &plans[0]);
 }
 
 #[test]

@@ -2,10 +2,9 @@
 //!
 //! Temperature: hot.
 
-use gannet_engine::gas::worth_least;
 use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::search::cycles::Graph;
-use gannet_engine::search::{Found, SearchLimits, Searcher};
+use gannet_engine::search::{Found, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
 use gannet_engine::target::Target;
 use gannet_engine::units::Bps;
@@ -55,10 +54,8 @@ impl Strategy for Backrun {
         let Ctx { world, touched } = *ctx;
         // The pipeline takes the swap back after this call; so does the searcher.
         searcher.suppose(&world.pools, touched);
-        let limits = SearchLimits {
-            worth_least: worth_least(world.tip().next_base_fee),
-            ..searcher.limits_worth(self.config.max_input)
-        };
+        let limits = searcher.limits_worth(self.config.max_input);
+        let limits = limits.paying_gas(world.tip().next_base_fee);
         let last_block = world.tip().number.plus(self.config.valid_blocks);
         let bid = Bid::Behind(target.follow);
         searcher.search(&world.pools, touched, &limits, &mut |found| {

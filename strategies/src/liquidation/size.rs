@@ -101,7 +101,7 @@ pub(super) fn rank(world: &World, loan: LoanId) -> u128 {
 /// Whether all that could be repaid is worth no more than the gas of it, or nothing can be had for
 /// it that is in the universe.
 pub(super) fn is_dust(world: &World, loan: LoanId) -> bool {
-    let least = worth_least(world.tip().next_base_fee).0;
+    let least = worth_least(world.tip().next_base_fee, 2).0;
     let mut is_dust = true;
     each_worth(world, loan, |worth| is_dust &= worth.is_some_and(|worth| worth <= least));
     is_dust
