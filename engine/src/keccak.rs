@@ -278,6 +278,20 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_head_start_is_as_long_as_the_message_beside_it_allows() {
+        let blocks = |bytes: usize| {
+            let body = alloc::vec![7; bytes];
+            let (_, begun) = hash_and_begin(&[9; 2 * RATE], &[1, 2, 3], &body);
+            begun.absorbed / RATE
+        };
+        // Two blocks and the padding are permuted.
+        let begun = [RATE - 4, RATE - 3, 3 * RATE - 4, 3 * RATE - 3, 9 * RATE].map(blocks);
+        let is_able = avx512::finish(&[0; WORDS], &[]).is_some();
+        assert_eq!(begun, if is_able { [0, 1, 2, 3, 3] } else { [0; 5] });
+    }
+
+    #[test]
     fn messages_of_every_length_around_a_block_are_padded_right() {
         let message: Vec<u8> = (0..=255).cycle().take(3 * RATE + 2).collect();
         for length in 0..message.len() {

@@ -93,7 +93,7 @@ impl Rpc {
                 match connect::connect(&node.endpoint, left.max(PAUSE), BUFFER_BYTES, 1) {
                     Ok(wire) => {
                         // However late it was reached, each answer may take as long.
-                        wire.socket().set_timeout(Some(limit.max(PAUSE)))?;
+                        wire.socket().set_timeout(Some(limit.clamp(PAUSE, EXCHANGE)))?;
                         return Ok(Self::over(wire));
                     }
                     Err(error) => last = Some(error.context(node.name.clone())),

@@ -182,14 +182,14 @@ fn times(left: U256, right: U256) -> Option<U256> {
     left.checked_mul(right)?.checked_div(ONE)
 }
 
-/// `Pool._f` and, with scaled reserves, `Pool._k`.
+/// `Pool._f` and, with scaled reserves, `Pool._k`; of one `x` and many `y` see [`Slice`].
 #[inline]
 fn invariant(x: U256, y: U256) -> Option<U256> {
     times(times(x, y)?, times(x, x)?.checked_add(times(y, y)?)?)
 }
 
-/// `Pool._f` and `Pool._d` (how fast the invariant grows with `y`) at one `x`: they have most of
-/// their products in common.
+/// `Pool._f` and `Pool._d` (how fast the invariant grows with `y`) at one `x`, whose powers they
+/// ask for at every step.
 struct Slice {
     x: U256,
     three_x: U256,
@@ -204,12 +204,14 @@ impl Slice {
         Some(Self { x, three_x, x_squared, x_cubed })
     }
 
-    /// The invariant, and its slope.
     #[inline]
-    fn of(&self, y: U256) -> Option<[U256; 2]> {
-        let y_squared = times(y, y)?;
-        let value = times(times(self.x, y)?, self.x_squared.checked_add(y_squared)?)?;
-        Some([value, times(self.three_x, y_squared)?.checked_add(self.x_cubed)?])
+    fn invariant(&self, y: U256) -> Option<U256> {
+        times(times(self.x, y)?, self.x_squared.checked_add(times(y, y)?)?)
+    }
+
+    #[inline]
+    fn slope(&self, y: U256) -> Option<U256> {
+        times(self.three_x, times(y, y)?)?.checked_add(self.x_cubed)
     }
 }
 
@@ -218,13 +220,13 @@ fn new_reserve(x: U256, kept: U256, start: U256) -> Option<U256> {
     let slice = Slice::at(x)?;
     let mut y = start;
     for _ in 0..ROUNDS_MAX {
-        let [value, slope] = slice.of(y)?;
+        let (value, slope) = (slice.invariant(y)?, slice.slope(y)?);
         if value < kept {
             let missing = kept.checked_sub(value)?.checked_mul(ONE)?;
             let mut change = missing.checked_div(slope)?;
             if change.is_zero() {
                 let next = y.checked_add(U256::ONE)?;
-                if invariant(x, next)? > kept {
+                if slice.invariant(next)? > kept {
                     return Some(next);
                 }
                 change = U256::ONE;
@@ -234,7 +236,7 @@ fn new_reserve(x: U256, kept: U256, start: U256) -> Option<U256> {
             let over = value.checked_sub(kept)?.checked_mul(ONE)?;
             let mut change = over.checked_div(slope)?;
             if change.is_zero() {
-                if value == kept || invariant(x, y.checked_sub(U256::ONE)?)? < kept {
+                if value == kept || slice.invariant(y.checked_sub(U256::ONE)?)? < kept {
                     return Some(y);
                 }
                 change = U256::ONE;

@@ -135,8 +135,8 @@ impl Graph {
         Self { worth_least, ..self }
     }
 
-    /// The same, for searches of cycles that pay for their gas at this base fee. Should gas get
-    /// cheaper by more than half, they take longer and find the same.
+    /// The same, for searches of cycles that pay for their gas at this base fee. As gas gets
+    /// cheaper, the shortest take longer first, the longest from half of it on; all find the same.
     #[must_use]
     #[cold]
     pub fn paying_gas(self, base_fee: Wei) -> Self {

@@ -444,7 +444,7 @@ impl Searcher {
             let Some(cycle) = self.tables.size(pools, candidate, limits) else { continue };
             let native_price = self.tables.native_price(usize::from(candidate.base_rank));
             let worth = float(cycle.profit) * native_price;
-            if worth >= self.shortlist.floor(candidate.hop_count) {
+            if worth >= self.shortlist.floor(candidate.hop_count.into()) {
                 (sized[count], worths[count]) = (Some(cycle), worth);
                 count += 1;
             }

@@ -75,7 +75,7 @@ pub(super) struct Prices {
     /// By slot, whether the curve holds for every input. Where it does not, the pool's price still
     /// only worsens.
     whole: Vec<bool>,
-    /// By slot, by how much its better price changed when it last moved.
+    /// By slot, by how much the better of its two prices rose when it last moved.
     leaps: Vec<f64>,
     /// Pairs of which a pool was read, and that are not brought up to date yet.
     stale: Vec<bool>,
@@ -161,9 +161,9 @@ impl Prices {
     ) {
         self.replaced.clear();
         for slot in 0..self.curves.len() {
-            self.curves[slot] = curves_of(index, pools, slot);
-            self.whole[slot] = is_whole(&pools.get(index.slot(slot).pool).state);
+            self.read(index, pools, slot);
         }
+        self.leaps.fill(1.0);
         // Prices first, for hubs are valued by them; then what that makes of them.
         self.values.fill(f64::INFINITY);
         self.load_edges(index);
@@ -209,7 +209,7 @@ impl Prices {
     /// Reads the pools that moved.
     pub(super) fn refresh(&mut self, index: &CycleIndex, pools: &PoolTable, moved: &[PoolId]) {
         for slot in moved.iter().filter_map(|pool| index.slot_of(*pool)) {
-            self.stale[index.slot(slot).pair as usize] |= self.write(index, pools, slot);
+            self.stale[index.slot(slot).pair as usize] |= self.read(index, pools, slot);
         }
         // Once each, however many of its pools moved.
         for slot in moved.iter().filter_map(|pool| index.slot_of(*pool)) {
@@ -306,16 +306,24 @@ impl Prices {
     }
 
     /// Reads a pool, and says whether it has moved.
-    fn write(&mut self, index: &CycleIndex, pools: &PoolTable, slot: usize) -> bool {
+    fn read(&mut self, index: &CycleIndex, pools: &PoolTable, slot: usize) -> bool {
+        self.whole[slot] = is_whole(&pools.get(index.slot(slot).pool).state);
         let now = curves_of(index, pools, slot);
         let before = core::mem::replace(&mut self.curves[slot], now);
         if before == now {
             return false;
         }
-        let rise = |side: usize| now[side].curve.gain / before[side].curve.gain;
-        // Nothing is known of one that was closed before.
-        self.leaps[slot] = greater(rise(0), greater(rise(1), 0.0));
+        let gains = |side: usize| [now[side].curve.gain, before[side].curve.gain];
+        let rise = |[now, before]: [f64; 2]| if before > 0.0 { now / before } else { 1.0 };
+        // One that was closed has not leapt.
+        self.leaps[slot] = greater(rise(gains(0)), rise(gains(1)));
         true
+    }
+
+    /// Whether both say the same of every pool.
+    #[cfg(test)]
+    pub(super) fn reads_as(&self, other: &Self) -> bool {
+        (&self.curves, &self.whole, &self.leaps) == (&other.curves, &other.whole, &other.leaps)
     }
 
     /// By how much the better of a pool's two prices rose when it last moved.

@@ -65,8 +65,8 @@ impl Shortlist {
 
     /// What a cycle of so many swaps must be worth, in native.
     #[inline]
-    pub(super) fn floor(&self, hop_count: u8) -> f64 {
-        self.floors[usize::from(hop_count).min(HOPS_MAX)]
+    pub(super) const fn floor(&self, hop_count: usize) -> f64 {
+        self.floors[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }]
     }
 
     /// Puts a cycle aside; not if there is no room.
@@ -97,7 +97,7 @@ impl Shortlist {
     /// What a cycle of so many swaps must be worth to get on the list, in native.
     #[inline]
     pub(super) const fn worth_least(&self, hop_count: usize) -> f64 {
-        let floor = self.floors[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }];
+        let floor = self.floor(hop_count);
         if self.count == CANDIDATES_MAX {
             f64::max(floor, self.candidates[CANDIDATES_MAX - 1].worth)
         } else {
@@ -108,7 +108,7 @@ impl Shortlist {
     pub(super) fn remember(&mut self, candidate: &Candidate) {
         let held = &self.candidates[..self.count];
         let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == CANDIDATES_MAX || candidate.worth < self.floor(candidate.hop_count) {
+        if rank == CANDIDATES_MAX || candidate.worth < self.floor(candidate.hop_count.into()) {
             return;
         }
         self.count = (self.count + 1).min(CANDIDATES_MAX);

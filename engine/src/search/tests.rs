@@ -509,6 +509,23 @@ proptest! {
     }
 
     #[test]
+    fn pools_of_all_kinds_are_read_alike_by_tables_that_were_filled(
+        sketches in mixed_pools(),
+        slice in 1_usize..5,
+    ) {
+        let pools = mixed_market(&sketches);
+        let graph = Graph::of(&pools, &BASES, WETH, 4);
+        let [mut filled, loaded] = [(); 2].map(|()| Searcher::over(&pools, &graph));
+        prop_assert!(filled.adopt(Box::new(Tables::build(&graph))).is_none());
+        for _ in 0..=sketches.len() {
+            filled.fill(&pools, slice);
+        }
+        filled.refresh(&pools, &[]);
+        prop_assert!(filled.spent().is_some(), "they are in use");
+        prop_assert!(filled.tables.prices.reads_as(&loaded.tables.prices));
+    }
+
+    #[test]
     fn a_market_that_has_grown_is_searched_as_one_that_was_always_so(
         sketches in dusty_market(),
         known in 1_usize..28,

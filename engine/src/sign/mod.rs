@@ -221,7 +221,7 @@ mod tests {
                 shorter += 1;
             }
         }
-        assert!(shorter > 0, "one signature in 128 is shorter");
+        assert!(shorter > 0, "one signature in 85 is shorter");
     }
 
     #[test]
