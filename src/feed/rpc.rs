@@ -388,7 +388,12 @@ impl Rpc {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Endpoint;
 
     /// What was kept of these questions, and the node's answers to them.
     fn transcript(asked: &[&str], answers: &str) -> Transcript {
@@ -440,6 +445,30 @@ mod tests {
             error.contains("does not answer") && error.contains("connect_timeout_s"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn one_of_several_nodes_has_as_long_to_answer_as_it_may_take() {
+        let path = std::env::temp_dir().join(format!("gannet-rpc-{}.ipc", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let node = std::thread::spawn(move || {
+            let (mut line, _) = listener.accept().unwrap();
+            std::thread::sleep(ATTEMPT + PAUSE);
+            line.write_all(b"{\"id\":1,\"result\":\"0x1\"}\n").unwrap();
+            line
+        });
+        let node_at = |path: &Path| Node {
+            name: String::new(),
+            endpoint: Endpoint::Ipc(path.to_owned()),
+            connect_timeout_s: 10 * ATTEMPT.as_secs(),
+            silent_after_ms: 0,
+            receipts: false,
+        };
+        let nodes = [node_at(Path::new("/dev/null")), node_at(&path)];
+        let chain_id = Rpc::connect(&nodes).unwrap().call::<String>("eth_chainId", &json!([]));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(chain_id.unwrap(), "0x1");
+        node.join().unwrap();
     }
 
     #[test]

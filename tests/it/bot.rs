@@ -68,8 +68,6 @@ impl<'a> Bot<'a> {
             let mut summary = OsString::from("--json=");
             summary.push(file("summary"));
             command.args(["--set", &format!("node.url={url}")]).arg(summary);
-            // A node of the tests that runs in an interpreter takes its time over a trial.
-            command.args(["--set", "node.connect_timeout_s=60"]);
             command.arg("--snapshot").arg(file("snapshot"));
         })
     }

@@ -81,7 +81,9 @@ fn a_node_with_a_certificate_of_unknown_origin_is_refused() {
 fn hashes_are_fetched(client: &str) -> Flown {
     let folder = Folder::new(&format!("feed-{client}"));
     let node = Node::second(&folder, client);
-    let mut bot = Bot::start(&folder, client, node.url(), &[]);
+    // In an interpreter, on cores that others use, all trials take longer than ten seconds.
+    let patient = ["--set", "node.connect_timeout_s=60"];
+    let mut bot = Bot::start(&folder, client, node.url(), &patient);
     bot.wait_until_fresh();
     let mut chain = node.chain();
     chain.swap_for_blocks(BLOCKS);

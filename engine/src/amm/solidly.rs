@@ -185,7 +185,13 @@ fn times(left: U256, right: U256) -> Option<U256> {
 /// `Pool._f` and, with scaled reserves, `Pool._k`; of one `x` and many `y` see [`Slice`].
 #[inline]
 fn invariant(x: U256, y: U256) -> Option<U256> {
-    times(times(x, y)?, times(x, x)?.checked_add(times(y, y)?)?)
+    invariant_of([x, times(x, x)?], y)
+}
+
+/// The same, of `x` and its square.
+#[inline]
+fn invariant_of([x, x_squared]: [U256; 2], y: U256) -> Option<U256> {
+    times(times(x, y)?, x_squared.checked_add(times(y, y)?)?)
 }
 
 /// `Pool._f` and `Pool._d` (how fast the invariant grows with `y`) at one `x`, whose powers they
@@ -206,7 +212,7 @@ impl Slice {
 
     #[inline]
     fn invariant(&self, y: U256) -> Option<U256> {
-        times(times(self.x, y)?, self.x_squared.checked_add(times(y, y)?)?)
+        invariant_of([self.x, self.x_squared], y)
     }
 
     #[inline]
