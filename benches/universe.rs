@@ -363,7 +363,13 @@ impl Market {
         market
     }
 
-    /// Searches the cycles through a pool; how many pay, and the first.
+    /// Searches the cycles through a pool, whether it moved or not; how many pay, and the first.
+    pub(crate) fn search_again(&mut self, pool: PoolId) -> (usize, Option<Found>) {
+        self.searcher.look_again(&[pool]);
+        self.search(pool)
+    }
+
+    /// Searches the cycles that a pool's move opened; how many pay, and the first.
     pub(crate) fn search(&mut self, pool: PoolId) -> (usize, Option<Found>) {
         let (mut count, mut first) = (0, None);
         self.searcher.search(&self.pools, &[pool], &self.limits, &mut |found| {
@@ -377,7 +383,7 @@ impl Market {
     /// does.
     pub(crate) fn settle(&mut self, moved: &mut Vec<PoolId>) {
         while let Some(pool) = moved.last().copied() {
-            let Some(found) = self.search(pool).1 else {
+            let Some(found) = self.search_again(pool).1 else {
                 moved.pop();
                 continue;
             };

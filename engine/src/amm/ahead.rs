@@ -284,7 +284,7 @@ mod tests {
                 tick_spacing: 1,
             });
             let way = if is_down { Direction::ZeroForOne } else { Direction::OneForZero };
-            let reach = pool.unwrap().reach(arena.of(PoolId(0)), way).unwrap();
+            let (_, reach) = pool.unwrap().reach(arena.of(PoolId(0)), way).unwrap();
 
             let ranges = ranges_of(&ends, &depths);
             let mut found = [(0.0, 0.0); FALLS.len()];

@@ -387,8 +387,9 @@ impl Amm for Concentrated {
         Some(ahead.curve(ahead.liquidity))
     }
 
-    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
-        Some(Ahead::of(self, ticks, direction)?.reach(ticks))
+    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<(Mobius, Reach)> {
+        let ahead = Ahead::of(self, ticks, direction)?;
+        Some((ahead.curve(ahead.liquidity), ahead.reach(ticks)))
     }
 }
 

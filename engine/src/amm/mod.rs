@@ -1,7 +1,7 @@
 //! Pools: what a swap pays, to the wei.
 //!
 //! Everything after the world's state and before a plan's amounts goes through here: the search
-//! screens with [`Amm::mobius`] and sizes with [`Amm::quote_out`] and [`Amm::least_in`]; the
+//! screens with [`Amm::reach`] and sizes with [`Amm::quote_out`] and [`Amm::least_in`]; the
 //! world moves pools with [`Amm::swap_in`] and [`Amm::swap_out`]. A [`PoolView`] is a pool with
 //! its ticks at hand.
 //!
@@ -99,9 +99,9 @@ pub trait Amm: Copy {
     /// The pool's curve for the first of an input, without rounding; `None` if it cannot trade.
     fn mobius(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Mobius>;
 
-    /// What it can give at most; `None` if it cannot trade.
-    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
-        self.mobius(ticks, direction).map(Reach::of)
+    /// The same curve, and what the pool can give at most; `None` if it cannot trade.
+    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<(Mobius, Reach)> {
+        self.mobius(ticks, direction).map(|curve| (curve, Reach::of(curve)))
     }
 }
 
@@ -204,7 +204,7 @@ impl PoolView<'_> {
     /// See [`Amm::reach`].
     #[must_use]
     #[inline]
-    pub fn reach(&self, direction: Direction) -> Option<Reach> {
+    pub fn reach(&self, direction: Direction) -> Option<(Mobius, Reach)> {
         self.pool.reach(self.ticks, direction)
     }
 }
@@ -355,7 +355,7 @@ macro_rules! pools {
             }
 
             #[inline]
-            fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
+            fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<(Mobius, Reach)> {
                 match self { $(Self::$kind(pool) => pool.reach(ticks, direction)),+ }
             }
         }

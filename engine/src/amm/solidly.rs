@@ -340,9 +340,9 @@ impl Amm for Solidly {
     }
 
     /// A stable pool stays near its price nearly to its end, so no curve bounds it.
-    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<Reach> {
+    fn reach(&self, ticks: Ticks<'_>, direction: Direction) -> Option<(Mobius, Reach)> {
         let curve = self.mobius(ticks, direction)?;
-        Some(if self.is_stable { Reach::UNKNOWN } else { Reach::of(curve) })
+        Some((curve, if self.is_stable { Reach::UNKNOWN } else { Reach::of(curve) }))
     }
 }
 

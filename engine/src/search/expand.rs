@@ -108,7 +108,7 @@ impl<'e, 's> Expansion<'e, 's> {
             let least = least / rest[hop + 1].gain;
             let limit = screen.limit_of(edge, hop_count, all / prices[hop], least);
             rest[hop] = limit.then(rest[hop + 1]);
-            has_touched[hop] = has_touched[hop + 1] || screen.marks.has_touched(edge.pair());
+            has_touched[hop] = has_touched[hop + 1] || screen.marks.has_touched(edge);
         }
         let amount_in_max = screen.limits.amount_in_max[usize::from(cycle.base_rank)];
         Self {
@@ -140,7 +140,7 @@ impl<'e, 's> Expansion<'e, 's> {
         for slot in self.screen.slots_along(edge, hop_count) {
             // Only a two-hop cycle meets a pair twice.
             let is_used = hop == 1 && hop_count == 2 && self.slots[0] as usize == slot;
-            let has_touched = so_far.has_touched || marks.is_touched(slot);
+            let has_touched = so_far.has_touched || marks.is_touched(slot, edge.side());
             if is_used || !(has_touched || self.has_touched[hop + 1]) {
                 continue;
             }

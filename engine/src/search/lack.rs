@@ -57,6 +57,20 @@ impl Lack {
         Self { lack: reach.most.map(down), alone: reach.alone.map(down) }
     }
 
+    /// Whether nothing is known: that of a pool without bounds.
+    #[inline]
+    pub(super) fn is_unknown(&self) -> bool {
+        let [first, ..] = self.lack;
+        first <= 0.0
+    }
+
+    /// Whether less is lacking in some stretch.
+    #[inline]
+    pub(super) fn is_less_than(&self, other: &Self) -> bool {
+        let is_less = |ours: &[f32], others: &[f32]| ours.iter().zip(others).any(|(a, b)| a < b);
+        is_less(&self.lack, &other.lack) || is_less(&self.alone, &other.alone)
+    }
+
     /// What is lacking in a cycle whose prices multiply to `price`.
     #[inline]
     pub(super) fn at(&self, price: f64) -> f64 {

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! A strategy owns a [`Searcher`]: built cold from the universe, refreshed with the pools that
-//! moved, asked with the same list. It finds cycles that lead through at least one of these pools.
+//! moved, asked with the same list. It finds cycles that lead through at least one of these pools,
+//! in a direction in which that got better: a swap makes the way that it took worse for those who
+//! come after, so that a cycle along it pays less than it did.
 //! When the universe has grown, it is given [`Tables`] of the new one: it fills them a few pools at
 //! a time beside its own, and changes over when they are full.
 //!
@@ -22,6 +24,7 @@ mod expand;
 mod filling;
 mod lack;
 mod map;
+mod marks;
 pub mod mobius;
 mod paths;
 mod prices;
@@ -30,19 +33,17 @@ pub mod route;
 mod screen;
 mod shortlist;
 pub mod sizing;
+mod tables;
 mod weigh;
 
 use alloc::boxed::Box;
-use alloc::vec;
-use alloc::vec::Vec;
 
-use self::cycles::{CycleIndex, Edge, Graph};
+use self::cycles::{CycleIndex, Graph};
 use self::filling::Filling;
-use self::prices::Prices;
-use self::screen::{Marks, Screen};
-use self::shortlist::{Candidate, Shortlist, float};
-use self::sizing::{Hop, best_input};
-use crate::amm::Mobius;
+use self::screen::Screen;
+use self::shortlist::{Shortlist, float};
+pub use self::tables::Tables;
+use self::tables::ToNative;
 use crate::gas::worth_least;
 use crate::ids::{Direction, PoolId, StrategyId, TokenId};
 use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, PLANS_MAX, TOUCHED_MAX};
@@ -159,6 +160,13 @@ pub struct SearchCounts {
     pub sized: u64,
 }
 
+impl SearchCounts {
+    /// What was not looked at for want of time.
+    const fn cut(&self) -> u64 {
+        self.skipped.saturating_add(self.cut_short)
+    }
+}
+
 /// Finds cycles. One per strategy; memory is taken by [`Searcher::new`].
 #[derive(Debug)]
 pub struct Searcher {
@@ -167,167 +175,6 @@ pub struct Searcher {
     /// Tables that were replaced, until somebody frees them off the hot thread.
     spent: Option<Box<Tables>>,
     shortlist: Shortlist,
-}
-
-/// How a base token becomes native.
-#[derive(Clone, Copy, Debug)]
-enum ToNative {
-    /// It is the wrapped native token.
-    Same,
-    /// Along this edge.
-    Along(Edge),
-    /// There is no direct pool.
-    Unknown,
-}
-
-impl ToNative {
-    fn price(self, prices: &Prices) -> f64 {
-        match self {
-            Self::Same => 1.0,
-            Self::Along(edge) => prices.best(edge),
-            Self::Unknown => PRICE_UNKNOWN,
-        }
-    }
-}
-
-/// What a search reads and marks: all that depends on which pools there are.
-#[derive(Debug)]
-pub struct Tables {
-    index: CycleIndex,
-    prices: Prices,
-    marks: Marks,
-    /// Slots to be screened, and by how much their prices rose.
-    ranked: Vec<(f64, u32)>,
-    /// Per base, the edge to the native token.
-    to_native: [ToNative; BASE_TOKENS_MAX],
-}
-
-impl Tables {
-    /// The tables of a graph, in which every pool is still closed.
-    #[must_use]
-    #[cold]
-    pub fn build(graph: &Graph) -> Self {
-        let index = CycleIndex::build(graph);
-        let mut to_native = [ToNative::Unknown; BASE_TOKENS_MAX];
-        for (way, base) in to_native.iter_mut().zip(index.bases()) {
-            *way = match index.edge(*base, graph.native) {
-                _ if *base == graph.native => ToNative::Same,
-                Some(edge) => ToNative::Along(edge),
-                None => ToNative::Unknown,
-            };
-        }
-        Self {
-            prices: Prices::new(&index, float(graph.worth_least.0)),
-            marks: Marks {
-                slots: vec![0; index.slot_count()],
-                pairs: vec![0; index.pair_count()],
-                screened: vec![0; index.pair_count()],
-                round: 0,
-                is_single: false,
-            },
-            to_native,
-            ranked: Vec::with_capacity(index.slot_count() + TOUCHED_MAX),
-            index,
-        }
-    }
-
-    /// The index that is searched.
-    #[must_use]
-    pub const fn index(&self) -> &CycleIndex {
-        &self.index
-    }
-
-    /// Reads the pools that moved; all of them at once if the list is full.
-    fn refresh(&mut self, pools: &PoolTable, moved: &[PoolId]) {
-        if moved.len() < TOUCHED_MAX {
-            self.prices.refresh(&self.index, pools, moved);
-        } else {
-            self.load(pools);
-        }
-    }
-
-    /// Reads all pools.
-    fn load(&mut self, pools: &PoolTable) {
-        let Self { index, prices, to_native, .. } = self;
-        prices.load(index, pools, |prices, rank| to_native[rank].price(prices));
-    }
-
-    fn start_round(&mut self, touched: &[PoolId]) {
-        let Marks { slots, pairs, screened, round, is_single } = &mut self.marks;
-        *round = match round.checked_add(1) {
-            Some(round) => round,
-            None => {
-                slots.fill(0);
-                pairs.fill(0);
-                screened.fill(0);
-                1
-            }
-        };
-        let mut pair_count = 0;
-        for pool in touched {
-            if let Some(slot) = self.index.slot_of(*pool) {
-                slots[slot] = *round;
-                let pair = &mut pairs[self.index.slot(slot).pair as usize];
-                pair_count += usize::from(*pair != *round);
-                *pair = *round;
-            }
-        }
-        *is_single = pair_count == 1;
-    }
-
-    /// Puts the pools that moved farthest first: what they opened is the measure of the others.
-    fn rank(&mut self, touched: &[PoolId]) {
-        let Self { index, prices, ranked, .. } = self;
-        ranked.clear();
-        let slots = touched.iter().filter_map(|pool| index.slot_of(*pool));
-        // Slots are counted in u32 when the index is built.
-        ranked.extend(slots.map(|slot| (prices.leap(slot), u32::try_from(slot).unwrap_or(0))));
-        if touched.len() < TOUCHED_MAX {
-            ranked
-                .sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
-        }
-    }
-
-    /// Native per unit of a base token, by the best pool; for ranking only.
-    fn native_price(&self, base_rank: usize) -> f64 {
-        self.to_native[base_rank].price(&self.prices)
-    }
-
-    /// The exact best of a candidate.
-    fn size(&self, pools: &PoolTable, chosen: &Candidate, limits: &SearchLimits) -> Option<Found> {
-        let mut legs = [Leg::NONE; HOPS_MAX];
-        let mut before = Mobius::IDENTITY;
-        let hop_count = usize::from(chosen.hop_count).min(HOPS_MAX);
-        for (hop, leg) in legs.iter_mut().enumerate().take(hop_count) {
-            let (slot, side) = (chosen.slots[hop] as usize, usize::from(chosen.sides[hop]));
-            before = before.then(self.prices.curve_before(slot, side));
-            let held = self.index.slot(slot);
-            (leg.pool, leg.direction) = (held.pool, held.direction(side));
-        }
-        let legs = &mut legs[..];
-        let hop_of = |leg: &Leg| Hop { pool: pools.view(leg.pool), direction: leg.direction };
-        let first = hop_of(&legs[0]);
-        let mut hops = [first; HOPS_MAX];
-        for (hop, leg) in hops.iter_mut().zip(&*legs).take(hop_count) {
-            *hop = hop_of(leg);
-        }
-        let base_rank = usize::from(chosen.base_rank);
-        let amount_in_max = limits.amount_in_max[base_rank];
-        let sizing = best_input(&hops[..hop_count], amount_in_max)?;
-        let mut amount = sizing.amount_in;
-        for (leg, out) in legs.iter_mut().zip(sizing.amounts_out).take(hop_count) {
-            (leg.amount_in, leg.amount_out) = (amount, out);
-            amount = out;
-        }
-        Some(Found {
-            legs: core::array::from_fn(|hop| legs[hop]),
-            leg_count: chosen.hop_count,
-            profit_token: self.index.bases()[base_rank],
-            amount_in: sizing.amount_in,
-            profit: sizing.profit,
-            profit_before: whole(before.best_profit(float(amount_in_max))),
-        })
-    }
 }
 
 impl Searcher {
@@ -384,6 +231,15 @@ impl Searcher {
         self.tables.prices.restore(&self.tables.index);
     }
 
+    /// The next search that is asked for these pools leads through them in both directions, whether
+    /// they moved or not: for cycles that paid and that nobody took.
+    pub fn look_again(&mut self, touched: &[PoolId]) {
+        let Tables { index, prices, .. } = &mut *self.tables;
+        for slot in touched.iter().filter_map(|pool| index.slot_of(*pool)) {
+            prices.raise(slot, [true; 2]);
+        }
+    }
+
     /// Limits under which no input is worth more than `worth`. A base token that has no pool with
     /// the native one cannot be valued, so nothing may go in.
     #[must_use]
@@ -400,9 +256,11 @@ impl Searcher {
         limits
     }
 
-    /// Reports the cycles through at least one `touched` pool that pay, the most valuable first,
-    /// [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
-    /// [`TOUCHED_MAX`] pools stands for all of them.
+    /// Reports the cycles that pay and lead through at least one `touched` pool in a direction in
+    /// which it got better since it was last searched: no others pay more than they did. The most
+    /// valuable first, [`FOUND_MAX`] at most, and one per token cycle and direction; if there may
+    /// be more, the next search of these pools looks at all of that again. A list of
+    /// [`TOUCHED_MAX`] pools stands for all of them. See [`Searcher::look_again`] too.
     pub fn search(
         &mut self,
         pools: &PoolTable,
@@ -412,27 +270,36 @@ impl Searcher {
     ) {
         let touched = all_if_full(pools, touched);
         let tables = &mut self.tables;
-        tables.start_round(touched);
+        tables.start(touched);
+        let cut_before = self.shortlist.counts.cut();
         let floors = limits.worth_least.map(|worth| float(worth.0));
         self.shortlist.clear(floors);
         let native_prices: [f64; BASE_TOKENS_MAX] =
             core::array::from_fn(|rank| tables.native_price(rank));
-        tables.rank(touched);
         for place in 0..tables.ranked.len() {
             let pair = tables.index.slot(tables.ranked[place].1 as usize).pair as usize;
-            let Marks { screened, round, .. } = &mut tables.marks;
-            if core::mem::replace(&mut screened[pair], *round) != *round {
+            if tables.marks.begin(pair) {
                 let Tables { index, prices, marks, .. } = &**tables;
                 let bounds = (limits, native_prices.as_slice());
-                let tables = (index, prices, marks);
-                Screen::new(pools, tables, bounds, &mut self.shortlist).pair(pair);
+                let read = (index, prices, marks);
+                Screen::new(pools, read, bounds, &mut self.shortlist).pair(pair);
+                tables.marks.end(pair);
             }
         }
-        self.report(pools, limits, found);
+        let found_count = self.report(pools, limits, found);
+        if found_count == FOUND_MAX || self.shortlist.counts.cut() > cut_before {
+            self.tables.keep_risen();
+        }
     }
 
-    /// Sizes the candidates until enough of them are worth what is asked, and reports those.
-    fn report(&mut self, pools: &PoolTable, limits: &SearchLimits, found: &mut impl FnMut(&Found)) {
+    /// Sizes the candidates until enough of them are worth what is asked, and reports those; how
+    /// many.
+    fn report(
+        &mut self,
+        pools: &PoolTable,
+        limits: &SearchLimits,
+        found: &mut impl FnMut(&Found),
+    ) -> usize {
         let mut sized: [Option<Found>; FOUND_MAX] = [None; FOUND_MAX];
         let mut worths = [f64::NEG_INFINITY; FOUND_MAX];
         let (mut count, mut tried) = (0, 0);
@@ -457,6 +324,7 @@ impl Searcher {
         for cycle in order[..count].iter().filter_map(|place| sized[*place].as_ref()) {
             found(cycle);
         }
+        count
     }
 }
 

@@ -42,6 +42,19 @@ pub(super) struct Way {
 impl Way {
     const CLOSED: Self = Self { curve: Mobius::CLOSED, lack: Lack::NONE };
 
+    /// Whether it may give more for some input. A swap along it leaves it less deep, in what it
+    /// gives; where it does not, somebody has added liquidity, or the next range has more. Of a
+    /// pool that nothing is known of, any move is taken for that.
+    #[inline]
+    fn is_more_than(&self, before: &Self) -> bool {
+        let [now, then] = [&self.curve, &before.curve];
+        let is_deeper = || now.bend * then.gain * MORE < then.bend * now.gain;
+        let is_open = now.gain > 0.0;
+        now.gain > then.gain
+            || is_open
+                && (self.lack.is_unknown() || is_deeper() || self.lack.is_less_than(&before.lack))
+    }
+
     /// A curve that gives at least as much up to the best input of a cycle of this price.
     #[inline]
     pub(super) fn limit(&self, price: f64) -> Mobius {
@@ -65,6 +78,11 @@ impl Way {
     }
 }
 
+/// In which directions a pool got better.
+fn risen(now: &Ends, before: &Ends) -> [bool; 2] {
+    core::array::from_fn(|side| now[side].is_more_than(&before[side]))
+}
+
 /// A pool from the lower token to the higher, and back.
 type Ends = [Way; 2];
 
@@ -77,6 +95,8 @@ pub(super) struct Prices {
     whole: Vec<bool>,
     /// By slot, by how much the better of its two prices rose when it last moved.
     leaps: Vec<f64>,
+    /// By slot and side, whether the pool got better since it was last searched.
+    risen: Vec<[bool; 2]>,
     /// Pairs of which a pool was read, and that are not brought up to date yet.
     stale: Vec<bool>,
     /// The best rates of any pool, after the fee: two per pair, by edge. Where an edge ends at a
@@ -88,8 +108,8 @@ pub(super) struct Prices {
     pub(super) returns: Returns,
     /// What a unit of each hub is worth at most, in native, with a margin.
     values: Vec<f64>,
-    /// What supposed moves replaced, oldest first.
-    replaced: Vec<(usize, Ends)>,
+    /// What supposed moves replaced, and what of it had risen.
+    replaced: Vec<(usize, Ends, [bool; 2])>,
 }
 
 /// Prices from hub to hub, readable by row and by column.
@@ -134,6 +154,7 @@ impl Prices {
             curves: vec![[Way::CLOSED; 2]; index.slot_count()],
             whole: vec![true; index.slot_count()],
             leaps: vec![1.0; index.slot_count()],
+            risen: vec![[true; 2]; index.slot_count()],
             stale: vec![false; index.pair_count()],
             best,
             direct: Matrix::new(map.hub_count(), map.stride()),
@@ -164,6 +185,7 @@ impl Prices {
             self.read(index, pools, slot);
         }
         self.leaps.fill(1.0);
+        self.risen.fill([true; 2]);
         // Prices first, for hubs are valued by them; then what that makes of them.
         self.values.fill(f64::INFINITY);
         self.load_edges(index);
@@ -208,6 +230,7 @@ impl Prices {
 
     /// Reads the pools that moved.
     pub(super) fn refresh(&mut self, index: &CycleIndex, pools: &PoolTable, moved: &[PoolId]) {
+        self.warm(index, moved);
         for slot in moved.iter().filter_map(|pool| index.slot_of(*pool)) {
             self.stale[index.slot(slot).pair as usize] |= self.read(index, pools, slot);
         }
@@ -220,23 +243,55 @@ impl Prices {
         }
     }
 
+    /// Asks memory for what is about to be replaced: it lies far apart, and is fetched together
+    /// where one read does not wait for another.
+    fn warm(&self, index: &CycleIndex, moved: &[PoolId]) {
+        let mut sum = 0.0;
+        for slot in moved.iter().filter_map(|pool| index.slot_of(*pool)) {
+            let [there, back] = &self.curves[slot];
+            let edge = Edge::of(index.slot(slot).pair as usize, 0);
+            sum += there.curve.gain + back.curve.gain + self.best(edge);
+        }
+        core::hint::black_box(sum);
+    }
+
     /// Reads pools that would have moved if a pending transaction had landed; they are taken back
     /// by [`Prices::restore`]. No more than one transaction can move are read.
     pub(super) fn suppose(&mut self, index: &CycleIndex, pools: &PoolTable, moved: &[PoolId]) {
         for pool in moved {
             let Some(slot) = index.slot_of(*pool) else { continue };
-            if self.replaced.len() == TARGET_HOPS_MAX {
-                return;
+            if !self.replaced.iter().any(|(replaced, ..)| *replaced == slot) {
+                if self.replaced.len() == TARGET_HOPS_MAX {
+                    return;
+                }
+                self.replaced.push((slot, self.curves[slot], self.risen[slot]));
+                self.risen[slot] = [false; 2];
             }
-            self.replaced.push((slot, self.curves[slot]));
-            self.set(index, slot, curves_of(index, pools, slot));
+            let now = curves_of(index, pools, slot);
+            self.raise(slot, risen(&now, &self.curves[slot]));
+            self.set(index, slot, now);
         }
     }
 
     /// Takes back every supposed move.
     pub(super) fn restore(&mut self, index: &CycleIndex) {
-        while let Some((slot, curves)) = self.replaced.pop() {
+        while let Some((slot, curves, risen)) = self.replaced.pop() {
+            self.risen[slot] = risen;
             self.set(index, slot, curves);
+        }
+    }
+
+    /// In which directions a pool got better since this was last asked.
+    #[inline]
+    pub(super) fn take_risen(&mut self, slot: usize) -> [bool; 2] {
+        core::mem::take(&mut self.risen[slot])
+    }
+
+    /// Takes a pool for better in these directions.
+    #[inline]
+    pub(super) fn raise(&mut self, slot: usize, sides: [bool; 2]) {
+        for (risen, side) in self.risen[slot].iter_mut().zip(sides) {
+            *risen |= side;
         }
     }
 
@@ -260,8 +315,8 @@ impl Prices {
 
     /// The same before the supposed moves.
     pub(super) fn curve_before(&self, slot: usize, side: usize) -> Mobius {
-        let replaced = self.replaced.iter().find(|(moved, _)| *moved == slot);
-        replaced.map_or(self.curves[slot], |(_, curves)| *curves)[side].curve
+        let replaced = self.replaced.iter().find(|(moved, ..)| *moved == slot);
+        replaced.map_or(self.curves[slot], |(_, curves, _)| *curves)[side].curve
     }
 
     /// The best price of any pool along `edge`, after the fee.
@@ -310,6 +365,7 @@ impl Prices {
         self.whole[slot] = is_whole(&pools.get(index.slot(slot).pool).state);
         let now = curves_of(index, pools, slot);
         let before = core::mem::replace(&mut self.curves[slot], now);
+        self.raise(slot, risen(&now, &before));
         if before == now {
             return false;
         }
@@ -423,8 +479,7 @@ fn curves_of(index: &CycleIndex, pools: &PoolTable, slot: usize) -> Ends {
     let view = pools.view(held.pool);
     let way = |side| {
         let direction = held.direction(side);
-        let Some(curve) = view.mobius(direction) else { return Way::CLOSED };
-        let Some(reach) = view.reach(direction) else { return Way::CLOSED };
+        let Some((curve, reach)) = view.reach(direction) else { return Way::CLOSED };
         Way { curve, lack: Lack::of(&reach) }
     };
     [0, 1].map(way)

@@ -16,9 +16,9 @@
 //!
 //! Invariants: no cycle of two to four swaps through a base whose best prices multiply to more than
 //! 1 is passed over but for the limits, and those are counted; each token cycle is looked at once
-//! per search and direction, for a pair that was screened is walked no more. That alone keeps
-//! tokens distinct too: a walk of at most four hops that meets a token again goes through the pair
-//! that is being screened.
+//! per search and direction, for an edge that was screened is walked no more. Nor is the pair that
+//! is being screened, in either direction. That alone keeps tokens distinct too: a walk of at most
+//! four hops that meets a token again goes through that pair.
 //!
 //! Temperature: hot.
 
@@ -27,6 +27,7 @@ use super::SearchLimits;
 use super::cycles::{CycleIndex, Edge, TokenCycle};
 use super::expand::Expansion;
 use super::map::Node;
+use super::marks::Marks;
 use super::prices::{Prices, greatest_product};
 use super::shortlist::{Open, Shortlist};
 use crate::limits::HOPS_MAX;
@@ -39,34 +40,6 @@ const OPEN_MAX: u32 = 4_096;
 const EXPANSIONS_MAX: u32 = 1_024;
 /// What choosing pools for the cycles through one pair may cost, in combinations that are bounded.
 const WORK_MAX: u32 = 1 << 16;
-
-/// The round in which a slot was touched, a pair touched or screened.
-#[derive(Debug)]
-pub(super) struct Marks {
-    pub(super) slots: alloc::vec::Vec<u32>,
-    pub(super) pairs: alloc::vec::Vec<u32>,
-    pub(super) screened: alloc::vec::Vec<u32>,
-    pub(super) round: u32,
-    /// Whether one pair was touched and no other.
-    pub(super) is_single: bool,
-}
-
-impl Marks {
-    #[inline]
-    pub(super) fn is_touched(&self, slot: usize) -> bool {
-        self.slots[slot] == self.round
-    }
-
-    #[inline]
-    pub(super) fn has_touched(&self, pair: usize) -> bool {
-        self.pairs[pair] == self.round
-    }
-
-    #[inline]
-    fn is_screened(&self, edge: Edge) -> bool {
-        self.screened[edge.pair()] == self.round
-    }
-}
 
 /// A cycle in the making.
 #[derive(Clone, Copy, Debug)]
@@ -130,8 +103,8 @@ impl<'s> Screen<'s> {
         }
     }
 
-    /// Looks at every token cycle through a pair, in both directions. The pair is marked as
-    /// screened already, and none of its cycles meets it twice.
+    /// Looks at every token cycle through a pair in the directions that were touched. The pair is
+    /// closed to walks, for none of its longer cycles meets it twice.
     pub(super) fn pair(&mut self, pair: usize) {
         (self.weighings, self.expansions, self.work) = (OPEN_MAX, EXPANSIONS_MAX, WORK_MAX);
         self.shortlist.counts.screened += 1;
@@ -156,7 +129,7 @@ impl<'s> Screen<'s> {
         let index = self.index;
         for hop_count in 3..=index.hops_max().min(HOPS_MAX) {
             self.expand();
-            for edge in edges {
+            for edge in edges.into_iter().filter(|edge| self.marks.has_touched(*edge)) {
                 let (price, none) = (self.price_of(edge, hop_count), index.map.none());
                 if price <= 0.0 {
                     continue;
@@ -177,7 +150,7 @@ impl<'s> Screen<'s> {
     /// Whether only touched pools count along an edge of a cycle: where no other pair was touched,
     /// and the cycle meets this one once.
     pub(super) fn is_bound(&self, edge: Edge, hop_count: usize) -> bool {
-        self.marks.is_single && hop_count > 2 && self.marks.has_touched(edge.pair())
+        self.marks.is_single() && hop_count > 2 && self.marks.has_touched(edge)
     }
 
     /// The pools that an edge of a cycle may lead through.
@@ -189,7 +162,7 @@ impl<'s> Screen<'s> {
     ) -> impl Iterator<Item = usize> + use<'s> {
         let (marks, is_bound) = (self.marks, self.is_bound(edge, hop_count));
         let slots = self.index.slots_of(edge.pair());
-        slots.filter(move |slot| !is_bound || marks.is_touched(*slot))
+        slots.filter(move |slot| !is_bound || marks.is_touched(*slot, edge.side()))
     }
 
     /// The best price along an edge that a cycle can use.

@@ -10,10 +10,13 @@ use std::vec::Vec;
 use alloy_primitives::Address;
 use proptest::prelude::*;
 
+use super::sizing::{Hop, best_input};
 use super::*;
 use crate::amm::tick_math::sqrt_price_at;
+use crate::amm::ticks::Range;
 use crate::amm::{
-    Concentrated, ConcentratedState, ConstantProduct, FALLS, Pool, Solidly, SolidlyState, Tick,
+    Concentrated, ConcentratedState, ConstantProduct, FALLS, Mobius, Pool, Solidly, SolidlyState,
+    Tick,
 };
 use crate::ids::FactoryId;
 use crate::world::pools::PoolEntry;
@@ -40,7 +43,14 @@ fn market(pools: &[Sketch]) -> PoolTable {
     table
 }
 
+/// All that pays through these pools, whether it is new or not.
 fn search_all(searcher: &mut Searcher, pools: &PoolTable, touched: &[PoolId]) -> Vec<Found> {
+    searcher.look_again(touched);
+    search_new(searcher, pools, touched)
+}
+
+/// What came to pay since the last search through these pools.
+fn search_new(searcher: &mut Searcher, pools: &PoolTable, touched: &[PoolId]) -> Vec<Found> {
     let mut all = Vec::new();
     searcher.search(pools, touched, &SearchLimits::NONE, &mut |found| all.push(*found));
     all
@@ -74,13 +84,15 @@ struct Brute<'a> {
     hops_max: usize,
     /// What a cycle gains at its best input.
     profit: fn(&[Hop<'_>]) -> Option<u128>,
+    /// If there are any, only cycles that gain more than they did with these count.
+    before: Option<&'a PoolTable>,
     best: BTreeMap<Vec<TokenId>, u128>,
 }
 
 impl<'a> Brute<'a> {
     fn new(pools: &'a PoolTable, touched: &'a [PoolId], hops_max: usize) -> Self {
         let profit = |hops: &[Hop<'_>]| Some(best_input(hops, u128::MAX)?.profit);
-        Self { pools, touched, hops_max, profit, best: BTreeMap::new() }
+        Self { pools, touched, hops_max, profit, before: None, best: BTreeMap::new() }
     }
 
     fn run(mut self) -> BTreeMap<Vec<TokenId>, u128> {
@@ -99,12 +111,18 @@ impl<'a> Brute<'a> {
     ) {
         if at == BASES[rank] && path.len() >= 2 {
             if path.iter().any(|(pool, _)| self.touched.contains(pool)) {
-                let hop = |(pool, direction): &(PoolId, Direction)| Hop {
-                    pool: self.pools.view(*pool),
-                    direction: *direction,
+                let profit = |pools: &PoolTable| {
+                    let hop = |(pool, direction): &(PoolId, Direction)| Hop {
+                        pool: pools.view(*pool),
+                        direction: *direction,
+                    };
+                    let hops: Vec<_> = path.iter().map(hop).collect();
+                    (self.profit)(&hops)
                 };
-                let hops: Vec<_> = path.iter().map(hop).collect();
-                if let Some(profit) = (self.profit)(&hops) {
+                let before = self.before.map(|before| profit(before).unwrap_or_default());
+                // A millionth more is no more: depths are known that well.
+                let is_more = |now| before.is_none_or(|then| now > then + then / 1_000_000 + 10);
+                if let Some(profit) = profit(self.pools).filter(|now| is_more(*now)) {
                     let best = self.best.entry(tokens.clone()).or_default();
                     *best = profit.max(*best);
                 }
@@ -242,6 +260,49 @@ fn mixed_market(pools: &[Mixed]) -> PoolTable {
     }
     table.index_pairs();
     table
+}
+
+/// Something happens to a pool that is so deep: a swap in either direction, a deposit, or a
+/// withdrawal, of so many hundred-thousandths of the depth. Gives the pool if it did.
+fn happen(
+    pools: &mut PoolTable,
+    pool: PoolId,
+    depth: u128,
+    share: u32,
+    kind: u8,
+) -> Option<PoolId> {
+    let amount = depth / 100_000 * u128::from(share);
+    let state = pools.get(pool).state;
+    let change = |held: u128| {
+        let part = held / 100_000 * u128::from(share);
+        if kind == 2 { held + part } else { held - part }
+    };
+    let after = match (kind, state) {
+        (0, _) => pools.view(pool).swap_in(amount, Direction::ZeroForOne)?.after,
+        (1, _) => pools.view(pool).swap_in(amount, Direction::OneForZero)?.after,
+        (_, Pool::ConstantProduct(_)) => {
+            ConstantProduct::new(state.reserves()?.map(change), 3_000)?.into()
+        }
+        (_, Pool::Solidly(held)) => {
+            let held = held.state();
+            Solidly::new(&SolidlyState { reserves: held.reserves.map(change), ..held })?.into()
+        }
+        (_, Pool::Concentrated(held)) => {
+            let [low, high] = [held.tick() - 600, held.tick() + 600].map(|tick| tick / 60 * 60);
+            let range = Range { lower: low, upper: high, amount: i128::try_from(amount).ok()? };
+            pools.change_ticks(pool, range).ok()?;
+            let state = ConcentratedState {
+                sqrt_price: held.sqrt_price(),
+                tick: held.tick(),
+                liquidity: held.liquidity() + amount,
+                fee_pips: 500,
+                tick_spacing: 60,
+            };
+            Concentrated::new(&state)?.into()
+        }
+    };
+    pools.entry_mut(pool).state = after;
+    Some(pool)
 }
 
 fn mixed_pools() -> impl Strategy<Value = Vec<Mixed>> {
@@ -384,8 +445,7 @@ proptest! {
             let view = table.view(*id);
             let amount = whole(float(pool.2) * 1e16 * share);
             let Some(out) = view.quote_out(amount, direction) else { continue };
-            let gain = view.mobius(direction).expect("it trades").gain;
-            let reach = view.reach(direction).expect("it trades");
+            let (Mobius { gain, .. }, reach) = view.reach(direction).expect("it trades");
             let more = view.quote_out(amount + amount / 1_000, direction);
             let Some(more) = more else { continue };
             // The price at the end, at least: a little more gives less than that.
@@ -478,6 +538,48 @@ proptest! {
         failure_persistence: None,
         ..Default::default()
     })]
+
+    #[test]
+    fn every_cycle_that_comes_to_pay_more_is_found(
+        sketches in mixed_pools(),
+        moves in proptest::collection::vec((0_usize..14, 1_u32..2_000, 0_u8..4), 1..4),
+        tail_degree_max in 0_usize..4,
+        is_supposed in any::<bool>(),
+    ) {
+        let [mut pools, before] = [(); 2].map(|()| mixed_market(&sketches));
+        let graph = Graph { tail_degree_max, ..Graph::of(&pools, &BASES, WETH, 4) };
+        let mut searcher = Searcher::over(&pools, &graph);
+        search_new(&mut searcher, &pools, pools.ids());
+        let mut moved = Vec::new();
+        for (place, share, kind) in moves {
+            let place = place % pools.len();
+            let depth = sketches[place].2 * ETHER / 100;
+            moved.extend(happen(&mut pools, before.ids()[place], depth, share, kind));
+        }
+        if is_supposed {
+            searcher.suppose(&pools, &moved);
+        } else {
+            searcher.refresh(&pools, &moved);
+        }
+        let found = search_new(&mut searcher, &pools, &moved);
+        if found.len() == FOUND_MAX {
+            return Ok(());
+        }
+        prop_assert_eq!(search_new(&mut searcher, &pools, &moved), [], "nothing is news twice");
+        let ours: BTreeMap<_, _> =
+            found.iter().map(|cycle| (tokens_of(&pools, cycle), cycle.profit)).collect();
+        let brute = Brute { before: Some(&before), ..Brute::new(&pools, &moved, 4) };
+        for (tokens, best) in brute.run() {
+            let rank = BASES.iter().position(|base| *base == tokens[0]).unwrap();
+            // What is worth nothing is not found.
+            if searcher.tables.native_price(rank) < 0.001 {
+                continue;
+            }
+            let ours = ours.get(&tokens).copied().unwrap_or_default();
+            // Along ranges, floats choose the best to a billionth.
+            prop_assert!(ours + 5 >= best - best / 1_000_000_000, "{tokens:?} {ours} {best}");
+        }
+    }
 
     #[test]
     fn pools_that_moved_together_are_read_as_one_after_the_other(
@@ -591,6 +693,27 @@ fn two_pools_of_a_pair_make_one_cycle_that_starts_at_the_preferred_base() {
     assert_eq!(all[0].profit, 256_654_733_122_117_753);
     assert_eq!(search_all(&mut searcher, &pools, &[PoolId(1)]), all, "by either pool");
     assert_eq!(search_all(&mut searcher, &pools, &[]), []);
+}
+
+#[test]
+fn what_a_swap_leaves_of_a_gap_is_no_news_but_can_be_looked_at_again() {
+    let mut pools = market(&TWO_POOLS);
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+    let all = search_new(&mut searcher, &pools, pools.ids());
+    // Half of it is taken.
+    let leg = all[0].legs()[0];
+    let swapped = pools.view(leg.pool).swap_in(leg.amount_in / 2, leg.direction).unwrap();
+    pools.entry_mut(leg.pool).state = swapped.after;
+    searcher.refresh(&pools, &[leg.pool]);
+    assert_eq!(search_new(&mut searcher, &pools, &[leg.pool]), []);
+    searcher.look_again(&[leg.pool]);
+    let left = search_new(&mut searcher, &pools, &[leg.pool]);
+    assert!(left.len() == 1 && left[0].profit < all[0].profit);
+    // Who sells to the pool opens more.
+    let swapped = pools.view(leg.pool).swap_in(leg.amount_out, leg.direction.reversed()).unwrap();
+    pools.entry_mut(leg.pool).state = swapped.after;
+    searcher.refresh(&pools, &[leg.pool]);
+    assert_eq!(search_new(&mut searcher, &pools, &[leg.pool]).len(), 1);
 }
 
 #[test]

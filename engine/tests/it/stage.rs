@@ -269,6 +269,7 @@ impl StrategySet for Desk {
         let Some(searcher) = &mut self.searcher else { return };
         let Ctx { world, touched } = *ctx;
         searcher.refresh(&world.pools, touched);
+        searcher.look_again(world.pools.ids());
         plans.proposed_by(TAKER);
         let (bid, last) = (Bid::Share(self.share), world.tip().number.plus(self.valid_blocks));
         searcher.search(&world.pools, world.pools.ids(), &SearchLimits::NONE, &mut |found| {

@@ -55,6 +55,7 @@ impl Strategy for Arbitrage {
         let Some(searcher) = &mut self.searcher else { return };
         let Ctx { world, touched } = *ctx;
         let new = searcher.refresh(&world.pools, touched);
+        searcher.look_again(&self.watched);
         for pools in [touched, new] {
             let room = self.watched.capacity() - self.watched.len();
             self.watched.extend_from_slice(&pools[..pools.len().min(room)]);
