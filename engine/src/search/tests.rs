@@ -717,6 +717,25 @@ fn what_a_swap_leaves_of_a_gap_is_no_news_but_can_be_looked_at_again() {
 }
 
 #[test]
+fn what_had_no_room_on_the_list_is_searched_again() {
+    let gap = |token: u32| {
+        let even = [1_000 * ETHER; 2];
+        [([0, token], even), ([0, token], [even[0], 1_100 * ETHER])]
+    };
+    // One more than are reported.
+    let last = 2 + u32::try_from(FOUND_MAX).unwrap();
+    let sketches: Vec<Sketch> = (2..=last).flat_map(gap).collect();
+    let pools = market(&sketches);
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 2);
+    for _ in 0..2 {
+        assert_eq!(search_new(&mut searcher, &pools, pools.ids()).len(), FOUND_MAX);
+    }
+    let few = &pools.ids()[..4];
+    assert_eq!(search_new(&mut searcher, &pools, few).len(), 2);
+    assert_eq!(search_new(&mut searcher, &pools, few), [], "those had room");
+}
+
+#[test]
 fn an_input_is_limited_by_its_worth_in_native() {
     let pools = market(&TWO_POOLS);
     let mut searcher = Searcher::new(&pools, &[WETH, USDC, TokenId(5)], WETH, 2);
