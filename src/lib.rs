@@ -67,7 +67,6 @@ pub use gannet_strategies as strategies;
 
 pub use self::allocation::{Counting, HotAllocations};
 pub use self::audit::AuditCounts;
-#[cfg(fuzzing)]
 #[doc(hidden)]
 pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;

@@ -349,7 +349,6 @@ pub(crate) fn bases_without_pools(world: &World) -> Vec<Address> {
 ///
 /// # Errors
 /// When they are not the answers of a node with pools.
-#[cfg(fuzzing)]
 pub fn load_from<S>(config: &Config<S>, answers: &[u8]) -> Result<World> {
     let (mut rpc, _node) = Rpc::answered(answers)?;
     let anchor = latest(&mut rpc, &config.chain)?;

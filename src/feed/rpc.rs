@@ -132,7 +132,6 @@ impl Rpc {
 
     /// A connection to a node that has sent its answers, one a line, before it was asked: its end
     /// of the socket must be kept, and reads nothing.
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn answered(answers: &[u8]) -> Result<(Self, std::os::unix::net::UnixStream)> {
         use std::io::Write as _;
 
@@ -147,7 +146,6 @@ impl Rpc {
     }
 
     /// A connection with room for so many bytes, and its other end: messages are lines.
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn paired(buffer: usize) -> Result<(Self, std::os::unix::net::UnixStream)> {
         use gannet_engine::wire::newline::Reader;
 

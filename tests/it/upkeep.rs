@@ -69,6 +69,50 @@ fn the_engine_and_the_strategies_depend_on_little() {
     hold(dependencies, &[], &planted, &caught);
 }
 
+/// Packages of a lockfile, each with the line of its version.
+fn locked(file: &File) -> impl Iterator<Item = (usize, (&str, &str))> {
+    let mut name = "";
+    file.lines().filter_map(move |(number, line)| {
+        let (key, value) = line.split_once(" = ")?;
+        let value = value.trim_matches('"');
+        if key == "name" {
+            name = value;
+        }
+        (key == "version" && !name.is_empty()).then_some((number, (name, value)))
+    })
+}
+
+fn other_version(tree: &Tree) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    let ours = tree.get("Cargo.lock").into_iter().flat_map(locked);
+    let ours: BTreeSet<_> = ours.map(|(_, package)| package).collect();
+    let known: BTreeSet<_> = ours.iter().map(|(name, _)| *name).collect();
+    for file in ["tests/outside/Cargo.lock", "tests/fuzz/Cargo.lock"] {
+        let Some(file) = tree.get(file) else { continue };
+        for (number, package) in locked(file) {
+            if known.contains(package.0) && !ours.contains(&package) {
+                offences.push(Offence::new(file, number, "take the version of /Cargo.lock"));
+            }
+        }
+    }
+    offences
+}
+
+/// What is tried from outside is then what is tested here, and the two share what they build.
+#[test]
+fn all_lockfiles_have_the_same_versions() {
+    let ours = "version = 4\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\
+        [[package]]\nname = \"b\"\nversion = \"2.0.0\"";
+    let outside = "version = 4\n[[package]]\nname = \"a\"\nversion = \"1.0.1\"\n\
+        [[package]]\nname = \"c\"\nversion = \"3.0.0\"";
+    let planted = [
+        ("Cargo.lock", ours),
+        ("tests/fuzz/Cargo.lock", ours),
+        ("tests/outside/Cargo.lock", outside),
+    ];
+    hold(other_version, &[], &planted, &["tests/outside/Cargo.lock:4"]);
+}
+
 fn unused_abi(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
     let readers = || tree.files.iter().filter(|file| file.has_extension(&["rs", "mjs"]));

@@ -2,10 +2,59 @@
 //!
 //! Temperature: cold.
 
+use std::fmt;
+
 use libfuzzer_sys::fuzzer_mutate;
-use serde_json::{Value, json};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Number;
 
 use crate::Dice;
+
+/// A JSON value whose members stand as they were written, twice if they were.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Value {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(String),
+    Array(Vec<Self>),
+    Object(Members),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Members;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
 
 /// Quantities and lengths at which something begins or ends: digits, and how often they stand.
 const EDGES: [(&str, usize); 14] = [
@@ -50,14 +99,14 @@ fn mutated(text: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     let mut value: Value = serde_json::from_slice(&lines[line]).ok()?;
     let mut place = dice.below(count(&value));
     change(&mut value, &mut place, dice);
-    lines[line] = value.to_string().into_bytes();
+    lines[line] = serde_json::to_vec(&value).ok()?;
     Some(lines.join(&b'\n'))
 }
 
 fn count(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(count).sum(),
-        Value::Object(members) => members.values().map(count).sum::<usize>(),
+        Value::Object(members) => members.0.iter().map(|(_, value)| count(value)).sum::<usize>(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
@@ -71,7 +120,9 @@ fn change(value: &mut Value, place: &mut usize, dice: &mut Dice) -> bool {
     *place -= 1;
     match value {
         Value::Array(items) => items.iter_mut().any(|item| change(item, place, dice)),
-        Value::Object(members) => members.values_mut().any(|member| change(member, place, dice)),
+        Value::Object(members) => {
+            members.0.iter_mut().any(|(_, member)| change(member, place, dice))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
@@ -86,21 +137,24 @@ fn replace(value: &mut Value, dice: &mut Dice) {
                 _ => items.swap(0, place),
             }
         }
-        Value::Object(members) if !members.is_empty() && dice.below(8) > 0 => {
-            let keys: Vec<_> = members.keys().cloned().collect();
-            let (key, other) = (&keys[dice.below(keys.len())], &keys[dice.below(keys.len())]);
-            let held = members.remove(key).unwrap_or_default();
-            if dice.below(2) > 0 {
-                members.insert(other.clone(), held);
+        Value::Object(Members(members)) if !members.is_empty() && dice.below(8) > 0 => {
+            let place = dice.below(members.len());
+            match dice.below(4) {
+                0 | 1 => drop(members.remove(place)),
+                2 => members[place].0 = members[dice.below(members.len())].0.clone(),
+                _ => members.push(members[place].clone()),
             }
         }
         Value::String(text) if dice.below(8) > 0 => rewrite(text, dice),
         Value::Number(_) if dice.below(8) > 0 => {
-            *value = json!(dice.pick(&[0_u64, 1, 2, 3, 1 << 40, 1 << 53, u64::MAX]));
+            let edges = [0_u64, 1, 2, 3, 1 << 40, 1 << 53, u64::MAX];
+            *value = Value::Number(dice.pick(&edges).into());
         }
         _ => {
-            let edge = json!(edge(dice));
-            let others = [Value::Null, json!(true), json!(0), json!([]), json!({}), edge];
+            let edge = Value::String(edge(dice));
+            let (empty, zero) = (Members::default(), Value::Number(0.into()));
+            let (list, object) = (Value::Array(Vec::new()), Value::Object(empty));
+            let others = [Value::Null, Value::Bool(true), zero, list, object, edge];
             *value = others[dice.below(others.len())].clone();
         }
     }
