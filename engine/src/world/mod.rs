@@ -300,6 +300,11 @@ impl World {
         self.supposed.as_slice()
     }
 
+    /// Forgets how to take back what has happened: a recorded chain never does.
+    pub const fn settle(&mut self) {
+        self.undo.forget();
+    }
+
     /// Logs that contradicted what was held of their pool, since the start: it is quarantined.
     #[must_use]
     pub const fn contradicted(&self) -> u64 {

@@ -50,6 +50,8 @@ pub struct UndoLog {
     written: u64,
     /// The oldest change that is still in the ring, or would be.
     oldest: u64,
+    /// The change that stands, or stood, at the ring's beginning.
+    first: u64,
 }
 
 impl UndoLog {
@@ -60,7 +62,7 @@ impl UndoLog {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         assert!(capacity > 0, "an empty log could undo nothing");
-        Self { ring: reserve::list(capacity), capacity, written: 0, oldest: 0 }
+        Self { ring: reserve::list(capacity), capacity, written: 0, oldest: 0, first: 0 }
     }
 
     /// Here.
@@ -125,14 +127,16 @@ impl UndoLog {
         Ok(())
     }
 
-    /// Forgets all that could be undone.
+    /// Forgets all that could be undone, and begins anew: of a large ring, only what is used by
+    /// then is in the processor's caches.
     pub const fn forget(&mut self) {
         self.oldest = self.written;
+        self.first = self.written;
     }
 
     fn slot(&self, sequence: u64) -> usize {
         // The remainder is below `capacity`, which is a usize.
-        usize::try_from(sequence % self.capacity as u64).unwrap_or(0)
+        usize::try_from((sequence - self.first) % self.capacity as u64).unwrap_or(0)
     }
 }
 
@@ -152,6 +156,61 @@ impl PoolInverse {
             if undone.is_err() {
                 pools.entry_mut(self.pool).is_quarantined = true;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::Address;
+
+    use super::*;
+    use crate::amm::ConstantProduct;
+    use crate::ids::{FactoryId, TokenId};
+    use crate::loans::Loans;
+
+    /// A pool that is changed, and the log of its changes.
+    struct Held {
+        pools: PoolTable,
+        loans: Loans,
+        pool: PoolId,
+        log: UndoLog,
+    }
+
+    impl Held {
+        fn with_room_for(capacity: usize) -> Self {
+            let mut pools = PoolTable::new(1, 0);
+            let state = ConstantProduct::new([1_000, 2_000], 3_000).unwrap().into();
+            let tokens = [TokenId(0), TokenId(1)];
+            let entry = PoolEntry::new(Address::ZERO, FactoryId(0), tokens, state);
+            let pool = pools.insert(entry).unwrap();
+            Self { pools, loans: Loans::none(), pool, log: UndoLog::new(capacity) }
+        }
+
+        fn change(&mut self) {
+            self.log.remember(self.pool, self.pools.get(self.pool));
+            self.pools.entry_mut(self.pool).version += 1;
+        }
+
+        fn roll_back(&mut self, mark: Mark) -> Result<u32, TooFarBack> {
+            self.log.roll_back((&mut self.pools, &mut self.loans), mark)?;
+            Ok(self.pools.get(self.pool).version)
+        }
+    }
+
+    #[test]
+    fn the_last_changes_are_taken_back_wherever_in_the_ring_it_began_anew() {
+        for forgotten in 0..8 {
+            let mut held = Held::with_room_for(3);
+            let start = held.log.mark();
+            (0..forgotten).for_each(|_| held.change());
+            held.log.forget();
+            let middle = held.log.mark();
+            assert_eq!(held.roll_back(start).is_ok(), forgotten == 0);
+            (0..3).for_each(|_| held.change());
+            assert_eq!(held.roll_back(middle), Ok(forgotten));
+            (0..4).for_each(|_| held.change());
+            assert_eq!(held.roll_back(middle), Err(TooFarBack));
         }
     }
 }

@@ -168,6 +168,7 @@ impl World {
         let mut last = None;
         rows.logs.iter().try_for_each(|log| self.check_log(log, &mut last))?;
         self.doubt(list, rows.is_empty && rows.logs.is_empty())?;
+        self.pools.warm(rows.logs.iter().map(|log| &log.address));
         let applied = self.apply_list(list, replay, false);
         if applied.is_err() {
             self.leave_list()?;
