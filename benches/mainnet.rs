@@ -263,8 +263,8 @@ impl Chain {
         let share = u128::from(1 + self.chance.below(1_000)) * u128::from(fee);
         let amount = depth(&self.pools.get(pool).state, direction);
         let amount = amount / 1_000_000 * share / 40_000;
-        if let Some(out) = self.swap(pool, direction, amount) {
-            self.back[pool.index()] = Some((other(direction), out));
+        if let Some(back) = self.swap(pool, direction, amount) {
+            self.back[pool.index()] = Some((other(direction), back));
         }
     }
 
@@ -282,7 +282,8 @@ impl Chain {
         }
     }
 
-    /// Swaps, and logs it; what came out.
+    /// Swaps, and logs it; what takes the price back to where it was, so that it stays there over
+    /// any length: what came out, and the fee on top.
     fn swap(&mut self, pool: PoolId, direction: Direction, amount: u128) -> Option<u128> {
         let view = self.pools.view(pool);
         let Swapped { amount_out: out, after, .. } = view.swap_in(amount, direction)?;
@@ -302,6 +303,7 @@ impl Chain {
             let token = token_at(entry.tokens[taken]);
             self.page.log(token, &[TRANSFER, to, from], &[U256::from(out)]);
         }
+        let fee = u128::from(fee_of(&after));
         let mut amounts = [U256::ZERO; 4];
         let (pool, trader) = (entry.address, trader.into_word());
         match &after {
@@ -325,7 +327,10 @@ impl Chain {
                 self.page.pool_logs += 1;
             }
         }
-        Some(out)
+        let rest = 1_000_000 - fee;
+        // Where the product is too large, digits do not matter.
+        let fee = out.checked_mul(fee).map_or(out / rest * fee, |product| product / rest);
+        Some(out + fee)
     }
 
     /// Somebody puts liquidity into a pool, or takes it out again. False if nobody can.
