@@ -8,6 +8,10 @@ use gannet_engine::world::Standing;
 
 use crate::config::Patience;
 
+/// After this, a pool that failed for the first time is tried once more, at another block: a node
+/// that answers one question from a block in the making and the next from the one before slanders
+/// honest pools.
+const SECOND_LOOK: Duration = Duration::from_secs(13);
 /// The longest time between two trials of a pool that fails.
 const RETRY_MAX: Duration = Duration::from_hours(24);
 /// Refused pools that are named in the log; after that they are counted only.
@@ -77,12 +81,14 @@ impl Ledger {
             line.due = now + renew;
             return false;
         }
-        line.due = now + retry.saturating_mul(1 << line.failures.min(20)).min(RETRY_MAX);
+        // Most pools of a long tail are alone with their token: that is no news, nor slander.
+        let is_charged = !matches!(standing, Standing::Unlent | Standing::Empty);
+        let doublings = line.failures.saturating_sub(u32::from(is_charged)).min(20);
+        let pause = retry.saturating_mul(1 << doublings).min(RETRY_MAX);
+        let is_first = is_charged && line.failures == 0;
+        line.due = now + if is_first { pause.min(SECOND_LOOK) } else { pause };
         line.failures += 1;
-        // Most pools of a long tail are alone with their token: that is no news.
-        let is_told = is_news
-            && !matches!(standing, Standing::Unlent | Standing::Empty)
-            && self.named < NAMED_MAX;
+        let is_told = is_news && is_charged && self.named < NAMED_MAX;
         self.named += usize::from(is_told);
         is_told
     }
@@ -109,7 +115,7 @@ mod tests {
         Patience { retry: Duration::from_secs(300), renew: Duration::from_secs(7_200) };
 
     #[test]
-    fn pools_are_tried_in_order_and_those_that_failed_again_after_a_pause_that_doubles() {
+    fn pools_are_tried_in_order_and_those_that_failed_soon_again_then_after_pauses_that_double() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut ledger = Ledger::new(3, PATIENCE, start);
@@ -118,11 +124,15 @@ mod tests {
         assert!(!ledger.enter(1, Standing::Admitted, start));
         assert_eq!(ledger.due(9, start), [2]);
         ledger.enter(2, Standing::Unlent, start);
+        assert!(ledger.due(9, at(12)).is_empty());
+        assert_eq!(ledger.due(9, at(13)), [0], "the second look");
+        assert!(!ledger.enter(0, Standing::TransferFee, at(13)), "that is known");
         assert!(ledger.due(9, at(299)).is_empty());
-        assert_eq!(ledger.due(9, at(300)), [0, 2]);
-        assert!(!ledger.enter(0, Standing::TransferFee, at(300)), "that is known");
-        assert_eq!(ledger.due(9, at(899)), [2]);
-        assert_eq!(ledger.due(9, at(900)), [0, 2]);
+        assert_eq!(ledger.due(9, at(312)), [2]);
+        assert_eq!(ledger.due(9, at(313)), [0, 2]);
+        ledger.enter(0, Standing::TransferFee, at(313));
+        assert_eq!(ledger.due(9, at(912)), [2]);
+        assert_eq!(ledger.due(9, at(913)), [0, 2]);
         assert_eq!(ledger.due(9, at(7_200)), [0, 1, 2]);
         for _ in 0..40 {
             ledger.enter(0, Standing::TransferFee, at(900));
