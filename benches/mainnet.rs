@@ -80,7 +80,7 @@ pub(crate) struct Chain {
     pools: PoolTable,
     /// By popularity.
     ranked: Vec<PoolId>,
-    /// What each pool's last trader holds of it: the way back, and how much.
+    /// The way back for each pool's last trader, and what it takes.
     back: Vec<Option<(Direction, u128)>>,
     /// Liquidity that was put into each pool, between its outermost ticks.
     minted: Vec<Option<Range>>,
@@ -303,7 +303,7 @@ impl Chain {
             let token = token_at(entry.tokens[taken]);
             self.page.log(token, &[TRANSFER, to, from], &[U256::from(out)]);
         }
-        let fee = u128::from(fee_of(&after));
+        let fee_pips = u128::from(fee_of(&after));
         let mut amounts = [U256::ZERO; 4];
         let (pool, trader) = (entry.address, trader.into_word());
         match &after {
@@ -327,9 +327,10 @@ impl Chain {
                 self.page.pool_logs += 1;
             }
         }
-        let rest = 1_000_000 - fee;
+        let rest = 1_000_000 - fee_pips;
         // Where the product is too large, digits do not matter.
-        let fee = out.checked_mul(fee).map_or(out / rest * fee, |product| product / rest);
+        let product = out.checked_mul(fee_pips);
+        let fee = product.map_or(out / rest * fee_pips, |product| product / rest);
         Some(out + fee)
     }
 

@@ -67,6 +67,7 @@ pub use gannet_strategies as strategies;
 
 pub use self::allocation::{Counting, HotAllocations};
 pub use self::audit::AuditCounts;
+// For the fuzz target `start`.
 #[doc(hidden)]
 pub use self::bootstrap::load_from;
 pub use self::clock::Monotonic;

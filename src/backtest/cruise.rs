@@ -161,7 +161,7 @@ impl<S: StrategySet> Flight<'_, S> {
         self.hash = head.hash;
         let planned = self.pilot.flown.plans.len();
         self.pilot.cockpit.block(&head, Rows { logs, is_empty });
-        self.pilot.cockpit.engine.world.settle();
+        self.pilot.cockpit.engine.world.forget_past();
         self.pilot.note(None);
         if self.pilot.flown.plans.len() > planned || self.pilot.has_ended {
             self.cruised.timestamps.push((number, head.timestamp));

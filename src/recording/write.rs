@@ -24,7 +24,8 @@ use super::{MANIFEST, Manifest, Mempool, MempoolPart, PENDING_UNKNOWN, RecordedB
 const PART_ROWS: usize = 1 << 18;
 /// Rows of a part of the mempool, which are larger.
 const MEMPOOL_PART_ROWS: usize = 1 << 16;
-/// Below this, words of data unpack more slowly; above it, nothing does faster.
+/// Below this, words of data unpack more slowly; above it, nothing does faster. The thread
+/// that writes is none that anybody waits for.
 const ZSTD_LEVEL: i32 = 6;
 
 /// A column whose values repeat is kept as a dictionary up to this size: enough for the accounts

@@ -300,8 +300,9 @@ impl World {
         self.supposed.as_slice()
     }
 
-    /// Forgets how to take back what has happened: a recorded chain never does.
-    pub const fn settle(&mut self) {
+    /// Forgets how to take back what has happened: a recorded chain never does. A fork after it
+    /// is [`Stale::Lost`].
+    pub const fn forget_past(&mut self) {
         self.undo.forget();
     }
 

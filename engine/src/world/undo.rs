@@ -127,8 +127,8 @@ impl UndoLog {
         Ok(())
     }
 
-    /// Forgets all that could be undone, and begins anew: of a large ring, only what is used by
-    /// then is in the processor's caches.
+    /// Forgets all that could be undone, and begins anew: of a large ring, only what is used from
+    /// then on stays in the processor's caches.
     pub const fn forget(&mut self) {
         self.oldest = self.written;
         self.first = self.written;
