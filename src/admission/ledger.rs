@@ -134,10 +134,17 @@ mod tests {
         assert_eq!(ledger.due(9, at(912)), [2]);
         assert_eq!(ledger.due(9, at(913)), [0, 2]);
         assert_eq!(ledger.due(9, at(7_200)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_day_is_the_longest_pause() {
+        let start = Instant::now();
+        let mut ledger = Ledger::new(1, PATIENCE, start);
         for _ in 0..40 {
-            ledger.enter(0, Standing::TransferFee, at(900));
+            ledger.enter(0, Standing::TransferFee, start);
         }
-        assert_eq!(ledger.due(9, at(900 + 86_400)), [0, 1, 2], "a day is the longest pause");
+        assert!(ledger.due(1, start + Duration::from_secs(86_399)).is_empty());
+        assert_eq!(ledger.due(1, start + Duration::from_secs(86_400)), [0]);
     }
 
     #[test]
