@@ -114,9 +114,7 @@ impl<S: StrategySet> Flight<'_, S> {
         lane.each(
             blocks,
             |address| followed.contains(address),
-            |(header, next), logs, is_empty| {
-                Ok(self.block(&with_limit(header, next), logs, is_empty))
-            },
+            |(header, next), logs| Ok(self.block(&with_limit(header, next), logs)),
         )?;
         let Self { pilot, mut cruised, .. } = self;
         let (from, to) = self.range;
@@ -133,12 +131,7 @@ impl<S: StrategySet> Flight<'_, S> {
         Ok(cruised)
     }
 
-    fn block(
-        &mut self,
-        header: &BlockRow,
-        logs: &mut [Log<'_>],
-        is_empty: bool,
-    ) -> ControlFlow<()> {
+    fn block(&mut self, header: &BlockRow, logs: &mut [Log<'_>]) -> ControlFlow<()> {
         let number = header.block_number.0;
         if number > self.last {
             if !self.pilot.is_in_flight() || number != self.number {
@@ -160,7 +153,7 @@ impl<S: StrategySet> Flight<'_, S> {
         }
         self.hash = head.hash;
         let planned = self.pilot.flown.plans.len();
-        self.pilot.cockpit.block(&head, Rows { logs, is_empty });
+        self.pilot.cockpit.block(&head, Rows { logs, is_empty: false });
         self.pilot.cockpit.engine.world.forget_past();
         self.pilot.note(None);
         if self.pilot.flown.plans.len() > planned || self.pilot.has_ended {

@@ -90,7 +90,7 @@ impl Backtest {
     pub(crate) fn write_plans(&self, path: &Path) -> Result<()> {
         let rows = self.planned.iter().map(|plan| self.row(plan));
         match path.extension().and_then(|ending| ending.to_str()) {
-            Some("parquet") => write_table(path, rows.collect::<Vec<PlanRow>>()),
+            Some("parquet") => write_table(path, [rows.collect::<Vec<PlanRow>>()]),
             Some("csv") => {
                 let told = || format!("writing {}", path.display());
                 let file = File::create(path).with_context(told)?;

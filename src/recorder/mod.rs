@@ -328,7 +328,7 @@ fn write_part<R: crate::recording::rows::Row>(
     let folder = folder.join(R::TABLE);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let path = folder.join(format!("{name}.parquet"));
-    write_table(&path, rows)?;
+    write_table(&path, [rows])?;
     let told = || format!("reading {}", path.display());
     Ok(fs::metadata(&path).with_context(told)?.len())
 }

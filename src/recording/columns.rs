@@ -1,12 +1,14 @@
 //! Reads blocks and their logs column by column: for flights over many blocks, in bounded memory.
 //!
 //! ```text
-//! logs/PART.parquet ─► batch of columns ─► which of its addresses are followed, once an address
-//!                                      └─► rows of one block ─► the logs of those
+//! logs/PART.parquet ─► row groups that may have events of pools, by their Bloom filter
+//!                       └─► batch of columns ─► which of its addresses are followed, once each
+//!                                           └─► rows of one block ─► the logs of those
 //! ```
 //!
-//! Only what the engine looks at is unpacked: of topics behind the first, those that a pool's event
-//! says something in. Nothing is allocated for a row: a log borrows its data from the batch.
+//! Only what the engine looks at is unpacked: events that move pools, and of their topics behind
+//! the first those that say something. Nothing is allocated for a row: a log borrows its data from
+//! the batch.
 //!
 //! Temperature: cold.
 
@@ -24,12 +26,13 @@ use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, BinaryViewArray, Int32Array, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, Field, Schema};
 use gannet_engine::decode::log::{Data, Log, TOPICS_MAX};
-use gannet_engine::decode::topics::is_ranged;
+use gannet_engine::decode::topics::{MOVES, is_ranged};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::bloom_filter::Sbbf;
 
 use super::read::{Recording, rows};
 use super::rows::{BlockRow, LogColumns, Row};
@@ -67,8 +70,8 @@ impl<'r> Lane<'r> {
         Self { recording, read: Duration::ZERO, rows: Duration::ZERO }
     }
 
-    /// Visits each block of a range of heights in order, with the logs of the contracts that are
-    /// followed and whether it has none at all, until `visit` breaks off; with its header the next
+    /// Visits each block of a range of heights in order, with the events of the contracts that are
+    /// followed which move a pool ([`MOVES`]), until `visit` breaks off; with its header the next
     /// one, if it stands in the same file. The logs' block hash is that of the header, or zero
     /// where that is not recorded; of topics behind the first, those of ranged events are there
     /// ([`is_ranged`]), and others zero.
@@ -79,7 +82,7 @@ impl<'r> Lane<'r> {
         &mut self,
         (from, to): (u64, u64),
         follows: impl Fn(&Address) -> bool,
-        mut visit: impl FnMut(Headers<'_>, &mut [Log<'_>], bool) -> Result<ControlFlow<()>>,
+        mut visit: impl FnMut(Headers<'_>, &mut [Log<'_>]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let recording = self.recording;
         for part in recording.parts_within((from, to)) {
@@ -88,39 +91,80 @@ impl<'r> Lane<'r> {
             let path = |table: &str| recording.folder().join(table).join(format!("{part}.parquet"));
             let mut headers = rows::<BlockRow>(&path(BlockRow::TABLE))?;
             headers.sort_by_key(|header| header.block_number);
-            let mut runs = Runs::open(&path(LogColumns::TABLE))?;
+            let mut groups = Groups::open(&path(LogColumns::TABLE))?;
             self.read += start.elapsed();
             for (place, header) in headers.iter().enumerate() {
                 let number = header.block_number.0;
                 let start = Instant::now();
-                let spent = runs.read;
-                let pieces = runs.take(number, &follows)?;
+                let spent = groups.read();
+                let pieces = groups.take(number, &follows)?;
                 if number < from {
                     continue;
                 }
                 if number > to {
                     return Ok(());
                 }
-                let mut logs = logs_of(header, &pieces).with_context(|| runs.told())?;
-                let is_empty = pieces.is_empty();
-                let read = runs.read.saturating_sub(spent);
+                let mut logs = logs_of(header, &pieces).with_context(|| told(&groups.path))?;
+                let read = groups.read().saturating_sub(spent);
                 self.read += read;
                 self.rows += start.elapsed().saturating_sub(read);
                 let both = (header, headers.get(place + 1));
-                if visit(both, &mut logs, is_empty)?.is_break() {
+                if visit(both, &mut logs)?.is_break() {
                     return Ok(());
                 }
             }
-            runs.end(&follows)?;
+            groups.end(&follows)?;
         }
         Ok(())
     }
 }
 
-/// The rows of a file, block by block.
-struct Runs {
+/// The row groups of a file, block by block. Within each, rows are in the order of blocks.
+struct Groups {
     path: PathBuf,
-    reader: Option<ParquetRecordBatchReader>,
+    runs: Vec<Runs>,
+}
+
+impl Groups {
+    /// Opens those that may have events that move pools; of no file there are none.
+    fn open(path: &Path) -> Result<Self> {
+        let opened = if path.exists() { open(path) } else { Ok(Vec::new()) };
+        let runs = opened.with_context(|| told(path))?;
+        Ok(Self { path: path.to_owned(), runs })
+    }
+
+    /// What reading took.
+    fn read(&self) -> Duration {
+        self.runs.iter().map(|runs| runs.read).sum()
+    }
+
+    /// The rows of a block; blocks are asked for in order.
+    fn take(&mut self, number: u64, follows: &impl Fn(&Address) -> bool) -> Result<Vec<Piece>> {
+        let mut pieces = Vec::with_capacity(2);
+        for runs in &mut self.runs {
+            runs.take(number, follows, &mut pieces).with_context(|| told(&self.path))?;
+        }
+        Ok(pieces)
+    }
+
+    /// Makes sure that nothing is left.
+    fn end(&mut self, follows: &impl Fn(&Address) -> bool) -> Result<()> {
+        for runs in &mut self.runs {
+            if runs.fill(follows).with_context(|| told(&self.path))? {
+                bail!("{}: rows of a block that has no header", self.path.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn told(path: &Path) -> String {
+    format!("reading {}", path.display())
+}
+
+/// The rows of a row group, block by block.
+struct Runs {
+    reader: ParquetRecordBatchReader,
     chunk: Option<Rc<Chunk>>,
     /// The next row of the chunk.
     row: usize,
@@ -133,26 +177,23 @@ struct Runs {
 type Piece = (Rc<Chunk>, Range<usize>);
 
 impl Runs {
-    fn open(path: &Path) -> Result<Self> {
-        let told = || format!("reading {}", path.display());
-        let reader = path.exists().then(|| reader(path)).transpose().with_context(told)?;
-        let read = Duration::ZERO;
-        Ok(Self { path: path.to_owned(), reader, chunk: None, row: 0, known: None, read })
+    const fn new(reader: ParquetRecordBatchReader) -> Self {
+        Self { reader, chunk: None, row: 0, known: None, read: Duration::ZERO }
     }
 
-    fn told(&self) -> String {
-        format!("reading {}", self.path.display())
-    }
-
-    /// The rows of a block; blocks are asked for in order.
-    fn take(&mut self, number: u64, follows: &impl Fn(&Address) -> bool) -> Result<Vec<Piece>> {
-        let mut pieces = Vec::new();
+    /// Adds the rows of a block to `pieces`.
+    fn take(
+        &mut self,
+        number: u64,
+        follows: &impl Fn(&Address) -> bool,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<()> {
         while self.fill(follows)? {
             let Some(chunk) = &self.chunk else { break };
             let rest = &chunk.numbers.values()[self.row..];
             let found = rest.first().map_or(u64::MAX, |found| u64::from(*found));
             if found < number {
-                bail!("{}: rows of block {found}, which has no header", self.path.display());
+                bail!("rows of block {found}, which has no header");
             }
             if found > number {
                 break;
@@ -162,19 +203,17 @@ impl Runs {
             pieces.push((Rc::clone(chunk), self.row..end));
             self.row = end;
         }
-        Ok(pieces)
+        Ok(())
     }
 
     /// Whether there is a row; reads the next batch where the last one is used up.
     fn fill(&mut self, follows: &impl Fn(&Address) -> bool) -> Result<bool> {
         while self.chunk.as_ref().is_none_or(|chunk| self.row >= chunk.numbers.len()) {
             let start = Instant::now();
-            let Some(batch) = self.reader.as_mut().and_then(Iterator::next) else {
-                return Ok(false);
-            };
-            let batch = batch.with_context(|| self.told())?;
+            let Some(batch) = self.reader.next() else { return Ok(false) };
+            let batch = batch?;
             self.read += start.elapsed();
-            let chunk = self.chunk_of(&batch, follows).with_context(|| self.told())?;
+            let chunk = self.chunk_of(&batch, follows)?;
             (self.chunk, self.row) = (Some(Rc::new(chunk)), 0);
         }
         Ok(true)
@@ -223,14 +262,6 @@ impl Runs {
             topics: [bytes("topic0")?, bytes("topic1")?, bytes("topic2")?, bytes("topic3")?],
             data: bytes("data")?,
         })
-    }
-
-    /// Makes sure that nothing is left.
-    fn end(&mut self, follows: &impl Fn(&Address) -> bool) -> Result<()> {
-        if self.fill(follows)? {
-            bail!("{}: rows of a block that has no header", self.path.display());
-        }
-        Ok(())
     }
 }
 
@@ -295,26 +326,33 @@ impl Chunk {
         })
     }
 
+    /// Whether a row is of a contract that is followed.
+    fn is_followed(&self, row: usize) -> bool {
+        self.follows.get(self.key(row)).is_some_and(|is_so| *is_so)
+    }
+
+    /// Whether a row is an event that moves a pool.
+    fn is_move(&self, row: usize) -> bool {
+        let topic = self.topics[0].is_valid(row).then(|| self.topics[0].value(row));
+        topic.is_some_and(|topic| MOVES.iter().any(|moves| moves == topic))
+    }
+
     /// The place of a row's address; a file's keys are not below zero.
     fn key(&self, row: usize) -> usize {
         usize::try_from(self.keys.value(row)).unwrap_or(usize::MAX)
     }
 }
 
-/// The logs of the contracts that are followed. Of those without a topic nothing follows.
+/// The events that move pools, of the contracts that are followed.
 fn logs_of<'p>(header: &BlockRow, pieces: &'p [Piece]) -> Result<Vec<Log<'p>>> {
-    let followed = |(chunk, rows): &'p Piece| {
-        let is_followed =
-            |row: &usize| chunk.follows.get(chunk.key(*row)).is_some_and(|is_so| *is_so);
-        rows.clone().filter(is_followed).map(move |row| (&**chunk, row))
+    let wanted = |(chunk, rows): &'p Piece| {
+        let is_wanted = |row: &usize| chunk.is_followed(*row) && chunk.is_move(*row);
+        rows.clone().filter(is_wanted).map(move |row| (&**chunk, row))
     };
-    // Logs are large: room is taken for those that are wanted.
-    let count = pieces.iter().flat_map(followed).count();
+    let count = pieces.iter().map(|(_, rows)| rows.len()).sum();
     let mut logs: Vec<Log<'p>> = Vec::with_capacity(count);
-    for (chunk, row) in pieces.iter().flat_map(followed) {
-        if chunk.topics[0].is_valid(row) {
-            logs.push(chunk.log(header, row)?);
-        }
+    for (chunk, row) in pieces.iter().flat_map(wanted) {
+        logs.push(chunk.log(header, row)?);
     }
     if !logs.is_sorted_by_key(|log| log.log_index) {
         logs.sort_by_key(|log| log.log_index);
@@ -322,10 +360,37 @@ fn logs_of<'p>(header: &BlockRow, pieces: &'p [Piece]) -> Result<Vec<Log<'p>>> {
     Ok(logs)
 }
 
-/// A reader of the columns that are wanted: bytes without a copy, addresses as a dictionary.
-fn reader(path: &Path) -> Result<ParquetRecordBatchReader> {
+/// Readers of the row groups that may have events that move pools.
+fn open(path: &Path) -> Result<Vec<Runs>> {
     let file = File::open(path)?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    let metadata = metadata(&file)?;
+    let mask = ProjectionMask::columns(metadata.parquet_schema(), COLUMNS);
+    let mut runs = Vec::new();
+    for group in 0..metadata.metadata().num_row_groups() {
+        let file = file.try_clone()?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+        if may_move(&builder, group)? {
+            let builder = builder.with_row_groups(vec![group]).with_projection(mask.clone());
+            runs.push(Runs::new(builder.with_batch_size(BATCH_ROWS).build()?));
+        }
+    }
+    Ok(runs)
+}
+
+/// Whether a row group may have an event that moves a pool; one without a Bloom filter may.
+fn may_move(builder: &ParquetRecordBatchReaderBuilder<File>, group: usize) -> Result<bool> {
+    let columns = builder.parquet_schema().columns().iter();
+    let Some(place) = columns.map(|column| column.name()).position(|name| name == "topic0") else {
+        return Ok(true);
+    };
+    let filter = builder.get_row_group_column_bloom_filter(group, place)?;
+    let may_have = |filter: Sbbf| MOVES.iter().any(|topic| filter.check::<[u8]>(topic.as_slice()));
+    Ok(filter.is_none_or(may_have))
+}
+
+/// What a file says of itself; bytes are read without a copy, addresses as a dictionary.
+fn metadata(file: &File) -> Result<ArrowReaderMetadata> {
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
     let typed = |field: &Arc<Field>| {
         let data_type = match (field.name().as_str(), field.data_type()) {
             ("address", DataType::LargeBinary | DataType::Binary) => {
@@ -338,8 +403,69 @@ fn reader(path: &Path) -> Result<ParquetRecordBatchReader> {
     };
     let fields: Vec<Field> = metadata.schema().fields().iter().map(typed).collect();
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?;
-    let mask = ProjectionMask::columns(metadata.parquet_schema(), COLUMNS);
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-    Ok(builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()?)
+    Ok(ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet_engine::decode::topics::{SYNC, TRANSFER, V3_MINT};
+
+    use super::*;
+    use crate::recording::column::Height;
+    use crate::recording::write_table;
+
+    /// A log of a block, at a place in it, of an event.
+    fn row(number: u64, log_index: u32, topic: B256) -> LogColumns {
+        LogColumns {
+            block_number: Height(number),
+            transaction_index: log_index / 2,
+            log_index,
+            transaction_hash: B256::repeat_byte(1),
+            address: Address::repeat_byte(2),
+            topic0: Some(topic),
+            topic1: None,
+            topic2: None,
+            topic3: None,
+            data: None,
+            chain_id: 1,
+            block_hash: None,
+            removed: false,
+        }
+    }
+
+    /// Row groups that are read of a file with these, and what is found: block, and place in it.
+    fn read(name: &str, groups: [Vec<LogColumns>; 2]) -> (usize, Vec<(u64, u32)>) {
+        let path = std::env::temp_dir().join(format!("gannet-{name}-{}", std::process::id()));
+        write_table(&path, groups).expect("it can be written");
+        let mut groups = Groups::open(&path).expect("it can be read");
+        let mut found = Vec::new();
+        for number in 1..=3 {
+            let pieces = groups.take(number, &|_| true).expect("rows are in order");
+            let logs = logs_of(&BlockRow::unknown(number, 1), &pieces).expect("they are right");
+            found.extend(logs.iter().map(|log| (log.block_number, log.log_index)));
+        }
+        groups.end(&|_| true).expect("nothing is left");
+        std::fs::remove_file(&path).expect("it is ours");
+        (groups.runs.len(), found)
+    }
+
+    #[test]
+    fn row_groups_without_an_event_that_moves_a_pool_are_passed_over() {
+        let moves = vec![row(1, 1, SYNC), row(1, 4, V3_MINT), row(3, 0, SYNC)];
+        let others = vec![row(1, 0, TRANSFER), row(2, 7, TRANSFER), row(3, 1, TRANSFER)];
+        let wanted = vec![(1, 1), (1, 4), (3, 0)];
+        assert_eq!(read("apart", [moves.clone(), others.clone()]), (1, wanted.clone()));
+        assert_eq!(read("behind", [others.clone(), moves.clone()]), (1, wanted.clone()));
+        let mut mixed = [moves, others].concat();
+        mixed.sort_by_key(|row| (row.block_number, row.log_index));
+        assert_eq!(read("mixed", [mixed, Vec::new()]), (1, wanted));
+    }
+
+    #[test]
+    fn events_of_one_block_in_two_row_groups_are_in_the_order_of_the_block() {
+        let odd = vec![row(1, 1, SYNC), row(2, 3, SYNC), row(3, 5, SYNC)];
+        let even = vec![row(1, 0, SYNC), row(2, 4, V3_MINT), row(3, 2, SYNC)];
+        let wanted = vec![(1, 0), (1, 1), (2, 3), (2, 4), (3, 2), (3, 5)];
+        assert_eq!(read("woven", [odd, even]), (2, wanted));
+    }
 }

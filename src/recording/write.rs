@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::{B256, Bytes};
 use anyhow::{Context as _, Result, bail};
+use gannet_engine::decode::topics::MOVES;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -34,6 +35,12 @@ const DICTIONARY_BYTES: usize = 1 << 23;
 /// Columns whose values hardly ever come back, or right behind each other: without a dictionary
 /// they are smaller, and read faster.
 const PLAIN_COLUMNS: [&str; 2] = ["transaction_hash", "data"];
+
+/// The column by whose Bloom filter row groups of logs are passed over; the events of a part, about,
+/// and how often one is taken for another.
+const TOPIC: &str = "topic0";
+const TOPICS: u64 = 1 << 13;
+const FALSE_TOPICS: f64 = 1e-4;
 
 /// What a recording takes.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -64,6 +71,9 @@ pub(crate) struct Writer {
 struct Part {
     blocks: Vec<BlockRow>,
     transactions: Vec<TransactionRow>,
+    /// Events that move pools, and all others: each in a row group of its own, so that a flight
+    /// reads the first only.
+    moves: Vec<LogColumns>,
     logs: Vec<LogColumns>,
     accounts: Vec<AccountRow>,
     storage: Vec<StorageRow>,
@@ -75,7 +85,8 @@ struct Part {
 
 impl Part {
     const fn rows(&self) -> usize {
-        self.blocks.len() + self.transactions.len() + self.logs.len() + self.storage.len()
+        let logs = self.moves.len() + self.logs.len();
+        self.blocks.len() + self.transactions.len() + logs + self.storage.len()
     }
 }
 
@@ -176,7 +187,11 @@ impl Writer {
         let RecordedBlock { header, transactions, logs, state } = block;
         let chain_id = self.manifest.chain_id;
         let part = &mut self.part;
-        part.logs.extend(logs.iter().map(|log| log.to_columns(chain_id, header.block_hash)));
+        for log in logs {
+            let is_move = log.topics.first().is_some_and(|topic| MOVES.contains(topic));
+            let rows = if is_move { &mut part.moves } else { &mut part.logs };
+            rows.push(log.to_columns(chain_id, header.block_hash));
+        }
         part.blocks.push(header);
         part.transactions.extend(transactions);
         let block_number = Height(number);
@@ -235,7 +250,7 @@ impl Writer {
         // Not named by time: a part may begin in the millisecond in which another one ends.
         let name = format!("{:06}", mempool.parts.len());
         mempool.parts.push(MempoolPart { name: name.clone(), first_ms, last_ms });
-        self.write(&name, rows)
+        self.write(&name, [rows])
     }
 
     /// Adds a remark for whoever relies on the recording.
@@ -293,28 +308,28 @@ impl Writer {
             return Ok(());
         };
         let name = format!("{:010}-{:010}", first.block_number.0, last.block_number.0);
-        self.write(&name, part.blocks)?;
-        self.write(&name, part.transactions)?;
-        self.write(&name, part.logs)?;
-        self.write(&name, part.accounts)?;
-        self.write(&name, part.storage)?;
-        self.write(&name, part.codes)?;
-        self.write(&name, part.block_hashes)?;
-        self.write(&name, part.pools)?;
-        self.write(&name, part.ticks)?;
+        self.write(&name, [part.blocks])?;
+        self.write(&name, [part.transactions])?;
+        self.write(&name, [part.moves, part.logs])?;
+        self.write(&name, [part.accounts])?;
+        self.write(&name, [part.storage])?;
+        self.write(&name, [part.codes])?;
+        self.write(&name, [part.block_hashes])?;
+        self.write(&name, [part.pools])?;
+        self.write(&name, [part.ticks])?;
         self.manifest.parts.push(name);
         Ok(())
     }
 
-    /// Writes the rows of one table; a table without any has no file.
-    fn write<R: Row>(&mut self, name: &str, rows: Vec<R>) -> Result<()> {
-        if rows.is_empty() {
+    /// Writes the rows of one table, in row groups; a table without any has no file.
+    fn write<R: Row, const N: usize>(&mut self, name: &str, groups: [Vec<R>; N]) -> Result<()> {
+        if groups.iter().all(Vec::is_empty) {
             return Ok(());
         }
         let folder = self.staging.join(R::TABLE);
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let path = folder.join(format!("{name}.parquet"));
-        write_table(&path, rows)?;
+        write_table(&path, groups)?;
         let told = || format!("writing {}", path.display());
         let bytes = fs::metadata(&path).with_context(told)?.len();
         *self.size.bytes.entry(R::TABLE).or_default() += bytes;
@@ -322,23 +337,29 @@ impl Writer {
     }
 }
 
-/// Writes rows as a Parquet file.
+/// Writes rows as a Parquet file, in these row groups.
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn write_table<R: Row>(path: &Path, rows: Vec<R>) -> Result<()> {
+pub(crate) fn write_table<R: Row, const N: usize>(path: &Path, groups: [Vec<R>; N]) -> Result<()> {
     let told = || format!("writing {}", path.display());
     let compression = Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?);
     let properties = WriterProperties::builder()
         .set_compression(compression)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES);
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_column_bloom_filter_enabled(TOPIC.into(), true)
+        .set_column_bloom_filter_max_ndv(TOPIC.into(), TOPICS)
+        .set_column_bloom_filter_fpp(TOPIC.into(), FALSE_TOPICS);
     let plain = |properties: WriterPropertiesBuilder, column: &&str| {
         properties.set_column_dictionary_enabled((*column).into(), false)
     };
     let properties = PLAIN_COLUMNS.iter().fold(properties, plain).build();
     let file = File::create(path).with_context(told)?;
     let mut writer = ArrowWriter::try_new(file, R::schema(), Some(properties))?;
-    writer.write(&R::to_batch(rows)?).with_context(told)?;
+    for rows in groups.into_iter().filter(|rows| !rows.is_empty()) {
+        writer.write(&R::to_batch(rows)?).with_context(told)?;
+        writer.flush().with_context(told)?;
+    }
     writer.close().with_context(told)?;
     Ok(())
 }

@@ -176,6 +176,11 @@ impl TickArena {
         Ticks { index: &self.index[start..end], net: &self.net[start..end], known: span.known }
     }
 
+    /// Asks memory for where a pool's ticks are; the number means nothing.
+    pub(crate) fn warm(&self, pool: PoolId) -> u32 {
+        self.spans.get(pool.index()).map_or(0, |span| span.start)
+    }
+
     /// A pool's ticks with all that is known of them, in order.
     pub fn list(&self, pool: PoolId) -> impl Iterator<Item = Tick> {
         let span = self.spans.get(pool.index()).copied().unwrap_or(Span::EMPTY);

@@ -209,6 +209,7 @@ impl PoolTable {
             let entry = self.get(id);
             let is_ranged = |pool: &Pool| u32::from(matches!(pool, Pool::Concentrated(_)));
             sum ^= entry.version ^ is_ranged(&entry.chain) ^ is_ranged(&entry.state);
+            sum ^= self.ticks.warm(id);
         }
         black_box(sum);
     }
