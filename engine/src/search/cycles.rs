@@ -100,8 +100,9 @@ pub struct Graph {
     pub native: TokenId,
     /// The longest cycle, in swaps.
     pub hops_max: usize,
-    /// The least that a search will ever ask of the longest cycles. The higher, the less of a large
-    /// universe has to be looked at; a search that asks less looks at more, and misses nothing.
+    /// The least that a search asks of the longest cycles at first. The higher, the less of a large
+    /// universe has to be looked at; a search that asks less looks at more, and misses nothing, and
+    /// the tables follow what is asked.
     pub worth_least: Wei,
     /// A token with more neighbours than this is a hub.
     pub(super) tail_degree_max: usize,
@@ -135,8 +136,7 @@ impl Graph {
         Self { worth_least, ..self }
     }
 
-    /// The same, for searches of cycles that pay for their gas at this base fee. As gas gets
-    /// cheaper, the shortest take longer first, the longest from half of it on; all find the same.
+    /// The same, for searches of cycles that pay for their gas at this base fee, or at half of it.
     #[must_use]
     #[cold]
     pub fn paying_gas(self, base_fee: Wei) -> Self {

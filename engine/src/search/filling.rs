@@ -31,9 +31,13 @@ impl Searcher {
         self.next.replace(Filling { tables, filled: 0 }).map(|replaced| replaced.tables)
     }
 
-    /// Reads up to `most` pools into tables that are being filled, if there are any.
+    /// Reads up to `most` pools into tables that are being filled, if there are any. If there are
+    /// none, it goes on with rates that are made anew.
     pub fn fill(&mut self, pools: &PoolTable, most: usize) {
-        let Some(Filling { tables, filled }) = &mut self.next else { return };
+        let Some(Filling { tables, filled }) = &mut self.next else {
+            self.rate(most);
+            return;
+        };
         let end = filled.saturating_add(most).min(pools.len());
         let some = pools.ids().get(*filled..end).unwrap_or_default();
         tables.prices.refresh(&tables.index, pools, some);

@@ -11,7 +11,8 @@
 //! in a direction in which that got better: a swap makes the way that it took worse for those who
 //! come after, so that a cycle along it pays less than it did.
 //! When the universe has grown, it is given [`Tables`] of the new one: it fills them a few pools at
-//! a time beside its own, and changes over when they are full.
+//! a time beside its own, and changes over when they are full. Where gas or prices have come far
+//! from what the tables judge by, they are made to follow, some pairs at a time.
 //!
 //! Invariants: floats choose, integers decide, and every amount of a [`Found`] is the pools' own
 //! quote; a token cycle is looked at once per search; quarantined pools are never used; memory is
@@ -28,6 +29,7 @@ mod marks;
 pub mod mobius;
 mod paths;
 mod prices;
+mod rating;
 mod returns;
 pub mod route;
 mod screen;
@@ -59,6 +61,8 @@ pub const FOUND_MAX: usize = PLANS_MAX;
 const CANDIDATES_MAX: usize = FOUND_MAX + 4;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
+/// Pairs whose rates are made anew when a block has come.
+const RATED_MAX: usize = 64;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
 /// of eight f64 operations, so that none is missed.
 const PRICE_LEAST: f64 = 1.0 - 1e-12;
@@ -175,6 +179,8 @@ pub struct Searcher {
     /// Tables that were replaced, until somebody frees them off the hot thread.
     spent: Option<Box<Tables>>,
     shortlist: Shortlist,
+    /// What the last search asked at least of a cycle through hubs, in native.
+    asked: Option<f64>,
 }
 
 impl Searcher {
@@ -195,7 +201,8 @@ impl Searcher {
     pub fn over(pools: &PoolTable, graph: &Graph) -> Self {
         let mut tables = Box::new(Tables::build(graph));
         tables.load(pools);
-        Self { tables, next: None, spent: None, shortlist: Shortlist::new() }
+        let shortlist = Shortlist::new();
+        Self { tables, next: None, spent: None, shortlist, asked: None }
     }
 
     /// The index that is searched.
@@ -218,7 +225,16 @@ impl Searcher {
     pub fn refresh<'p>(&mut self, pools: &'p PoolTable, touched: &[PoolId]) -> &'p [PoolId] {
         self.restore();
         self.tables.refresh(pools, touched);
-        self.refresh_next(pools, touched)
+        let new = self.refresh_next(pools, touched);
+        self.rate(RATED_MAX);
+        new
+    }
+
+    /// Goes on making rates anew, where gas or the market have left those that there are behind.
+    fn rate(&mut self, most: usize) {
+        if let Some(asked) = self.asked {
+            self.tables.rate(asked, most);
+        }
     }
 
     /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].
@@ -274,6 +290,9 @@ impl Searcher {
         let cut_before = self.shortlist.counts.cut();
         let floors = limits.worth_least.map(|worth| float(worth.0));
         self.shortlist.clear(floors);
+        // Of shorter ones rates say nothing.
+        let through_hubs = &floors[3..=tables.index.hops_max().clamp(3, HOPS_MAX)];
+        self.asked = Some(through_hubs.iter().copied().fold(f64::INFINITY, f64::min));
         let native_prices: [f64; BASE_TOKENS_MAX] =
             core::array::from_fn(|rank| tables.native_price(rank));
         for place in 0..tables.ranked.len() {

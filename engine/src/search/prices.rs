@@ -17,6 +17,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::MORE;
 use super::cycles::{CycleIndex, Edge};
@@ -29,7 +30,7 @@ use crate::world::pools::PoolTable;
 
 /// What a hub is taken to be worth when paths to it are judged, in parts of what it is: as long as
 /// its price has not risen by more, they are judged by that.
-const VALUE_MARGIN: f64 = 1.1;
+pub(super) const VALUE_MARGIN: f64 = 1.1;
 
 /// A pool along an edge; it fills a cache line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,13 +102,17 @@ pub(super) struct Prices {
     stale: Vec<bool>,
     /// The best rates of any pool, after the fee: two per pair, by edge. Where an edge ends at a
     /// tail they are its price.
-    best: Vec<Rates>,
+    pub(super) best: Vec<Rates>,
     /// Best price from hub to hub by one swap, row by row, and the same by column.
     direct: Matrix,
     /// What is known of the paths between hubs.
     pub(super) returns: Returns,
-    /// What a unit of each hub is worth at most, in native, with a margin.
-    values: Vec<f64>,
+    /// What a unit of each hub is worth at most, in native, with a margin: as far as all rates are
+    /// made for it, and what they are made for from now on.
+    pub(super) values: Vec<f64>,
+    pub(super) rated_values: Vec<f64>,
+    /// Pairs whose rates are still to be made anew.
+    pub(super) unrated: Range<usize>,
     /// What supposed moves replaced, and what of it had risen.
     replaced: Vec<(usize, Ends, [bool; 2])>,
 }
@@ -160,6 +165,8 @@ impl Prices {
             direct: Matrix::new(map.hub_count(), map.stride()),
             returns: Returns::new(map, paths, worth_least),
             values: vec![f64::INFINITY; map.hub_count()],
+            rated_values: vec![f64::INFINITY; map.hub_count()],
+            unrated: 0..0,
             replaced: Vec::with_capacity(TARGET_HOPS_MAX),
         }
     }
@@ -167,10 +174,11 @@ impl Prices {
     /// Takes over what hubs are worth from the prices of another index.
     #[cold]
     pub(super) fn value_as(&mut self, index: &CycleIndex, (of, other): (&CycleIndex, &Self)) {
-        for (value, token) in self.values.iter_mut().zip(index.map.hubs_in_order()) {
+        for (value, token) in self.rated_values.iter_mut().zip(index.map.hubs_in_order()) {
             let hub = of.map.hubs_in_order().iter().position(|hub| hub == token);
-            *value = hub.map_or(f64::INFINITY, |hub| other.values[hub]);
+            *value = hub.map_or(f64::INFINITY, |hub| other.rated_values[hub]);
         }
+        self.values.copy_from_slice(&self.rated_values);
     }
 
     /// Reads every pool. `native_price` is asked for what a unit of each base is worth in native.
@@ -187,14 +195,14 @@ impl Prices {
         self.leaps.fill(1.0);
         self.risen.fill([true; 2]);
         // Prices first, for hubs are valued by them; then what that makes of them.
-        self.values.fill(f64::INFINITY);
+        self.rated_values.fill(f64::INFINITY);
         self.load_edges(index);
         let mut native = [0.0; BASE_TOKENS_MAX];
         for (rank, price) in native.iter_mut().enumerate().take(index.bases().len()) {
             *price = native_price(self, rank);
         }
-        for hub in 0..self.values.len() {
-            self.values[hub] = VALUE_MARGIN * self.value_of(index, hub, &native);
+        for hub in 0..self.rated_values.len() {
+            self.rated_values[hub] = VALUE_MARGIN * self.value_of(index, hub, &native);
         }
         self.load_edges(index);
         for place in 0..index.paths.place_count() {
@@ -202,6 +210,7 @@ impl Prices {
             self.returns.put(place, rates);
         }
         self.returns.gather(index);
+        self.end_rating();
     }
 
     fn load_edges(&mut self, index: &CycleIndex) {
@@ -216,7 +225,7 @@ impl Prices {
     }
 
     /// What a hub is worth by the best pool with a base; infinite if that is not known.
-    fn value_of(&self, index: &CycleIndex, hub: usize, native: &[f64]) -> f64 {
+    pub(super) fn value_of(&self, index: &CycleIndex, hub: usize, native: &[f64]) -> f64 {
         let leaving = self.direct.row(hub);
         let mut value = 0.0;
         for (base, price) in leaving.iter().enumerate().take(index.map.hub_count()) {
@@ -354,7 +363,7 @@ impl Prices {
     fn best_of(&self, index: &CycleIndex, edge: Edge) -> Rates {
         let end = index.map.ends(edge.pair())[1 - edge.side()] as usize;
         let ways = self.ways_of(index, edge);
-        match self.value(end) {
+        match self.rated_values.get(end).copied().unwrap_or(f64::INFINITY) {
             f64::INFINITY => [ways.iter().map(|way| way.curve.gain).fold(0.0, greater); 3],
             value => self.returns.best_of(value, ways),
         }
@@ -396,7 +405,7 @@ impl Prices {
     }
 
     /// Brings what depends on a pair's pools up to date.
-    fn renew(&mut self, index: &CycleIndex, pair: usize) {
+    pub(super) fn renew(&mut self, index: &CycleIndex, pair: usize) {
         for edge in [0, 1].map(|side| Edge::of(pair, side)) {
             self.best[edge.index()] = self.best_of(index, edge);
             if let Some([from, to]) = index.map.hubs(edge) {
@@ -416,7 +425,7 @@ impl Prices {
         if path[0] == index.map.none() {
             return [0.0; 3];
         }
-        let value = self.values[index.paths.end_of(place)];
+        let value = self.rated_values[index.paths.end_of(place)];
         let hops = if path[2] == index.map.none() { &path[..2] } else { &path[..] };
         let [before @ .., last] = hops else { return [0.0; 3] };
         // A path ends at a hub, where edges are judged by the same value.

@@ -43,8 +43,10 @@ pub(super) struct Returns {
     groups: Vec<Rates>,
     /// Best price from hub to hub through one tail.
     around: Matrix,
-    /// What a cycle must be worth, in native.
+    /// What a cycle must be worth, in native: as far as all rates are made for it, and what they
+    /// are made for from now on.
     worth_least: f64,
+    rated_for: f64,
 }
 
 impl Returns {
@@ -56,7 +58,24 @@ impl Returns {
             groups: vec![[0.0; 3]; paths.group_count()],
             around: Matrix::new(map.hub_count(), map.stride()),
             worth_least,
+            rated_for: worth_least,
         }
+    }
+
+    /// What a cycle must be worth by the rates that are made now.
+    pub(super) const fn rated_for(&self) -> f64 {
+        self.rated_for
+    }
+
+    /// From now on rates are made for cycles that are worth this. Those made before stay.
+    pub(super) const fn rate_for(&mut self, worth: f64) {
+        self.worth_least = f64::max(self.worth_least, worth);
+        self.rated_for = worth;
+    }
+
+    /// None is left of those made before.
+    pub(super) const fn end_rating(&mut self) {
+        self.worth_least = self.rated_for;
     }
 
     /// What a cycle must be worth so that these rates say something about it.
@@ -150,7 +169,7 @@ impl Returns {
 
     /// The best rates of pools to something that is worth `value` a unit.
     pub(super) fn best_of(&self, value: f64, ways: Ways<'_>) -> Rates {
-        let share = self.worth_least / value;
+        let share = self.rated_for / value;
         let mut best = [0.0; 3];
         for Way { curve: Mobius { gain, .. }, lack } in ways.iter() {
             let price = gain * ROUNDING;

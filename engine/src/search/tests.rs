@@ -380,6 +380,7 @@ proptest! {
         share in 0.2_f64..1.0,
         more in prop_oneof![Just(0.0), 0.0_f64..1.0],
         asked in prop_oneof![Just(1.0), Just(1.0), Just(0.0), 0.0_f64..1.5],
+        rated in proptest::collection::vec((0.0_f64..5.0, 0_usize..12), 0..4),
     ) {
         let mut pools = market(&sketches);
         let moved = PoolId(u32::try_from(touched % pools.len()).unwrap());
@@ -407,6 +408,11 @@ proptest! {
         let mut searcher = Searcher::over(&pools, &graph);
         pools.entry_mut(moved).state = state;
         searcher.refresh(&pools, &[moved]);
+        // And judge in part by what other searches asked.
+        for (part, pairs) in rated {
+            searcher.asked = Some(floor * part);
+            searcher.fill(&pools, pairs);
+        }
         let worth_least = floors.map(|floor| Wei(whole(floor)));
         let limits = SearchLimits { worth_least, ..SearchLimits::NONE };
         let mut ours = Vec::new();
@@ -625,6 +631,33 @@ proptest! {
         filled.refresh(&pools, &[]);
         prop_assert!(filled.spent().is_some(), "they are in use");
         prop_assert!(filled.tables.prices.reads_as(&loaded.tables.prices));
+    }
+
+    #[test]
+    fn rates_that_were_made_anew_are_those_of_tables_that_were_made_for_what_is_asked(
+        sketches in mixed_pools(),
+        moved in any::<prop::sample::Index>(),
+        slice in 1_usize..5,
+        asked in prop_oneof![1e12_f64..9e14, 4e15_f64..1e18],
+        tail_degree_max in 0_usize..5,
+    ) {
+        let mut pools = mixed_market(&sketches);
+        let graph = Graph::of(&pools, &BASES, WETH, 4).asking(Wei(1_000_000_000_000_000));
+        let graph = Graph { tail_degree_max, ..graph };
+        let mut searcher = Searcher::over(&pools, &graph);
+        // What hubs are worth may change, too.
+        let moved = PoolId(u32::try_from(moved.index(sketches.len())).unwrap());
+        pools.entry_mut(moved).is_quarantined = true;
+        searcher.refresh(&pools, &[moved]);
+        searcher.asked = Some(asked);
+        for _ in 0..=searcher.index().pair_count() {
+            searcher.fill(&pools, slice);
+        }
+        let mut made = Searcher::over(&pools, &graph);
+        made.tables.prices.returns.rate_for(asked * rating::RATED_PART);
+        made.tables.load(&pools);
+        let [ours, theirs] = [searcher, made].map(|searcher| searcher.tables.prices);
+        prop_assert!(ours.unrated.is_empty() && ours.is_rated_as(&theirs));
     }
 
     #[test]

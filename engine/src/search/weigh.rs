@@ -81,11 +81,16 @@ impl Screen<'_> {
         let mut value = self.native_prices[usize::from(base_rank)];
         let hop_count = walk.hop_count.min(HOPS_MAX);
         let (mut onward, mut order) = ([0.0; HOPS_MAX], [(0, 0); HOPS_MAX]);
+        let mut sum = 0.0;
         for step in (0..hop_count).rev() {
             let place = turned(start, step, hop_count);
-            (onward[place], order[step]) = (value, (self.pool_count(walk.edges[place]), place));
+            let edge = walk.edges[place];
+            let slots = self.index.slots_of(edge.pair());
+            sum += self.prices.way(slots.start, edge.side()).curve.gain;
+            (onward[place], order[step]) = (value, (slots.len(), place));
             value *= walk.prices[place];
         }
+        core::hint::black_box(sum);
         // Few pools are soon looked at, and mostly say enough.
         order[..hop_count].sort_unstable();
         let (mut most, mut worthy) = (f64::INFINITY, walk.price * MORE);
@@ -115,11 +120,6 @@ impl Screen<'_> {
             }
         }
         most
-    }
-
-    /// How many pools an edge has.
-    fn pool_count(&self, edge: Edge) -> usize {
-        self.index.slots_of(edge.pair()).len()
     }
 
     /// What the paths of a group must have more of so that a walk that they close from place `at`
