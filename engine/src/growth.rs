@@ -29,7 +29,7 @@ use crate::units::{Nanos, Wei};
 use crate::world::pools::{PairIndex, PoolEntry, Refused};
 use crate::world::{Standing, World};
 
-/// Time between two times that new tables are filled, so that a flood of ticks does not hasten it.
+/// Time between two times that tables are filled, so that a flood of ticks does not hasten it.
 const FILL_EVERY_NS: u64 = 5_000_000;
 
 /// What the universe grows by.
@@ -140,7 +140,7 @@ impl<S: StrategySet> Engine<S> {
         self.grown = Some(growth);
     }
 
-    /// Fills new tables a little more.
+    /// Fills new tables a little more, or brings those in use up to date with the gas.
     pub(crate) fn fill(&mut self, at: Nanos) {
         if at.since(self.filled_at) < FILL_EVERY_NS {
             return;

@@ -46,7 +46,8 @@ pub const TOUCHED_MAX: usize = 4_096;
 pub const NEW_POOLS_MAX: usize = 1 << 14;
 /// Pools that it grows by at once.
 pub const GROWTH_POOLS_MAX: usize = 64;
-/// Pools that new tables of a search read at once, so that heads and replies get their turn.
+/// Pools that new tables of a search read at once, or pairs that are judged anew, so that heads and
+/// replies get their turn.
 pub const FILL_POOLS_MAX: usize = 64;
 
 /// Loans that one sealed block may change before the rest of its list is "all of them".

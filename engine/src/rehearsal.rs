@@ -82,11 +82,13 @@ impl<S: StrategySet> Engine<S> {
         let world = &self.world;
         let limits = SearchLimits::NONE.paying_gas(world.tip().next_base_fee);
         self.strategies.each_searcher(|searcher| {
+            let asked = searcher.asked;
             searcher.suppose(&world.pools, world.supposed());
             searcher.search(&world.pools, world.supposed(), &limits, &mut |cycle| {
                 found.get_or_insert(*cycle);
             });
             searcher.restore();
+            searcher.asked = asked;
         });
         let bid = Bid::Behind(target.follow);
         let plan = found.and_then(|found| found.plan(world, bid, world.next_block()));

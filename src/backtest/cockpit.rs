@@ -238,6 +238,11 @@ impl<S: StrategySet> Cockpit<S> {
         self.answer();
     }
 
+    /// Nothing comes: what the engine does at leisure is done.
+    pub(super) fn tick(&mut self) {
+        self.feed(Happening::Tick);
+    }
+
     /// The same as frames, as a node sends it: its head, then the list of its logs when the engine
     /// asks for it.
     #[cfg(test)]

@@ -153,7 +153,10 @@ impl<S: StrategySet> Flight<'_, S> {
         }
         self.hash = head.hash;
         let planned = self.pilot.flown.plans.len();
+        // Whether it has others than those that move pools was not read, and a recording says by
+        // itself whether it has all that a header speaks of.
         self.pilot.cockpit.block(&head, Rows { logs, is_empty: false });
+        self.pilot.cockpit.tick();
         self.pilot.cockpit.engine.world.forget_past();
         self.pilot.note(None);
         if self.pilot.flown.plans.len() > planned || self.pilot.has_ended {

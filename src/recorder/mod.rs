@@ -256,18 +256,22 @@ impl Desk {
         let mut table = |bytes: u64, table: &'static str| {
             *self.size.bytes.entry(table).or_default() += bytes;
         };
-        table(write_part(&self.folder, &name, arrivals)?, "arrivals");
+        table(write_part(&self.folder, &name, [arrivals])?, "arrivals");
         let chain_id = self.manifest.chain_id;
-        let logs = derived.iter().flat_map(|block| {
-            block.logs.iter().map(|log| log.to_columns(chain_id, block.header.block_hash))
-        });
-        table(write_part(&self.folder, &name, logs.collect())?, "logs");
+        let mut logs = [Vec::new(), Vec::new()];
+        for block in &derived {
+            for log in &block.logs {
+                let columns = log.to_columns(chain_id, block.header.block_hash);
+                logs[usize::from(!log.is_move())].push(columns);
+            }
+        }
+        table(write_part(&self.folder, &name, logs)?, "logs");
         self.manifest.extend(&derived);
         let (headers, transactions): (Vec<_>, Vec<_>) =
             derived.into_iter().map(|block| (block.header, block.transactions)).unzip();
         let transactions = transactions.into_iter().flatten().collect();
-        table(write_part(&self.folder, &name, transactions)?, "transactions");
-        table(write_part(&self.folder, &name, headers)?, "blocks");
+        table(write_part(&self.folder, &name, [transactions])?, "transactions");
+        table(write_part(&self.folder, &name, [headers])?, "blocks");
         self.manifest.parts.push(name);
         Ok(())
     }
@@ -316,19 +320,19 @@ impl Desk {
     }
 }
 
-/// Writes a table of a part; its size on disk.
-fn write_part<R: crate::recording::rows::Row>(
+/// Writes a table of a part, in row groups; its size on disk.
+fn write_part<R: crate::recording::rows::Row, const N: usize>(
     folder: &Path,
     name: &str,
-    rows: Vec<R>,
+    groups: [Vec<R>; N],
 ) -> Result<u64> {
-    if rows.is_empty() {
+    if groups.iter().all(Vec::is_empty) {
         return Ok(0);
     }
     let folder = folder.join(R::TABLE);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let path = folder.join(format!("{name}.parquet"));
-    write_table(&path, [rows])?;
+    write_table(&path, groups)?;
     let told = || format!("reading {}", path.display());
     Ok(fs::metadata(&path).with_context(told)?.len())
 }

@@ -36,6 +36,7 @@ use parquet::bloom_filter::Sbbf;
 
 use super::read::{Recording, rows};
 use super::rows::{BlockRow, LogColumns, Row};
+use super::write::TOPIC;
 
 /// Rows of a batch: the columns of so many fit a core's cache.
 const BATCH_ROWS: usize = 8_192;
@@ -92,6 +93,7 @@ impl<'r> Lane<'r> {
             let mut headers = rows::<BlockRow>(&path(BlockRow::TABLE))?;
             headers.sort_by_key(|header| header.block_number);
             let mut groups = Groups::open(&path(LogColumns::TABLE))?;
+            groups.is_there_for(&headers)?;
             self.read += start.elapsed();
             for (place, header) in headers.iter().enumerate() {
                 let number = header.block_number.0;
@@ -131,6 +133,17 @@ impl Groups {
         let opened = if path.exists() { open(path) } else { Ok(Vec::new()) };
         let runs = opened.with_context(|| told(path))?;
         Ok(Self { path: path.to_owned(), runs })
+    }
+
+    /// Blocks without logs need no file.
+    fn is_there_for(&self, headers: &[BlockRow]) -> Result<()> {
+        if !self.path.exists()
+            && let Some(header) = headers.iter().find(|header| header.has_logs())
+        {
+            let (path, number) = (self.path.display(), header.block_number.0);
+            bail!("{path} is missing, but block {number} has logs: make the recording anew");
+        }
+        Ok(())
     }
 
     /// What reading took.
@@ -349,6 +362,7 @@ fn logs_of<'p>(header: &BlockRow, pieces: &'p [Piece]) -> Result<Vec<Log<'p>>> {
         let is_wanted = |row: &usize| chunk.is_followed(*row) && chunk.is_move(*row);
         rows.clone().filter(is_wanted).map(move |row| (&**chunk, row))
     };
+    // Of a row group of moves, most rows are followed.
     let count = pieces.iter().map(|(_, rows)| rows.len()).sum();
     let mut logs: Vec<Log<'p>> = Vec::with_capacity(count);
     for (chunk, row) in pieces.iter().flat_map(wanted) {
@@ -380,7 +394,7 @@ fn open(path: &Path) -> Result<Vec<Runs>> {
 /// Whether a row group may have an event that moves a pool; one without a Bloom filter may.
 fn may_move(builder: &ParquetRecordBatchReaderBuilder<File>, group: usize) -> Result<bool> {
     let columns = builder.parquet_schema().columns().iter();
-    let Some(place) = columns.map(|column| column.name()).position(|name| name == "topic0") else {
+    let Some(place) = columns.map(|column| column.name()).position(|name| name == TOPIC) else {
         return Ok(true);
     };
     let filter = builder.get_row_group_column_bloom_filter(group, place)?;
@@ -409,6 +423,7 @@ fn metadata(file: &File) -> Result<ArrowReaderMetadata> {
 #[cfg(test)]
 mod tests {
     use gannet_engine::decode::topics::{SYNC, TRANSFER, V3_MINT};
+    use parquet::arrow::ArrowWriter;
 
     use super::*;
     use crate::recording::column::Height;
@@ -433,11 +448,19 @@ mod tests {
         }
     }
 
+    fn path_of(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("gannet-{name}-{}", std::process::id()))
+    }
+
     /// Row groups that are read of a file with these, and what is found: block, and place in it.
     fn read(name: &str, groups: [Vec<LogColumns>; 2]) -> (usize, Vec<(u64, u32)>) {
-        let path = std::env::temp_dir().join(format!("gannet-{name}-{}", std::process::id()));
+        let path = path_of(name);
         write_table(&path, groups).expect("it can be written");
-        let mut groups = Groups::open(&path).expect("it can be read");
+        read_file(&path)
+    }
+
+    fn read_file(path: &Path) -> (usize, Vec<(u64, u32)>) {
+        let mut groups = Groups::open(path).expect("it can be read");
         let mut found = Vec::new();
         for number in 1..=3 {
             let pieces = groups.take(number, &|_| true).expect("rows are in order");
@@ -445,7 +468,7 @@ mod tests {
             found.extend(logs.iter().map(|log| (log.block_number, log.log_index)));
         }
         groups.end(&|_| true).expect("nothing is left");
-        std::fs::remove_file(&path).expect("it is ours");
+        std::fs::remove_file(path).expect("it is ours");
         (groups.runs.len(), found)
     }
 
@@ -459,6 +482,39 @@ mod tests {
         let mut mixed = [moves, others].concat();
         mixed.sort_by_key(|row| (row.block_number, row.log_index));
         assert_eq!(read("mixed", [mixed, Vec::new()]), (1, wanted));
+    }
+
+    #[test]
+    fn row_groups_without_a_bloom_filter_are_read_one_after_the_other() {
+        let path = path_of("plain");
+        let file = File::create(&path).expect("it can be made");
+        let writer = ArrowWriter::try_new(file, LogColumns::schema(), None);
+        let mut writer = writer.expect("it can be written");
+        let first = vec![row(1, 0, TRANSFER), row(1, 1, SYNC), row(2, 2, SYNC)];
+        let second = vec![row(2, 3, V3_MINT), row(2, 4, TRANSFER), row(3, 0, SYNC)];
+        for rows in [first, second] {
+            let batch = LogColumns::to_batch(rows).expect("columns are of one length");
+            writer.write(&batch).expect("it can be written");
+            writer.flush().expect("it can be written");
+        }
+        writer.close().expect("it can be written");
+        assert_eq!(read_file(&path), (2, vec![(1, 1), (2, 2), (2, 3), (3, 0)]));
+    }
+
+    #[test]
+    fn logs_that_a_header_speaks_of_are_missed() {
+        let groups = Groups::open(&path_of("missing")).expect("there may be none");
+        let empty = BlockRow { logs_complete: Some(true), ..BlockRow::unknown(7, 1) };
+        let quiet = BlockRow { logs_bloom: Some(vec![0; 256].into()), ..empty.clone() };
+        groups.is_there_for(&[empty, quiet.clone()]).expect("there are none");
+        let loud = BlockRow { logs_bloom: Some(vec![1; 256].into()), ..quiet };
+        let error = groups
+            .is_there_for(std::slice::from_ref(&loud))
+            .expect_err("there are some")
+            .to_string();
+        assert!(error.ends_with("is missing, but block 7 has logs: make the recording anew"));
+        let partial = BlockRow { logs_complete: Some(false), ..loud };
+        groups.is_there_for(&[partial]).expect("what is there is not all");
     }
 
     #[test]

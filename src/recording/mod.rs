@@ -12,7 +12,8 @@
 //!
 //! A *segment* is a run of blocks without a gap, or what follows a snapshot of the pools; a *part*
 //! is what one file of each table holds, and of no more than one such segment. A recording is made
-//! under another name and takes its own when it is whole.
+//! under another name and takes its own when it is whole. Logs that move pools stand in a row group
+//! of their own, for flights read no others; within a row group rows are in the order of blocks.
 //!
 //! Temperature: cold.
 

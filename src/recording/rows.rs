@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use gannet_engine::decode::head::Head;
+use gannet_engine::decode::topics::MOVES;
 
 use super::column::{Cell, Height, Millis, Misfit, Text};
 
@@ -166,6 +167,12 @@ impl BlockRow {
             total_difficulty: None,
             size: None,
         }
+    }
+
+    /// Whether its logs are said to be there, and there are some.
+    pub(crate) fn has_logs(&self) -> bool {
+        let bloom = self.logs_bloom.as_ref().filter(|_| self.logs_complete == Some(true));
+        bloom.is_some_and(|bloom| bloom.iter().any(|byte| *byte != 0))
     }
 
     /// A block as far as its head tells of it, without its filter.
@@ -403,6 +410,11 @@ pub(crate) struct LogRow {
 }
 
 impl LogRow {
+    /// Whether its event moves a pool.
+    pub(crate) fn is_move(&self) -> bool {
+        self.topics.first().is_some_and(|topic| MOVES.contains(topic))
+    }
+
     /// As it is kept.
     pub(crate) fn to_columns(&self, chain_id: u64, block_hash: Option<B256>) -> LogColumns {
         let topic = |place: usize| self.topics.get(place).copied();

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::{B256, Bytes};
 use anyhow::{Context as _, Result, bail};
-use gannet_engine::decode::topics::MOVES;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -36,10 +35,11 @@ const DICTIONARY_BYTES: usize = 1 << 23;
 /// they are smaller, and read faster.
 const PLAIN_COLUMNS: [&str; 2] = ["transaction_hash", "data"];
 
-/// The column by whose Bloom filter row groups of logs are passed over; the events of a part, about,
-/// and how often one is taken for another.
-const TOPIC: &str = "topic0";
+/// The column by whose Bloom filter row groups of logs are passed over.
+pub(super) const TOPIC: &str = "topic0";
+/// Different values of it in a part, at most or about.
 const TOPICS: u64 = 1 << 13;
+/// How often one that is not there is taken for there.
 const FALSE_TOPICS: f64 = 1e-4;
 
 /// What a recording takes.
@@ -73,8 +73,7 @@ struct Part {
     transactions: Vec<TransactionRow>,
     /// Events that move pools, and all others: each in a row group of its own, so that a flight
     /// reads the first only.
-    moves: Vec<LogColumns>,
-    logs: Vec<LogColumns>,
+    logs: [Vec<LogColumns>; 2],
     accounts: Vec<AccountRow>,
     storage: Vec<StorageRow>,
     codes: Vec<CodeRow>,
@@ -85,7 +84,8 @@ struct Part {
 
 impl Part {
     const fn rows(&self) -> usize {
-        let logs = self.moves.len() + self.logs.len();
+        let [moves, others] = &self.logs;
+        let logs = moves.len() + others.len();
         self.blocks.len() + self.transactions.len() + logs + self.storage.len()
     }
 }
@@ -188,8 +188,7 @@ impl Writer {
         let chain_id = self.manifest.chain_id;
         let part = &mut self.part;
         for log in logs {
-            let is_move = log.topics.first().is_some_and(|topic| MOVES.contains(topic));
-            let rows = if is_move { &mut part.moves } else { &mut part.logs };
+            let rows = &mut part.logs[usize::from(!log.is_move())];
             rows.push(log.to_columns(chain_id, header.block_hash));
         }
         part.blocks.push(header);
@@ -310,7 +309,7 @@ impl Writer {
         let name = format!("{:010}-{:010}", first.block_number.0, last.block_number.0);
         self.write(&name, [part.blocks])?;
         self.write(&name, [part.transactions])?;
-        self.write(&name, [part.moves, part.logs])?;
+        self.write(&name, part.logs)?;
         self.write(&name, [part.accounts])?;
         self.write(&name, [part.storage])?;
         self.write(&name, [part.codes])?;

@@ -136,7 +136,8 @@ impl Graph {
         Self { worth_least, ..self }
     }
 
-    /// The same, for searches of cycles that pay for their gas at this base fee, or at half of it.
+    /// The same, for searches of cycles that pay for their gas at this base fee, or at half of it
+    /// if they are the longest.
     #[must_use]
     #[cold]
     pub fn paying_gas(self, base_fee: Wei) -> Self {

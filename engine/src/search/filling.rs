@@ -32,10 +32,13 @@ impl Searcher {
     }
 
     /// Reads up to `most` pools into tables that are being filled, if there are any. If there are
-    /// none, it goes on with rates that are made anew.
+    /// none, rates of as many pairs are made anew, where gas or the market have left them behind.
+    /// Not while anything is supposed.
     pub fn fill(&mut self, pools: &PoolTable, most: usize) {
         let Some(Filling { tables, filled }) = &mut self.next else {
-            self.rate(most);
+            if let Some(asked) = self.asked {
+                self.tables.rate(asked, most);
+            }
             return;
         };
         let end = filled.saturating_add(most).min(pools.len());

@@ -61,8 +61,6 @@ pub const FOUND_MAX: usize = PLANS_MAX;
 const CANDIDATES_MAX: usize = FOUND_MAX + 4;
 /// Combinations of pools that are tried along one token cycle.
 const COMBINATIONS_MAX: u32 = 1_024;
-/// Pairs whose rates are made anew when a block has come.
-const RATED_MAX: usize = 64;
 /// A token cycle whose best prices multiply to less cannot pay. Below 1 by more than the rounding
 /// of eight f64 operations, so that none is missed.
 const PRICE_LEAST: f64 = 1.0 - 1e-12;
@@ -179,8 +177,8 @@ pub struct Searcher {
     /// Tables that were replaced, until somebody frees them off the hot thread.
     spent: Option<Box<Tables>>,
     shortlist: Shortlist,
-    /// What the last search asked at least of a cycle through hubs, in native.
-    asked: Option<f64>,
+    /// What the last search asked at least of a cycle along paths, in native; they have two hops.
+    pub(crate) asked: Option<f64>,
 }
 
 impl Searcher {
@@ -225,16 +223,7 @@ impl Searcher {
     pub fn refresh<'p>(&mut self, pools: &'p PoolTable, touched: &[PoolId]) -> &'p [PoolId] {
         self.restore();
         self.tables.refresh(pools, touched);
-        let new = self.refresh_next(pools, touched);
-        self.rate(RATED_MAX);
-        new
-    }
-
-    /// Goes on making rates anew, where gas or the market have left those that there are behind.
-    fn rate(&mut self, most: usize) {
-        if let Some(asked) = self.asked {
-            self.tables.rate(asked, most);
-        }
+        self.refresh_next(pools, touched)
     }
 
     /// Reads pools that a pending transaction would move. Search, then [`Searcher::restore`].
@@ -290,9 +279,8 @@ impl Searcher {
         let cut_before = self.shortlist.counts.cut();
         let floors = limits.worth_least.map(|worth| float(worth.0));
         self.shortlist.clear(floors);
-        // Of shorter ones rates say nothing.
-        let through_hubs = &floors[3..=tables.index.hops_max().clamp(3, HOPS_MAX)];
-        self.asked = Some(through_hubs.iter().copied().fold(f64::INFINITY, f64::min));
+        let along_paths = &floors[3..=tables.index.hops_max().clamp(3, HOPS_MAX)];
+        self.asked = Some(along_paths.iter().copied().fold(f64::INFINITY, f64::min));
         let native_prices: [f64; BASE_TOKENS_MAX] =
             core::array::from_fn(|rank| tables.native_price(rank));
         for place in 0..tables.ranked.len() {

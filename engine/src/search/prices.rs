@@ -228,11 +228,11 @@ impl Prices {
     pub(super) fn value_of(&self, index: &CycleIndex, hub: usize, native: &[f64]) -> f64 {
         let leaving = self.direct.row(hub);
         let mut value = 0.0;
+        // Bases are the first hubs.
         for (base, price) in leaving.iter().enumerate().take(index.map.hub_count()) {
-            if let Some(rank) = index.map.base_rank(super::cycles::count(base)) {
-                let price = if base == hub { 1.0 } else { *price };
-                value = greater(value, price * native[usize::from(rank)]);
-            }
+            let Some(rank) = index.map.base_rank(super::cycles::count(base)) else { break };
+            let price = if base == hub { 1.0 } else { *price };
+            value = greater(value, price * native[usize::from(rank)]);
         }
         if value > 0.0 { value } else { f64::INFINITY }
     }

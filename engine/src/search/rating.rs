@@ -23,6 +23,7 @@ pub(super) const RATED_PART: f64 = 0.6;
 const ASKED_MOST: f64 = 3.0;
 /// A hub may lose so much of its value before they are.
 const FALL_MOST: f64 = 1.5;
+const _: () = assert!(RATED_PART < 1.0 && RATED_PART * ASKED_MOST > 1.0 && FALL_MOST > 1.0);
 
 impl Tables {
     /// Makes rates anew for up to `most` pairs, if a search that asks at least `asked` of a cycle

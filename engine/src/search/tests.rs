@@ -380,7 +380,7 @@ proptest! {
         share in 0.2_f64..1.0,
         more in prop_oneof![Just(0.0), 0.0_f64..1.0],
         asked in prop_oneof![Just(1.0), Just(1.0), Just(0.0), 0.0_f64..1.5],
-        rated in proptest::collection::vec((0.0_f64..5.0, 0_usize..12), 0..4),
+        rated in proptest::collection::vec((0.0_f64..5.0, 0_usize..12, 0_u8..5), 0..5),
     ) {
         let mut pools = market(&sketches);
         let moved = PoolId(u32::try_from(touched % pools.len()).unwrap());
@@ -408,10 +408,26 @@ proptest! {
         let mut searcher = Searcher::over(&pools, &graph);
         pools.entry_mut(moved).state = state;
         searcher.refresh(&pools, &[moved]);
-        // And judge in part by what other searches asked.
-        for (part, pairs) in rated {
+        // And judge in part by what other searches asked, whatever happens meanwhile.
+        for (part, pairs, event) in rated {
             searcher.asked = Some(floor * part);
             searcher.fill(&pools, pairs);
+            if event == 0 {
+                searcher.refresh(&pools, &std::vec![moved; TOUCHED_MAX]);
+            } else if event < 4 {
+                pools.entry_mut(moved).state = before;
+                if event == 1 {
+                    searcher.suppose(&pools, &[moved]);
+                    searcher.restore();
+                } else {
+                    searcher.refresh(&pools, &[moved]);
+                }
+                if event == 2 {
+                    searcher.fill(&pools, pairs);
+                }
+                pools.entry_mut(moved).state = state;
+                searcher.refresh(&pools, &[moved]);
+            }
         }
         let worth_least = floors.map(|floor| Wei(whole(floor)));
         let limits = SearchLimits { worth_least, ..SearchLimits::NONE };

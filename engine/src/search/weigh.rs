@@ -81,6 +81,7 @@ impl Screen<'_> {
         let mut value = self.native_prices[usize::from(base_rank)];
         let hop_count = walk.hop_count.min(HOPS_MAX);
         let (mut onward, mut order) = ([0.0; HOPS_MAX], [(0, 0); HOPS_MAX]);
+        // Asks memory for a pool of each edge: they lie far apart, and are fetched together.
         let mut sum = 0.0;
         for step in (0..hop_count).rev() {
             let place = turned(start, step, hop_count);
