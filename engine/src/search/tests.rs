@@ -732,6 +732,31 @@ const TWO_POOLS: [Sketch; 2] =
     [([0, 1], [1_000 * ETHER, 2_000_000_000_000]), ([1, 0], [1_900_000_000_000, 1_000 * ETHER])];
 
 #[test]
+fn rates_follow_what_a_hub_is_worth_and_not_every_move_of_it() {
+    let pools_at = |weth| {
+        let reserves = [weth * ETHER, 2_000_000_000_000];
+        market(&[([0, 1], reserves), ([0, 1], reserves)])
+    };
+    let asked = Wei(1_000_000_000_000_000);
+    let made =
+        |pools: &PoolTable| Searcher::over(pools, &Graph::of(pools, &BASES, WETH, 4).asking(asked));
+    let mut searcher = made(&pools_at(1_000));
+    searcher.asked = Some(float(asked.0));
+    let usdc = 1;
+    let at_first = searcher.tables.prices.value(usdc);
+    assert!(at_first > 0.0 && at_first < f64::INFINITY, "it is known");
+    for (weth, is_followed) in [(1_050, false), (800, false), (3_000, true), (1_000, true)] {
+        let pools = pools_at(weth);
+        searcher.refresh(&pools, pools.ids());
+        searcher.fill(&pools, 100);
+        let value = searcher.tables.prices.value(usdc);
+        let anew = made(&pools).tables.prices.value(usdc);
+        let wanted = if is_followed { anew } else { at_first };
+        assert_eq!(value.to_bits(), wanted.to_bits(), "{weth}");
+    }
+}
+
+#[test]
 fn two_pools_of_a_pair_make_one_cycle_that_starts_at_the_preferred_base() {
     let pools = market(&TWO_POOLS);
     let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
