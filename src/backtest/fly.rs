@@ -14,7 +14,6 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use anyhow::{Result, anyhow};
 use gannet_engine::decode::list::Rows;
 use gannet_engine::decode::log::Log;
-use gannet_engine::decode::topics::MOVES;
 use gannet_engine::flight::{Flight, Settlement};
 use gannet_engine::input::{Command, Loaded, Reloaded};
 use gannet_engine::note::Note;
@@ -216,10 +215,7 @@ pub(super) fn universe(
     let mut seen = BTreeSet::new();
     let mut venues = Vec::new();
     for block in blocks {
-        let moved = block
-            .logs
-            .iter()
-            .filter(|log| log.topics.first().is_some_and(|topic| MOVES.contains(topic)));
+        let moved = block.logs.iter().filter(|log| log.is_move());
         let new: Vec<Address> =
             moved.map(|log| log.address).filter(|pool| seen.insert(*pool)).collect();
         let Some(scene) = Scene::new(block, codes) else { continue };

@@ -259,12 +259,7 @@ impl Desk {
         table(write_part(&self.folder, &name, [arrivals])?, "arrivals");
         let chain_id = self.manifest.chain_id;
         let mut logs = [Vec::new(), Vec::new()];
-        for block in &derived {
-            for log in &block.logs {
-                let columns = log.to_columns(chain_id, block.header.block_hash);
-                logs[usize::from(!log.is_move())].push(columns);
-            }
-        }
+        derived.iter().for_each(|block| block.put_logs(chain_id, &mut logs));
         table(write_part(&self.folder, &name, logs)?, "logs");
         self.manifest.extend(&derived);
         let (headers, transactions): (Vec<_>, Vec<_>) =

@@ -37,7 +37,7 @@ pub(crate) use self::columns::Lane;
 pub use self::maker::Maker;
 pub(crate) use self::pools::Snapshot;
 pub(crate) use self::read::{Batch, Batches, Recording};
-use self::rows::{BlockRow, LogRow, TransactionRow};
+use self::rows::{BlockRow, LogColumns, LogRow, TransactionRow};
 pub(crate) use self::write::{Size, Writer, write_table};
 
 /// The layout that this build writes.
@@ -198,6 +198,14 @@ impl RecordedBlock {
     /// Height.
     pub(crate) const fn number(&self) -> u64 {
         self.header.block_number.0
+    }
+
+    /// Adds its logs to the row groups of a table: events that move pools, and all others.
+    pub(crate) fn put_logs(&self, chain_id: u64, groups: &mut [Vec<LogColumns>; 2]) {
+        for log in &self.logs {
+            let columns = log.to_columns(chain_id, self.header.block_hash);
+            groups[usize::from(!log.is_move())].push(columns);
+        }
     }
 
     /// Whether its logs are all that it has.

@@ -184,13 +184,9 @@ impl Writer {
         } else {
             self.manifest.extend(std::slice::from_ref(&block));
         }
-        let RecordedBlock { header, transactions, logs, state } = block;
-        let chain_id = self.manifest.chain_id;
         let part = &mut self.part;
-        for log in logs {
-            let rows = &mut part.logs[usize::from(!log.is_move())];
-            rows.push(log.to_columns(chain_id, header.block_hash));
-        }
+        block.put_logs(self.manifest.chain_id, &mut part.logs);
+        let RecordedBlock { header, transactions, state, .. } = block;
         part.blocks.push(header);
         part.transactions.extend(transactions);
         let block_number = Height(number);
