@@ -332,8 +332,13 @@ pub enum Place {
     /// Nothing: its block was sealed when nobody looked.
     #[default]
     Unknown,
-    /// The node was asked while this block was the newest; one block later it is not waited for.
-    Asked(BlockNumber),
+    /// The node was asked, first and last while these blocks were the newest.
+    Asked {
+        /// So many blocks later it is not waited for.
+        first: BlockNumber,
+        /// One block later it is asked again.
+        last: BlockNumber,
+    },
     /// All that there is.
     Told,
 }

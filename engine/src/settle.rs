@@ -31,6 +31,9 @@ use crate::wire::json::Value;
 use crate::world::nodes::NodeSet;
 use crate::world::{BlockRef, Tip};
 
+/// Blocks for which the end of a submission waits for a node to say where its target is.
+const PLACE_PATIENCE_BLOCKS: u64 = 8;
+
 /// The tickets of all submissions, so that the table may change while they are walked.
 fn tickets(flights: &Flights) -> ([u32; FLIGHTS_MAX], usize) {
     let mut list = [0; FLIGHTS_MAX];
@@ -124,15 +127,23 @@ impl<S: StrategySet> Engine<S> {
                 && flight.target_place.is_none()
                 && let Some(Follow { hash, .. }) = flight.admitted.plan.follows().copied()
             {
-                let tip = self.world.tip().number;
-                match flight.place {
-                    Place::Unknown => {
-                        flight.place = Place::Asked(tip);
+                let last = self.world.tip().number;
+                let first = match flight.place {
+                    Place::Unknown => Some(last),
+                    Place::Asked { first, .. } => Some(first),
+                    Place::Told => None,
+                };
+                // Answers may overtake one another, and blocks that are caught up on are sealed
+                // faster than a node answers.
+                if let Some(first) = first
+                    && last < first.plus(PLACE_PATIENCE_BLOCKS)
+                {
+                    let asked = Place::Asked { first, last };
+                    if flight.place != asked {
+                        flight.place = asked;
                         self.queries.ask(Query::Place { ticket, hash });
-                        return Ok(());
                     }
-                    Place::Asked(at) if tip <= at => return Ok(()),
-                    Place::Asked(_) | Place::Told => {}
+                    return Ok(());
                 }
             }
             let end = if number == 0 { end_of(flight, &receipt) } else { taken_back(&receipt) };

@@ -576,15 +576,40 @@ mod restarts {
     }
 
     #[test]
-    fn a_node_that_does_not_say_where_the_target_is_delays_the_end_by_a_block() {
+    fn the_place_of_a_target_is_asked_for_again_when_a_block_overtakes_the_answer() {
+        let first = following();
+        let mut stage = resumed(&left_by(&first));
+        let ticket = stage.flight().ticket;
+        let sent = Sent { attempt: stage.flight().last_attempt().0, ..first.only() };
+        let place = Query::Place { ticket, hash: Swap::default().hash() };
+        stage.seal(&[]);
+        let landed = mined(&stage, 4);
+        let target = mined(&stage, 3).json();
+        for _ in 0..3 {
+            stage.asked.clear();
+            stage.receipt(&sent, Some(landed));
+            assert!(stage.was_asked(&place));
+            stage.seal(&[]);
+        }
+        assert!(stage.outcomes().is_empty());
+        stage.answer(&place, &target);
+        stage.receipt(&sent, Some(landed));
+        assert_eq!(stage.outcomes(), [Outcome::Landed]);
+        assert_eq!(stage.engine.books.line(FOLLOWER).behind_target, 1);
+    }
+
+    #[test]
+    fn a_node_that_does_not_say_where_the_target_is_delays_the_end_by_eight_blocks() {
         let first = following();
         let mut stage = resumed(&left_by(&first));
         let sent = Sent { attempt: stage.flight().last_attempt().0, ..first.only() };
         stage.seal(&[]);
         let landed = Some(mined(&stage, 4));
-        stage.receipt(&sent, landed);
-        stage.seal(&[]);
-        assert!(stage.outcomes().is_empty());
+        for _ in 0..8 {
+            stage.receipt(&sent, landed);
+            assert!(stage.outcomes().is_empty());
+            stage.seal(&[]);
+        }
         stage.receipt(&sent, landed);
         assert_eq!(stage.outcomes(), [Outcome::Landed]);
     }
