@@ -11,7 +11,7 @@ use crate::decode::list::Rows;
 use crate::decode::message::{Item, Message};
 use crate::decode::pending::PendingTx;
 use crate::decode::receipt::quantity;
-use crate::flight::Flights;
+use crate::flight::{Flights, Place};
 use crate::ids::{LoanId, NodeId};
 use crate::input::{Block, Command, Happening, Reloaded, Source};
 use crate::note::{Alert, Note};
@@ -356,7 +356,7 @@ impl<S: StrategySet> Engine<S> {
     fn forget_mined(&mut self) {
         for flight in self.flights.iter_mut() {
             flight.is_mined = false;
-            flight.target_place = None;
+            (flight.target_place, flight.place) = (None, Place::Unknown);
         }
         self.senders.forget();
         self.ask_for_accounts();

@@ -1104,6 +1104,30 @@ mod endings {
     }
 
     #[test]
+    fn after_a_reorg_where_a_target_stands_is_asked_if_no_log_says_it() {
+        let mut stage = live();
+        let swap = Swap::default();
+        stage.pending(&swap);
+        let sent = stage.only();
+        let fork = stage.tip();
+        stage.seal(&[
+            Sync { tx: swap.hash(), index: 4, ..sync(1, GAP) },
+            Sync { tx: sent.hash, index: 5, ..sync(1, EVEN) },
+        ]);
+        let other = fork.child(202);
+        stage.head(other);
+        stage.list(other, &[]);
+        let place = Query::Place { ticket: stage.flight().ticket, hash: swap.hash() };
+        assert!(!stage.was_asked(&place));
+        stage.receipt(&sent, Some(mined(&stage, 8)));
+        assert!(stage.was_asked(&place));
+        stage.answer(&place, &mined(&stage, 7).json());
+        stage.receipt(&sent, Some(mined(&stage, 8)));
+        assert_eq!(stage.outcomes(), [Outcome::Landed]);
+        assert_eq!(stage.engine.books.line(FOLLOWER).behind_target, 1);
+    }
+
+    #[test]
     fn a_drained_run_follows_what_is_in_flight_to_its_end() {
         let mut stage = airborne();
         stage.input(Happening::Command(Command::Drain));
