@@ -41,6 +41,7 @@ use gannet_engine::loans::Heard;
 use gannet_engine::loans::pending::Pending;
 use gannet_engine::loans::source::Report;
 use gannet_engine::plan::{Follow, Plans};
+use gannet_engine::risk::Risk;
 use gannet_engine::strategy::{Ctx, Strategy};
 use gannet_engine::target::{Route, Target};
 use gannet_engine::units::Wei;
@@ -86,6 +87,7 @@ struct Scene {
     world: World,
     watchlist: Watchlist,
     strategy: Liquidation,
+    risk: Risk,
     plans: Plans,
     count: u32,
     round: u32,
@@ -111,15 +113,17 @@ impl Scene {
         strategy.init(&world).expect("there are loans");
         let mut plans = Plans::default();
         world.loans.touch_all();
-        strategy.on_block(&Ctx { world: &world, touched: &[] }, &mut plans);
+        let risk = stage::risk(Vec::new());
+        strategy.on_block(&Ctx { world: &world, touched: &[], risk: &risk }, &mut plans);
         world.loans.clear_touched();
         strategy.after_block(&world);
-        Self { world, watchlist, strategy, plans, count, round: 0, loan_bytes, list_bytes }
+        let round = 0;
+        Self { world, watchlist, strategy, risk, plans, count, round, loan_bytes, list_bytes }
     }
 
     /// Pending transmissions of these answers, in turn, and whom they strike; or what is planned.
     fn pending(&mut self, targets: &[Target], is_decided: bool) -> (Duration, usize) {
-        let Self { world, watchlist, strategy, plans, .. } = self;
+        let Self { world, watchlist, strategy, risk, plans, .. } = self;
         plans.clear();
         let start = Instant::now();
         world.suppose_nothing();
@@ -130,7 +134,7 @@ impl Scene {
         }
         let found = if is_decided {
             let behind = targets.last().expect("there is one");
-            strategy.on_pending(&Ctx { world, touched: &[] }, behind, plans);
+            strategy.on_pending(&Ctx { world, touched: &[], risk }, behind, plans);
             plans.len()
         } else {
             watchlist.supposed(world);

@@ -105,6 +105,17 @@ impl Clock for Watch {
     }
 }
 
+/// Risk that turns nothing down for its limits.
+pub(crate) fn risk(wallets: Vec<WalletState>) -> Risk {
+    let limits = Limits {
+        min_profit: Wei(GWEI),
+        gas_price_max: Wei(10_000 * GWEI),
+        notional_max: Wei(1_000 * ETHER),
+        funding: Funding::Flash,
+    };
+    Risk::new(limits, GuardLimits::NONE, wallets)
+}
+
 /// An engine over a universe, and its node.
 pub(crate) struct Stage {
     pub(crate) engine: Engine<Standard>,
@@ -124,13 +135,7 @@ impl Stage {
         let keys = (1..=WALLETS_MAX).filter_map(|number| u8::try_from(number).ok());
         let keys: Vec<_> = keys.filter_map(|number| WalletKey::new(&[number; 32]).ok()).collect();
         let wallet = |key: &WalletKey| WalletState::new(key.address(), 7, 7, Wei(10 * ETHER));
-        let limits = Limits {
-            min_profit: Wei(GWEI),
-            gas_price_max: Wei(10_000 * GWEI),
-            notional_max: Wei(1_000 * ETHER),
-            funding: Funding::Flash,
-        };
-        let risk = Risk::new(limits, GuardLimits::NONE, keys.iter().map(wallet).collect());
+        let risk = risk(keys.iter().map(wallet).collect());
         let desk = Desk::new(&keys);
         let signer = Signer::new(keys, Address::repeat_byte(0xee));
         let mut set = Standard::default();

@@ -135,7 +135,8 @@ impl<S: StrategySet> Engine<S> {
     /// Strategies over a sealed block; pending swaps that waited for the seal come next.
     fn on_block<O: Outbox>(&mut self, stamps: &mut Stamps, clock: &impl Clock, outbox: &mut O) {
         self.plans.clear();
-        let ctx = Ctx { world: &self.world, touched: self.world.touched() };
+        let Self { world, risk, .. } = self;
+        let ctx = Ctx { world, touched: world.touched(), risk };
         self.strategies.on_block(&ctx, &mut self.plans);
         self.world.clear_touched();
         self.trade(stamps, clock, outbox);
@@ -156,7 +157,8 @@ impl<S: StrategySet> Engine<S> {
             Err(unfit) => self.tally.unfit(unfit),
             Ok(mark) => {
                 self.tally.pending_seen += 1;
-                let ctx = Ctx { world: &self.world, touched: self.world.supposed() };
+                let Self { world, risk, .. } = self;
+                let ctx = Ctx { world, touched: world.supposed(), risk };
                 self.strategies.on_pending(&ctx, target, &mut self.plans);
                 if self.world.take_back(mark).is_err() {
                     self.world.set_stale(crate::world::Stale::Lost, true);

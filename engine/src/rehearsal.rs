@@ -80,7 +80,9 @@ impl<S: StrategySet> Engine<S> {
         let mark = self.apply_in_turn(&target).ok()?;
         let mut found = None;
         let world = &self.world;
-        let limits = SearchLimits::NONE.paying_gas(world.tip().next_base_fee);
+        let bid = Bid::Behind(target.follow);
+        let least = self.risk.worth_least(world, bid, world.next_block());
+        let limits = SearchLimits { worth_least: least, ..SearchLimits::NONE };
         self.strategies.each_searcher(|searcher| {
             let asked = searcher.asked;
             searcher.suppose(&world.pools, world.supposed());
@@ -90,7 +92,6 @@ impl<S: StrategySet> Engine<S> {
             searcher.restore();
             searcher.asked = asked;
         });
-        let bid = Bid::Behind(target.follow);
         let plan = found.and_then(|found| found.plan(world, bid, world.next_block()));
         if self.world.take_back(mark).is_err() {
             self.world.set_stale(Stale::Lost, true);

@@ -38,6 +38,7 @@ use core::fmt;
 
 use crate::ids::PoolId;
 use crate::plan::Plans;
+use crate::risk::Risk;
 use crate::search::Searcher;
 use crate::target::Target;
 use crate::world::World;
@@ -49,6 +50,8 @@ pub struct Ctx<'a> {
     pub world: &'a World,
     /// The pools that moved, each once.
     pub touched: &'a [PoolId],
+    /// What decides about plans: [`Risk::worth_least`] says what need not be looked for.
+    pub risk: &'a Risk,
 }
 
 /// Why a strategy cannot start.

@@ -9,8 +9,10 @@ use std::vec::Vec;
 
 use gannet_engine::amm::ConstantProduct;
 use gannet_engine::chain::ChainSpec;
+use gannet_engine::guard::GuardLimits;
 use gannet_engine::ids::{Direction, FactoryId, PoolId, TokenId};
 use gannet_engine::plan::{Follow, Plan, Plans};
+use gannet_engine::risk::{Funding, Limits, Risk};
 use gannet_engine::strategy::{Ctx, Strategy};
 use gannet_engine::target::{Route, Target, TargetHop, Way};
 use gannet_engine::units::{BlockNumber, Wei};
@@ -96,11 +98,29 @@ pub(crate) fn swap(pool: u32, direction: Direction, amount: u128) -> Target {
     Target { follow, sender: [9; 20].into(), nonce: 0, route }
 }
 
+/// Risk that asks for this profit after gas.
+fn risk(min_profit: Wei) -> Risk {
+    let [gas_price_max, notional_max] = [Wei(u128::MAX); 2];
+    let limits = Limits { min_profit, gas_price_max, notional_max, funding: Funding::Flash };
+    Risk::new(limits, GuardLimits::NONE, Vec::new())
+}
+
 /// What a strategy proposes after a block that moved these pools.
 pub(crate) fn on_block(strategy: &mut impl Strategy, world: &World, moved: &[u32]) -> Vec<Plan> {
+    on_block_asking(Wei(0), strategy, world, moved)
+}
+
+/// The same where this is the least profit.
+pub(crate) fn on_block_asking(
+    min_profit: Wei,
+    strategy: &mut impl Strategy,
+    world: &World,
+    moved: &[u32],
+) -> Vec<Plan> {
     let touched: Vec<PoolId> = moved.iter().copied().map(PoolId).collect();
     let mut plans = Plans::default();
-    strategy.on_block(&Ctx { world, touched: &touched }, &mut plans);
+    let risk = &risk(min_profit);
+    strategy.on_block(&Ctx { world, touched: &touched, risk }, &mut plans);
     strategy.after_block(world);
     plans.best_first().copied().collect()
 }
@@ -114,7 +134,8 @@ pub(crate) fn on_pending(
     let mut plans = Plans::default();
     let mark = world.apply_target(target).unwrap();
     let touched: Vec<PoolId> = target.hops().iter().map(|hop| hop.pool).collect();
-    strategy.on_pending(&Ctx { world, touched: &touched }, target, &mut plans);
+    let risk = &risk(Wei(0));
+    strategy.on_pending(&Ctx { world, touched: &touched, risk }, target, &mut plans);
     world.take_back(mark).unwrap();
     plans.best_first().copied().collect()
 }

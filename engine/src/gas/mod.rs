@@ -206,6 +206,12 @@ impl Tables {
         }
     }
 
+    /// What no cycle of so many swaps, [`HOPS_MAX`] at most, is expected to use less than.
+    #[must_use]
+    pub fn least(&self, hop_count: usize) -> GasUnits {
+        self.swaps.least(hop_count)
+    }
+
     /// Learns from the receipt of what landed.
     pub fn learn(&mut self, work: &Work, used: Gas, limit: Gas) {
         match work {
@@ -237,16 +243,38 @@ impl Learnt {
     }
 }
 
+/// Gas that is expected, and that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GasUnits {
+    /// The limit that is signed.
+    pub limit: Gas,
+    /// What is used, likely.
+    pub expected: Gas,
+}
+
+impl GasUnits {
+    const MOST: Self = Self { limit: Gas(u64::MAX), expected: Gas(u64::MAX) };
+
+    fn least(self, other: Self) -> Self {
+        Self { limit: self.limit.min(other.limit), expected: self.expected.min(other.expected) }
+    }
+}
+
 /// Expected gas by the legs of a program.
 #[derive(Clone, Debug)]
 pub struct GasTable {
     /// How far receipts are from the table.
     off: [[Learnt; 2]; MIXES],
+    /// The least of any program with so many legs.
+    least: [GasUnits; HOPS_MAX + 1],
 }
 
 impl Default for GasTable {
     fn default() -> Self {
-        Self { off: [[Learnt::default(); 2]; MIXES] }
+        let least = [GasUnits::MOST; HOPS_MAX + 1];
+        let mut table = Self { off: [[Learnt::default(); 2]; MIXES], least };
+        table.find_least();
+        table
     }
 }
 
@@ -270,7 +298,41 @@ impl GasTable {
     pub fn learn(&mut self, shape: &Shape, used: Gas, limit: Gas) {
         let [mix, funding] = shape.place();
         self.off[mix][funding].learn(shape.table(), used, limit);
+        self.find_least();
     }
+
+    /// What no program of so many legs, [`HOPS_MAX`] at most, is expected to use less than.
+    #[must_use]
+    pub fn least(&self, leg_count: usize) -> GasUnits {
+        self.least[leg_count.min(HOPS_MAX)]
+    }
+
+    fn find_least(&mut self) {
+        self.least = [GasUnits::MOST; HOPS_MAX + 1];
+        for mix in 0..MIXES {
+            let legs = legs_of(mix);
+            let leg_count = legs.iter().copied().map(usize::from).sum::<usize>();
+            if leg_count > HOPS_MAX {
+                continue;
+            }
+            for is_flash in [false, true] {
+                let shape = Shape { legs, is_flash, ..Shape::default() };
+                let gas = GasUnits { limit: self.limit(&shape), expected: self.expected(&shape) };
+                self.least[leg_count] = self.least[leg_count].least(gas);
+            }
+        }
+    }
+}
+
+/// The numbers of legs by kind whose index is `mix`.
+fn legs_of(mut mix: usize) -> [u8; KINDS] {
+    let mut legs = [0; KINDS];
+    for count in legs.iter_mut().rev() {
+        // A digit is no more than HOPS_MAX.
+        *count = u8::try_from(mix % (HOPS_MAX + 1)).unwrap_or(u8::MAX);
+        mix /= HOPS_MAX + 1;
+    }
+    legs
 }
 
 #[cfg(test)]
@@ -316,6 +378,31 @@ mod tests {
             assert!(asked > worth_least(Wei(1), legs - 1).0 || legs == 2);
         }
         assert_eq!(worth_least(Wei(3), HOPS_MAX + 1), worth_least(Wei(3), HOPS_MAX));
+    }
+
+    #[test]
+    fn the_least_of_so_many_legs_is_that_of_the_cheapest_mix_also_once_receipts_are_known() {
+        let mut table = GasTable::default();
+        let mixes = |table: &GasTable, leg_count: usize| {
+            let shapes = Pool::KINDS.iter().flat_map(move |last| {
+                let kinds = core::iter::repeat_n(PoolKind::ConstantProduct, leg_count - 1);
+                let kinds = kinds.chain([*last]);
+                [false, true].map(|is_flash| Shape::of(kinds.clone(), 0, is_flash))
+            });
+            let gas =
+                |shape| GasUnits { limit: table.limit(&shape), expected: table.expected(&shape) };
+            shapes.map(gas).reduce(GasUnits::least).unwrap()
+        };
+        for leg_count in 2..=HOPS_MAX {
+            assert_eq!(table.least(leg_count), mixes(&table, leg_count));
+        }
+        let cheap = Shape::of([PoolKind::ConstantProduct, PoolKind::Solidly].into_iter(), 0, true);
+        for _ in 0..100 {
+            table.learn(&cheap, Gas(90_000), Gas(1_000_000));
+        }
+        assert!(table.least(2).expected.0 < 91_000);
+        assert_eq!(table.least(2), mixes(&table, 2));
+        assert_eq!(table.least(3), GasTable::default().least(3));
     }
 
     /// A repayment of Aave's from own funds, with these swaps around it.

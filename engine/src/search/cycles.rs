@@ -136,13 +136,12 @@ impl Graph {
         Self { worth_least, ..self }
     }
 
-    /// The same, for searches of cycles that pay for their gas at this base fee, or at half of it
-    /// if they are the longest.
+    /// The same, for searches that ask at least that a cycle pays for the gas of three swaps at
+    /// this base fee.
     #[must_use]
     #[cold]
     pub fn paying_gas(self, base_fee: Wei) -> Self {
-        let worth = worth_least(base_fee, self.hops_max);
-        self.asking(Wei(worth.0 / 2))
+        self.asking(worth_least(base_fee, 3))
     }
 
     /// The graph of the pools in a table.

@@ -71,6 +71,8 @@ impl Searcher {
         }
         let known = self.tables.index.pool_count();
         self.spent = Some(core::mem::replace(&mut self.tables, next.tables));
+        // Slots are others now.
+        self.shortlist.mind.clear();
         pools.ids().get(known..).unwrap_or_default()
     }
 }

@@ -26,6 +26,7 @@ mod filling;
 mod lack;
 mod map;
 mod marks;
+mod mind;
 pub mod mobius;
 mod paths;
 mod prices;
@@ -46,7 +47,6 @@ use self::screen::Screen;
 use self::shortlist::{Shortlist, float};
 pub use self::tables::Tables;
 use self::tables::ToNative;
-use crate::gas::worth_least;
 use crate::ids::{Direction, PoolId, StrategyId, TokenId};
 use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, PLANS_MAX, TOUCHED_MAX};
 use crate::plan::{Bid, Leg, Plan};
@@ -123,24 +123,23 @@ pub struct SearchLimits {
     /// What a cycle must be worth so that it is reported, by its swaps. Dust that nobody takes
     /// keeps thousands of cycles open: this is what keeps a search through a hub short.
     pub worth_least: [Wei; HOPS_MAX + 1],
+    /// Whether a cycle that is worth half of that is kept in mind, and looked at again as soon as
+    /// no more is asked of it: gas gets cheaper while no pool moves.
+    pub minds_half: bool,
 }
 
 impl SearchLimits {
     /// No limit but the pools' depth.
-    pub const NONE: Self =
-        Self { amount_in_max: [u128::MAX; BASE_TOKENS_MAX], worth_least: [Wei(0); HOPS_MAX + 1] };
+    pub const NONE: Self = Self {
+        amount_in_max: [u128::MAX; BASE_TOKENS_MAX],
+        worth_least: [Wei(0); HOPS_MAX + 1],
+        minds_half: false,
+    };
 
     /// The same, asking so much of every cycle.
     #[must_use]
     pub const fn asking(self, worth_least: Wei) -> Self {
         Self { worth_least: [worth_least; HOPS_MAX + 1], ..self }
-    }
-
-    /// The same, asking that a cycle can pay for the gas of its swaps at this base fee.
-    #[must_use]
-    pub fn paying_gas(self, base_fee: Wei) -> Self {
-        let worth_least = core::array::from_fn(|hop_count| worth_least(base_fee, hop_count));
-        Self { worth_least, ..self }
     }
 }
 
@@ -263,22 +262,28 @@ impl Searcher {
 
     /// Reports the cycles that pay and lead through at least one `touched` pool in a direction in
     /// which it got better since it was last searched: no others pay more than they did. The most
-    /// valuable first, [`FOUND_MAX`] at most, and one per token cycle and direction; if there may
-    /// be more, the next search of these pools looks at all of that again. A list of
+    /// valuable first, [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
     /// [`TOUCHED_MAX`] pools stands for all of them. See [`Searcher::look_again`] too.
+    ///
+    /// Says whether that is all: if there may be more, the next search of these pools looks at all
+    /// of them again.
     pub fn search(
         &mut self,
         pools: &PoolTable,
         touched: &[PoolId],
         limits: &SearchLimits,
         found: &mut impl FnMut(&Found),
-    ) {
+    ) -> bool {
         let touched = all_if_full(pools, touched);
+        let asked = limits.worth_least.map(|worth| float(worth.0));
+        let floors = if limits.minds_half { asked.map(|worth| worth / 2.0) } else { asked };
         let tables = &mut self.tables;
+        while let Some(cycle) = self.shortlist.mind.take_worth(&asked) {
+            tables.recall(&cycle);
+        }
         tables.start(touched);
         let cut_before = self.shortlist.counts.cut();
-        let floors = limits.worth_least.map(|worth| float(worth.0));
-        self.shortlist.clear(floors);
+        self.shortlist.clear(asked, floors);
         let along_paths = &floors[3..=tables.index.hops_max().clamp(3, HOPS_MAX)];
         self.asked = Some(along_paths.iter().copied().fold(f64::INFINITY, f64::min));
         let native_prices: [f64; BASE_TOKENS_MAX] =
@@ -294,9 +299,11 @@ impl Searcher {
             }
         }
         let found_count = self.report(pools, limits, found);
-        if found_count == FOUND_MAX || self.shortlist.counts.cut() > cut_before {
+        let is_all = found_count < FOUND_MAX && self.shortlist.counts.cut() == cut_before;
+        if !is_all {
             self.tables.keep_risen();
         }
+        is_all
     }
 
     /// Sizes the candidates until enough of them are worth what is asked, and reports those; how
@@ -318,7 +325,7 @@ impl Searcher {
             let Some(cycle) = self.tables.size(pools, candidate, limits) else { continue };
             let native_price = self.tables.native_price(usize::from(candidate.base_rank));
             let worth = float(cycle.profit) * native_price;
-            if worth >= self.shortlist.floor(candidate.hop_count.into()) {
+            if worth >= self.shortlist.asked(candidate.hop_count.into()) {
                 (sized[count], worths[count]) = (Some(cycle), worth);
                 count += 1;
             }

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use super::cycles::TokenCycle;
+use super::mind::Mind;
 use super::{CANDIDATES_MAX, SearchCounts};
 use crate::limits::HOPS_MAX;
 
@@ -40,8 +41,11 @@ const OPEN_MAX: usize = 512;
 pub(super) struct Shortlist {
     candidates: [Candidate; CANDIDATES_MAX],
     count: usize,
-    /// What is worth less is not looked at, in native, by swaps.
+    /// What a candidate must be worth, in native, by swaps.
+    asked: [f64; HOPS_MAX + 1],
+    /// What is worth less is not looked at; what is in between is kept in mind.
     floors: [f64; HOPS_MAX + 1],
+    pub(super) mind: Mind,
     open: Vec<Open>,
     pub(super) counts: SearchCounts,
 }
@@ -53,19 +57,26 @@ impl Shortlist {
         Self {
             candidates,
             count: 0,
+            asked: [0.0; HOPS_MAX + 1],
             floors: [0.0; HOPS_MAX + 1],
+            mind: Mind::new(),
             open: Vec::with_capacity(OPEN_MAX),
             counts,
         }
     }
 
-    pub(super) const fn clear(&mut self, floors: [f64; HOPS_MAX + 1]) {
-        (self.count, self.floors) = (0, floors);
+    pub(super) const fn clear(&mut self, asked: [f64; HOPS_MAX + 1], floors: [f64; HOPS_MAX + 1]) {
+        (self.count, self.asked, self.floors) = (0, asked, floors);
     }
 
     /// What a cycle of so many swaps must be worth, in native.
     #[inline]
-    pub(super) const fn floor(&self, hop_count: usize) -> f64 {
+    pub(super) const fn asked(&self, hop_count: usize) -> f64 {
+        self.asked[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }]
+    }
+
+    #[inline]
+    const fn floor(&self, hop_count: usize) -> f64 {
         self.floors[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }]
     }
 
@@ -94,7 +105,7 @@ impl Shortlist {
         self.open.clear();
     }
 
-    /// What a cycle of so many swaps must be worth to get on the list, in native.
+    /// What a cycle of so many swaps must be worth to get on the list, or into mind, in native.
     #[inline]
     pub(super) const fn worth_least(&self, hop_count: usize) -> f64 {
         let floor = self.floor(hop_count);
@@ -106,9 +117,16 @@ impl Shortlist {
     }
 
     pub(super) fn remember(&mut self, candidate: &Candidate) {
+        let hop_count = candidate.hop_count.into();
+        if candidate.worth < self.asked(hop_count) {
+            if candidate.worth >= self.floor(hop_count) {
+                self.mind.keep(candidate);
+            }
+            return;
+        }
         let held = &self.candidates[..self.count];
         let rank = held.partition_point(|held| held.worth >= candidate.worth);
-        if rank == CANDIDATES_MAX || candidate.worth < self.floor(candidate.hop_count.into()) {
+        if rank == CANDIDATES_MAX {
             return;
         }
         self.count = (self.count + 1).min(CANDIDATES_MAX);

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::cycles::{CycleIndex, Edge, Graph};
 use super::marks::Marks;
+use super::mind::MIND_MAX;
 use super::prices::Prices;
 use super::shortlist::{Candidate, float};
 use super::sizing::{Hop, best_input};
@@ -15,6 +16,9 @@ use crate::ids::PoolId;
 use crate::limits::{BASE_TOKENS_MAX, HOPS_MAX, TOUCHED_MAX};
 use crate::plan::Leg;
 use crate::world::pools::PoolTable;
+
+/// Slots of all cycles that are kept in mind.
+const RECALLED_MAX: usize = MIND_MAX * HOPS_MAX;
 
 /// How a base token becomes native.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +49,8 @@ pub struct Tables {
     pub(super) marks: Marks,
     /// Slots to be screened, and by how much their prices rose.
     pub(super) ranked: Vec<(f64, u32)>,
+    /// Slots that are to be looked at besides those that moved.
+    recalled: Vec<u32>,
     /// Per base, the edge to the native token.
     pub(super) to_native: [ToNative; BASE_TOKENS_MAX],
 }
@@ -67,7 +73,8 @@ impl Tables {
             prices: Prices::new(&index, float(graph.worth_least.0)),
             marks: Marks::new(&index),
             to_native,
-            ranked: Vec::with_capacity(index.slot_count()),
+            ranked: Vec::with_capacity(index.slot_count() + RECALLED_MAX),
+            recalled: Vec::with_capacity(RECALLED_MAX),
             index,
         }
     }
@@ -93,13 +100,25 @@ impl Tables {
         prices.load(index, pools, |prices, rank| to_native[rank].price(prices));
     }
 
+    /// The next search leads through the pools of this cycle, too.
+    pub(super) fn recall(&mut self, cycle: &Candidate) {
+        let hop_count = usize::from(cycle.hop_count).min(HOPS_MAX);
+        for (slot, side) in cycle.slots.iter().zip(cycle.sides).take(hop_count) {
+            if self.recalled.len() < RECALLED_MAX {
+                self.prices.raise(*slot as usize, [side == 0, side == 1]);
+                self.recalled.push(*slot);
+            }
+        }
+    }
+
     /// Starts a search through these pools, those that rose farthest first: what they opened is the
     /// measure of the others.
     pub(super) fn start(&mut self, touched: &[PoolId]) {
-        let Self { index, prices, marks, ranked, .. } = self;
+        let Self { index, prices, marks, ranked, recalled, .. } = self;
         marks.start();
         ranked.clear();
-        for slot in touched.iter().filter_map(|pool| index.slot_of(*pool)) {
+        let touched_slots = touched.iter().filter_map(|pool| index.slot_of(*pool));
+        for slot in touched_slots.chain(recalled.drain(..).map(|slot| slot as usize)) {
             let sides = prices.take_risen(slot);
             marks.touch(index, slot, sides);
             if sides != [false; 2] {

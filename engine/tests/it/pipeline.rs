@@ -10,6 +10,7 @@ use gannet_engine::ids::{NodeId, PoolId, WalletId};
 use gannet_engine::input::{Command, Happening, Source};
 use gannet_engine::loans::Followed;
 use gannet_engine::pipeline::Engine;
+use gannet_engine::plan::{Bid, Follow, Plan};
 use gannet_engine::query::Query;
 use gannet_engine::risk::Reject;
 use gannet_engine::units::{BlockNumber, Bps, Gas, Wei};
@@ -740,6 +741,48 @@ mod admission {
         assert_eq!(stage.rejects(Reject::BelowMinProfit), 1);
         assert_eq!(stage.engine.books.line(TAKER).opportunities, 0, "what does not pay is none");
         assert!(stage.outbox.sent.is_empty());
+    }
+
+    /// The least profit in wei with which this plan is not turned down for too small a one.
+    fn least_admitted(stage: &mut Live, plan: &Plan) -> u128 {
+        let engine = &mut stage.engine;
+        let (mut low, mut high) = (0, 1_000 * ETHER);
+        while high - low > 1 {
+            let profit = low.midpoint(high);
+            let plan = Plan { profit, profit_wei: Wei(profit), ..*plan };
+            let (admitted, _) = engine.risk.admit(&plan, &engine.world, &engine.flights);
+            *if admitted.err() == Some(Reject::BelowMinProfit) { &mut low } else { &mut high } =
+                profit;
+        }
+        high
+    }
+
+    #[test]
+    fn a_search_is_asked_for_what_would_be_admitted_and_for_little_less() {
+        let mut stage = airborne();
+        let plan = stage.flight().admitted.plan;
+        let follow = Follow {
+            hash: B256::ZERO,
+            max_fee: Wei(2 * BASE_FEE),
+            priority_fee: Wei(BASE_FEE / 3),
+        };
+        for min_profit in [Wei(0), Wei(GWEI), Wei(ETHER / 50), Wei(ETHER)] {
+            stage.engine.risk.limits.min_profit = min_profit;
+            for ahead in 1..4 {
+                let last_block = stage.engine.world.tip().number.plus(ahead);
+                for bid in [Bid::Share(Bps(0)), Bid::Share(Bps(9_000)), Bid::Behind(follow)] {
+                    let plan = Plan { bid, last_block, ..plan };
+                    let least = least_admitted(&mut stage, &plan);
+                    let asked =
+                        stage.engine.risk.worth_least(&stage.engine.world, bid, last_block)[2].0;
+                    let what = format!("{min_profit:?} {ahead} {bid:?}: {asked} of {least}");
+                    assert!(asked <= least, "{what}");
+                    // Of a profit that is shared, more than the least must be left.
+                    let is_all = bid != Bid::Share(Bps(9_000));
+                    assert!(!is_all || asked > least * 9 / 10, "{what}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl StrategySet for Desk {
 
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
         let Some(searcher) = &mut self.searcher else { return };
-        let Ctx { world, touched } = *ctx;
+        let Ctx { world, touched, .. } = *ctx;
         searcher.refresh(&world.pools, touched);
         searcher.look_again(world.pools.ids());
         plans.proposed_by(TAKER);
@@ -287,7 +287,7 @@ impl StrategySet for Desk {
         plans: &mut Plans,
     ) {
         let Some(searcher) = &mut self.searcher else { return };
-        let Ctx { world, touched } = *ctx;
+        let Ctx { world, touched, .. } = *ctx;
         searcher.suppose(&world.pools, touched);
         plans.proposed_by(FOLLOWER);
         let (bid, last) = (Bid::Behind(target.follow), world.tip().number.plus(self.valid_blocks));

@@ -8,7 +8,7 @@ use gannet_engine::ids::PoolId;
 use gannet_engine::limits::{HOPS_MAX, TOUCHED_MAX};
 use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::search::cycles::Graph;
-use gannet_engine::search::{FOUND_MAX, Searcher};
+use gannet_engine::search::{FOUND_MAX, SearchLimits, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
 use gannet_engine::world::World;
 
@@ -21,7 +21,8 @@ pub struct Arbitrage {
     searcher: Option<Searcher>,
     /// Pools to look at besides those that moved: all of them at first, then those of the cycles
     /// that paid last time. What was turned down for a busy wallet is so proposed again, and what
-    /// had a better pool beside it is proposed once somebody has taken that.
+    /// had a better pool beside it is proposed once somebody has taken that. Where there was more
+    /// than a search reports, all that it looked at.
     watched: Vec<PoolId>,
 }
 
@@ -53,20 +54,20 @@ impl Strategy for Arbitrage {
 
     fn on_block(&mut self, ctx: &Ctx<'_>, plans: &mut Plans) {
         let Some(searcher) = &mut self.searcher else { return };
-        let Ctx { world, touched } = *ctx;
+        let Ctx { world, touched, risk } = *ctx;
         let new = searcher.refresh(&world.pools, touched);
-        searcher.look_again(&self.watched);
         for pools in [touched, new] {
             let room = self.watched.capacity() - self.watched.len();
             self.watched.extend_from_slice(&pools[..pools.len().min(room)]);
         }
-        let limits = searcher.limits_worth(self.config.max_input);
-        let limits = limits.paying_gas(world.tip().next_base_fee);
         let last_block = world.tip().number.plus(self.config.valid_blocks);
         let bid = Bid::Share(self.config.tip_share_bps);
+        let worth_least = risk.worth_least(world, bid, last_block);
+        let limits = searcher.limits_worth(self.config.max_input);
+        let limits = SearchLimits { worth_least, minds_half: true, ..limits };
         let mut paying = [PoolId(0); FOUND_MAX * HOPS_MAX];
         let mut paying_count = 0;
-        searcher.search(&world.pools, &self.watched, &limits, &mut |found| {
+        let is_all = searcher.search(&world.pools, &self.watched, &limits, &mut |found| {
             if let Some(plan) = found.plan(world, bid, last_block) {
                 plans.propose(&plan);
                 for leg in found.legs() {
@@ -77,7 +78,14 @@ impl Strategy for Arbitrage {
                 }
             }
         });
-        self.watched.clear();
-        self.watched.extend_from_slice(&paying[..paying_count]);
+        let paying = &paying[..paying_count];
+        searcher.look_again(paying);
+        if is_all {
+            self.watched.clear();
+            self.watched.extend_from_slice(paying);
+        } else {
+            self.watched.sort_unstable();
+            self.watched.dedup();
+        }
     }
 }

@@ -2,14 +2,17 @@
 //!
 //! Temperature: cold.
 
+use std::vec::Vec;
+
 use gannet_engine::ids::PoolId;
 use gannet_engine::plan::{Bid, Plan};
+use gannet_engine::search::FOUND_MAX;
 use gannet_engine::strategy::{InitError, Strategy};
 use gannet_engine::units::{BlockNumber, Bps, Wei};
 use gannet_engine::world::World;
 
 use super::{Arbitrage, Config};
-use crate::market::{ETHER, assert_exact, market, on_block};
+use crate::market::{ETHER, assert_exact, market, on_block, on_block_asking};
 
 fn started(world: &World, config: Config) -> Arbitrage {
     let mut strategy = Arbitrage::new(config);
@@ -60,6 +63,55 @@ fn what_had_a_better_pool_beside_it_is_proposed_once_somebody_has_taken_that() {
     let plans = on_block(&mut strategy, &world, &[0]);
     assert_eq!(pools_of(&plans[0]), [1, 2], "neither of them has moved");
     assert_exact(&world, &plans[0]);
+}
+
+#[test]
+fn what_pays_once_less_is_asked_is_proposed_then_though_nothing_has_moved() {
+    let worth = 256_654_733_122_117_753;
+    for (asked_first, count) in [(worth * 3 / 2, 1), (worth * 3, 0)] {
+        let world = two_prices();
+        let mut strategy = started(&world, Config::default());
+        assert!(on_block_asking(Wei(asked_first), &mut strategy, &world, &[]).is_empty());
+        let part = worth / 1_000;
+        assert!(on_block_asking(Wei(worth + part), &mut strategy, &world, &[]).is_empty());
+        let plans = on_block_asking(Wei(worth - part), &mut strategy, &world, &[]);
+        assert_eq!(plans.len(), count, "what was worth less than half is not kept in mind");
+    }
+}
+
+#[test]
+fn what_was_kept_in_mind_and_has_closed_is_not_proposed() {
+    let mut world = two_prices();
+    let mut strategy = started(&world, Config::default());
+    assert!(on_block_asking(Wei(ETHER / 3), &mut strategy, &world, &[]).is_empty());
+    world.pools.entry_mut(PoolId(1)).state = world.pools.get(PoolId(0)).state;
+    assert!(on_block_asking(Wei(ETHER / 3), &mut strategy, &world, &[1]).is_empty());
+    assert!(on_block(&mut strategy, &world, &[]).is_empty());
+}
+
+#[test]
+fn what_more_valuable_ones_left_no_place_for_is_proposed_behind_them() {
+    let count = FOUND_MAX + 4;
+    let mut market = market();
+    for place in 0..count {
+        let pair = std::format!("WETH/T{place}");
+        let gap = 100 * u128::try_from(place + 1).unwrap();
+        market = market.pool(&pair, 1_000, 2_000_000).pool(&pair, 1_000, 1_900_000 - gap);
+    }
+    let mut world = market.build();
+    let mut strategy = started(&world, Config::default());
+    let best = on_block(&mut strategy, &world, &[]);
+    assert_eq!(best.len(), FOUND_MAX);
+    // Each pair's pools come one after the other.
+    let mut moved = Vec::new();
+    for plan in &best {
+        let pool = plan.legs()[0].pool.0 & !1;
+        world.pools.entry_mut(PoolId(pool)).state = world.pools.get(PoolId(pool + 1)).state;
+        moved.push(pool);
+    }
+    let rest = on_block(&mut strategy, &world, &moved);
+    assert_eq!(rest.len(), count - FOUND_MAX);
+    assert!(rest[0].profit_wei < best[FOUND_MAX - 1].profit_wei);
 }
 
 #[test]

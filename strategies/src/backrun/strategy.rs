@@ -4,7 +4,7 @@
 
 use gannet_engine::plan::{Bid, Plans};
 use gannet_engine::search::cycles::Graph;
-use gannet_engine::search::{Found, Searcher};
+use gannet_engine::search::{Found, SearchLimits, Searcher};
 use gannet_engine::strategy::{Ctx, InitError, Strategy};
 use gannet_engine::target::Target;
 use gannet_engine::units::Bps;
@@ -51,13 +51,14 @@ impl Strategy for Backrun {
 
     fn on_pending(&mut self, ctx: &Ctx<'_>, target: &Target, plans: &mut Plans) {
         let Some(searcher) = &mut self.searcher else { return };
-        let Ctx { world, touched } = *ctx;
+        let Ctx { world, touched, risk } = *ctx;
         // The pipeline takes the swap back after this call; so does the searcher.
         searcher.suppose(&world.pools, touched);
-        let limits = searcher.limits_worth(self.config.max_input);
-        let limits = limits.paying_gas(world.tip().next_base_fee);
         let last_block = world.tip().number.plus(self.config.valid_blocks);
         let bid = Bid::Behind(target.follow);
+        let worth_least = risk.worth_least(world, bid, last_block);
+        let limits = searcher.limits_worth(self.config.max_input);
+        let limits = SearchLimits { worth_least, ..limits };
         searcher.search(&world.pools, touched, &limits, &mut |found| {
             if !is_due_to_target(found, self.config.target_share_bps) {
                 return;

@@ -8,13 +8,15 @@
 //! Temperature: hot.
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
 
+mod floor;
+
 use alloc::vec::Vec;
 
 use alloy_primitives::U256;
 
 use crate::amm::{Amm, Pool};
 use crate::flight::{Admitted, Fees, Flights};
-use crate::gas::{Shape, Tables, Work, liquidations};
+use crate::gas::{GasUnits, Shape, Tables, Work, liquidations};
 use crate::guard::{Guard, GuardLimits};
 use crate::ids::WalletId;
 use crate::limits::BASE_TOKENS_MAX;
@@ -22,7 +24,7 @@ use crate::loans::Order;
 use crate::plan::{Bid, Leg, Plan};
 use crate::sign::liquidation::Funding as Borrowed;
 use crate::taken::{Memory, fingerprint};
-use crate::units::{Gas, Wei};
+use crate::units::Wei;
 use crate::wallet::WalletState;
 use crate::world::World;
 
@@ -404,13 +406,6 @@ fn crossings_of(leg: &Leg, world: &World) -> u8 {
 /// How far above what it should pay an arbitrage's fee cap stands; a base fee at its fastest needs
 /// twelve blocks to get there.
 const STRANDING_MARGIN: u128 = 4;
-
-/// What a program uses, and what it may use.
-#[derive(Clone, Copy)]
-struct GasUnits {
-    limit: Gas,
-    expected: Gas,
-}
 
 /// The price of a unit of gas, as offered.
 struct Offer {
