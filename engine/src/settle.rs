@@ -279,14 +279,16 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn on_place(&mut self, ticket: u32, result: Value<'_>) -> Result<(), DecodeError> {
         let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
         let nobody = Account { token: Address::ZERO, holder: Address::ZERO, owner: None };
-        flight.place = Place::Told;
-        if let Some(receipt) = Receipt::parse(result, &nobody)? {
-            let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
-            if receipt.is_success && self.world.holds(&block) {
+        // A node that does not know it, or knows it on another branch, is asked again.
+        let Some(receipt) = Receipt::parse(result, &nobody)? else { return Ok(()) };
+        let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
+        if self.world.holds(&block) {
+            flight.place = Place::Told;
+            if receipt.is_success {
                 flight.target_place = Some((block.hash, receipt.index));
             }
+            ask_for_receipts(flight, &mut self.queries);
         }
-        ask_for_receipts(flight, &mut self.queries);
         Ok(())
     }
 

@@ -100,7 +100,7 @@ pub struct Graph {
     pub native: TokenId,
     /// The longest cycle, in swaps.
     pub hops_max: usize,
-    /// The least that a search asks of the longest cycles at first. The higher, the less of a large
+    /// The least that a search asks of a cycle of three or more swaps at first. The higher, the less of a large
     /// universe has to be looked at; a search that asks less looks at more, and misses nothing, and
     /// the tables follow what is asked.
     pub worth_least: Wei,

@@ -9,7 +9,8 @@
 //! A strategy owns a [`Searcher`]: built cold from the universe, refreshed with the pools that
 //! moved, asked with the same list. It finds cycles that lead through at least one of these pools,
 //! in a direction in which that got better: a swap makes the way that it took worse for those who
-//! come after, so that a cycle along it pays less than it did.
+//! come after, so that a cycle along it pays less than it did. A cycle that was worth nearly what
+//! was asked may be kept in mind, for the same search when less is asked.
 //! When the universe has grown, it is given [`Tables`] of the new one: it fills them a few pools at
 //! a time beside its own, and changes over when they are full. Where gas or prices have come far
 //! from what the tables judge by, they are made to follow, some pairs at a time.
@@ -278,8 +279,10 @@ impl Searcher {
         let asked = limits.worth_least.map(|worth| float(worth.0));
         let floors = if limits.minds_half { asked.map(|worth| worth / 2.0) } else { asked };
         let tables = &mut self.tables;
-        while let Some(cycle) = self.shortlist.mind.take_worth(&asked) {
-            tables.recall(&cycle);
+        if limits.minds_half {
+            for cycle in self.shortlist.mind.worth(&asked) {
+                tables.recall(cycle);
+            }
         }
         tables.start(touched);
         let cut_before = self.shortlist.counts.cut();
@@ -302,6 +305,8 @@ impl Searcher {
         let is_all = found_count < FOUND_MAX && self.shortlist.counts.cut() == cut_before;
         if !is_all {
             self.tables.keep_risen();
+        } else if limits.minds_half {
+            self.shortlist.mind.forget_worth(&asked);
         }
         is_all
     }

@@ -73,7 +73,7 @@ impl Tables {
             prices: Prices::new(&index, float(graph.worth_least.0)),
             marks: Marks::new(&index),
             to_native,
-            ranked: Vec::with_capacity(index.slot_count() + RECALLED_MAX),
+            ranked: Vec::with_capacity(index.slot_count()),
             recalled: Vec::with_capacity(RECALLED_MAX),
             index,
         }
@@ -100,14 +100,13 @@ impl Tables {
         prices.load(index, pools, |prices, rank| to_native[rank].price(prices));
     }
 
-    /// The next search leads through the pools of this cycle, too.
+    /// The search that starts next leads through the pools of this cycle, too, which is one of no
+    /// more than [`MIND_MAX`].
     pub(super) fn recall(&mut self, cycle: &Candidate) {
         let hop_count = usize::from(cycle.hop_count).min(HOPS_MAX);
         for (slot, side) in cycle.slots.iter().zip(cycle.sides).take(hop_count) {
-            if self.recalled.len() < RECALLED_MAX {
-                self.prices.raise(*slot as usize, [side == 0, side == 1]);
-                self.recalled.push(*slot);
-            }
+            self.prices.raise(*slot as usize, [side == 0, side == 1]);
+            self.recalled.push(*slot);
         }
     }
 

@@ -810,6 +810,25 @@ fn what_had_no_room_on_the_list_is_searched_again() {
 }
 
 #[test]
+fn what_is_kept_in_mind_is_looked_at_once_less_is_asked_by_a_search_that_minds() {
+    let pools = market(&TWO_POOLS);
+    let mut searcher = Searcher::new(&pools, &BASES, WETH, 4);
+    let touched = [PoolId(0)];
+    let worth = search_all(&mut searcher, &pools, &touched)[0].profit;
+    searcher.look_again(&touched);
+    let mut search = |touched: &[PoolId], asked: u128, minds_half: bool| {
+        let limits = SearchLimits { minds_half, ..SearchLimits::NONE.asking(Wei(asked)) };
+        let mut count = 0;
+        searcher.search(&pools, touched, &limits, &mut |_| count += 1);
+        count
+    };
+    assert_eq!(search(&touched, worth * 3 / 2, true), 0);
+    assert_eq!(search(&[], worth / 2, false), 0);
+    assert_eq!(search(&[], worth * 9 / 10, true), 1, "the other search has left it in mind");
+    assert_eq!(search(&[], worth * 9 / 10, true), 0, "it was looked at");
+}
+
+#[test]
 fn an_input_is_limited_by_its_worth_in_native() {
     let pools = market(&TWO_POOLS);
     let mut searcher = Searcher::new(&pools, &[WETH, USDC, TokenId(5)], WETH, 2);

@@ -14,6 +14,9 @@ use gannet_engine::world::World;
 
 use super::Config;
 
+/// Pools that are looked at again where a search found more than it reports.
+const WATCHED_MAX: usize = 512;
+
 /// Takes cycles that a sealed block has left open.
 #[derive(Debug)]
 pub struct Arbitrage {
@@ -22,7 +25,7 @@ pub struct Arbitrage {
     /// Pools to look at besides those that moved: all of them at first, then those of the cycles
     /// that paid last time. What was turned down for a busy wallet is so proposed again, and what
     /// had a better pool beside it is proposed once somebody has taken that. Where there was more
-    /// than a search reports, all that it looked at.
+    /// than a search reports, all that it looked at, too, if that is not too much.
     watched: Vec<PoolId>,
 }
 
@@ -80,12 +83,14 @@ impl Strategy for Arbitrage {
         });
         let paying = &paying[..paying_count];
         searcher.look_again(paying);
-        if is_all {
-            self.watched.clear();
-            self.watched.extend_from_slice(paying);
-        } else {
+        if !is_all {
             self.watched.sort_unstable();
             self.watched.dedup();
         }
+        if is_all || self.watched.len() > WATCHED_MAX {
+            self.watched.clear();
+        }
+        let room = self.watched.capacity() - self.watched.len();
+        self.watched.extend_from_slice(&paying[..paying.len().min(room)]);
     }
 }

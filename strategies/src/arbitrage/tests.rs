@@ -80,16 +80,6 @@ fn what_pays_once_less_is_asked_is_proposed_then_though_nothing_has_moved() {
 }
 
 #[test]
-fn what_was_kept_in_mind_and_has_closed_is_not_proposed() {
-    let mut world = two_prices();
-    let mut strategy = started(&world, Config::default());
-    assert!(on_block_asking(Wei(ETHER / 3), &mut strategy, &world, &[]).is_empty());
-    world.pools.entry_mut(PoolId(1)).state = world.pools.get(PoolId(0)).state;
-    assert!(on_block_asking(Wei(ETHER / 3), &mut strategy, &world, &[1]).is_empty());
-    assert!(on_block(&mut strategy, &world, &[]).is_empty());
-}
-
-#[test]
 fn what_more_valuable_ones_left_no_place_for_is_proposed_behind_them() {
     let count = FOUND_MAX + 4;
     let mut market = market();
