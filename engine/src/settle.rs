@@ -279,14 +279,21 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn on_place(&mut self, ticket: u32, result: Value<'_>) -> Result<(), DecodeError> {
         let Some(flight) = self.flights.get_mut(ticket) else { return Ok(()) };
         let nobody = Account { token: Address::ZERO, holder: Address::ZERO, owner: None };
-        // A node that does not know it, or knows it on another branch, is asked again.
-        let Some(receipt) = Receipt::parse(result, &nobody)? else { return Ok(()) };
-        let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
-        if self.world.holds(&block) {
-            flight.place = Place::Told;
-            if receipt.is_success {
-                flight.target_place = Some((block.hash, receipt.index));
+        let is_told = match Receipt::parse(result, &nobody)? {
+            Some(receipt) => {
+                let block = BlockRef { number: receipt.block_number, hash: receipt.block_hash };
+                let is_held = self.world.holds(&block);
+                if is_held && receipt.is_success {
+                    flight.target_place = Some((block.hash, receipt.index));
+                }
+                is_held
             }
+            // One that was said to be gone is; otherwise the node may be behind.
+            None => flight.is_unwanted,
+        };
+        // One that is not known yet, or on another branch only, is asked for again.
+        if is_told {
+            flight.place = Place::Told;
             ask_for_receipts(flight, &mut self.queries);
         }
         Ok(())

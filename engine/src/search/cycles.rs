@@ -100,9 +100,9 @@ pub struct Graph {
     pub native: TokenId,
     /// The longest cycle, in swaps.
     pub hops_max: usize,
-    /// The least that a search asks of a cycle of three or more swaps at first. The higher, the less of a large
-    /// universe has to be looked at; a search that asks less looks at more, and misses nothing, and
-    /// the tables follow what is asked.
+    /// The least that a search asks of a cycle of three or more swaps at first. The higher, the
+    /// less of a large universe has to be looked at; a search that asks less looks at more, and
+    /// misses nothing, and the tables follow what is asked.
     pub worth_least: Wei,
     /// A token with more neighbours than this is a hub.
     pub(super) tail_degree_max: usize,
