@@ -264,7 +264,8 @@ impl Searcher {
     /// Reports the cycles that pay and lead through at least one `touched` pool in a direction in
     /// which it got better since it was last searched: no others pay more than they did. The most
     /// valuable first, [`FOUND_MAX`] at most, and one per token cycle and direction. A list of
-    /// [`TOUCHED_MAX`] pools stands for all of them. See [`Searcher::look_again`] too.
+    /// [`TOUCHED_MAX`] pools stands for all of them. See [`Searcher::look_again`] too, and
+    /// [`SearchLimits::minds_half`].
     ///
     /// Says whether that is all: if there may be more, the next search of these pools looks at all
     /// of them again.
