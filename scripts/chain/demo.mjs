@@ -21,7 +21,7 @@ import { countSends, startProxy } from './proxy.mjs';
 import { countLegs, missingLegs } from './legs.mjs';
 import { jsonReport, tableReport } from './report.mjs';
 import { compareBacktest } from './backtest.mjs';
-import { missingLiquidations, readLending, takeOutLeftovers } from './liquidations.mjs';
+import { VALID_BLOCKS, missingLiquidations, readLending, takeOutLeftovers } from './liquidations.mjs';
 import { compareSnapshot } from './snapshot.mjs';
 
 const USAGE = `scripts/demo: builds the bot, flies it on a local chain with a market, and checks its books against the chain
@@ -110,7 +110,7 @@ async function demo() {
   running.proxy = isWatched ? await startProxy(node.ws, signed && ((raw) => signed.take(raw))) : null;
   const url = running.proxy?.url ?? node.ws;
   // A table turns a strategy on; this is its default.
-  const settings = flags.lending ? ['strategy.liquidation.valid_blocks=2'] : [];
+  const settings = flags.lending ? [`strategy.liquidation.valid_blocks=${VALID_BLOCKS}`] : [];
   const more = [...(flags.record ? [`record.out=${flags.record}`] : []), ...settings];
   const start = (run) => startBot({ bot, config: flags.config, urls: [url], executor, mode: flags.mode, files: filesOf(run), more });
   running.bot = start(0);
