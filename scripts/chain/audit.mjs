@@ -121,8 +121,9 @@ async function readTransactions(rpc, { wallets, kinds }, first, last) {
 async function readReceipts(rpc, number) {
   const receipts = await rpc.call('eth_getBlockReceipts', [hex(number)]);
   if (receipts) return receipts;
-  const { transactions } = await rpc.call('eth_getBlockByNumber', [hex(number), false]);
-  return Promise.all(transactions.map((hash) => rpc.call('eth_getTransactionReceipt', [hash])));
+  const block = await rpc.call('eth_getBlockByNumber', [hex(number), false]);
+  if (!block) throw new Error(`the node has lost block ${number}, so nobody can say what happened in it`);
+  return Promise.all(block.transactions.map((hash) => rpc.call('eth_getTransactionReceipt', [hash])));
 }
 
 /**

@@ -44,6 +44,9 @@ const NOTICE_MS = 2000;
 /** A node that lags stays so many blocks behind. */
 const LAG = 3;
 const REORG_MAX = 8;
+const BLOCK_TIME_S = 1;
+/** A block that is being mined is mined by then. */
+const PAUSE_MS = 200;
 const SNAPSHOT_EVERY = 10;
 /** How long most faults last, and how long all is well between two, in seconds. */
 const FAULT_S = [3, 7];
@@ -82,7 +85,7 @@ async function soak() {
   rmSync(flags.out, { recursive: true, force: true });
   mkdirSync(flags.out, { recursive: true });
   const bot = flags.bot ?? (await buildBot({ log: inOut('build.log'), started: (cargo) => (running.cargo = cargo), onCrate: () => {} }));
-  const devnet = await startDevnet({ port: 0, blockTime: 1, seed: flags.seed, rate: flags.rate, log: inOut('anvil.log'), say });
+  const devnet = await startDevnet({ port: 0, blockTime: BLOCK_TIME_S, seed: flags.seed, rate: flags.rate, log: inOut('anvil.log'), say });
   running.devnet = devnet;
   const { book, node, market } = devnet;
   const { rpc } = node;
@@ -105,7 +108,7 @@ async function soak() {
   say(`the bot flies for ${flags.seconds} s through two nodes`);
 
   const watch = new Watch(rpc, book, files.snapshots);
-  const done = await fail({ rpc, watch });
+  const done = await fail({ rpc, watch, firstBlock: before.block });
   say('the faults are over');
   await sleep(END_S * 1000);
   const calm = running.nodes.flatMap(({ sent }) => sent).filter(({ at }) => at > done.endedAt).length;
@@ -167,7 +170,7 @@ function drawRound() {
 }
 
 /** Lets things go wrong until the time is over: { counts, depths, silences, problems, endedAt }. */
-async function fail({ rpc, watch }) {
+async function fail({ rpc, watch, firstBlock }) {
   const began = Date.now();
   const done = { counts: {}, depths: [], problems: [], endedAt: 0 };
   let round = [];
@@ -176,8 +179,8 @@ async function fail({ rpc, watch }) {
     const fault = round.pop();
     done.counts[fault.what] = (done.counts[fault.what] ?? 0) + 1;
     const start = Date.now();
-    say(`${fault.what}${fault.depth ? `, ${fault.depth} deep` : ''}, block ${await rpc.call('eth_blockNumber').then(Number)}`);
-    if (fault.depth) done.depths.push(await reorganise(rpc, fault.depth));
+    say(`${fault.what}, block ${await rpc.call('eth_blockNumber').then(Number)}`);
+    if (fault.depth) done.depths.push(await reorganise(rpc, fault.depth, firstBlock));
     else fault.begin();
     await watched(watch, fault.seconds);
     fault.over?.();
@@ -201,9 +204,22 @@ async function watched(watch, seconds) {
   } while (Date.now() < until);
 }
 
-/** Replaces the newest blocks by empty ones; what was in them waits again, as on a real node. Its depth. */
-async function reorganise(rpc, depth) {
+/**
+ * Replaces up to so many of the newest blocks by empty ones; what was in them waits again, as on a real node. Their number.
+ * What was there before the flight stays: nobody would give the wallets their funds again. No block is mined meanwhile, for
+ * anvil may lose it.
+ */
+async function reorganise(rpc, wanted, firstBlock) {
+  await rpc.call('evm_setIntervalMining', [0]);
+  await sleep(PAUSE_MS);
   const tip = Number(await rpc.call('eth_blockNumber'));
+  const depth = Math.min(wanted, tip - firstBlock);
+  if (depth > 0) await replaceBlocks(rpc, tip, depth);
+  await rpc.call('evm_setIntervalMining', [BLOCK_TIME_S]);
+  return depth;
+}
+
+async function replaceBlocks(rpc, tip, depth) {
   const blocks = await Promise.all(
     Array.from({ length: depth }, (_, i) => rpc.call('eth_getBlockByNumber', [hex(tip - depth + 1 + i), false])),
   );
@@ -212,7 +228,6 @@ async function reorganise(rpc, depth) {
   await rpc.call('anvil_reorg', [depth, []]);
   running.nodes.forEach((node) => node.onLeft(new Set(blocks.map(({ hash }) => hash))));
   for (const raw of raws.filter(Boolean)) await rpc.call('eth_sendRawTransaction', [raw]).catch(() => {});
-  return depth;
 }
 
 // ------------------------------------------------------------------------------------------------------------- judgement
