@@ -102,6 +102,12 @@ fn arguments_are_explained() {
         assert_eq!(said.stdout, "");
     }
     assert_said(&gannet(&folder, &["check", "--log", "="], &[]), 2, &["--log"]);
+    for flag in ["--config", "--journal=x"] {
+        let said = gannet(&folder, &[flag, "x"], &[]);
+        assert_said(&said, 2, &["unexpected argument", "gannet run --"]);
+    }
+    let said = gannet(&folder, &["backtest", "--journal", "x"], &[]);
+    assert!(said.code == Some(2) && !said.stderr.contains("gannet run"), "{}", said.stderr);
 }
 
 #[test]

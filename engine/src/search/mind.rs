@@ -7,6 +7,7 @@
 
 use alloc::vec::Vec;
 
+use super::by_swaps;
 use super::shortlist::Candidate;
 use crate::limits::HOPS_MAX;
 
@@ -54,5 +55,5 @@ impl Mind {
 }
 
 fn is_worth(held: &Candidate, asked: &[f64; HOPS_MAX + 1]) -> bool {
-    held.worth >= asked[usize::from(held.hop_count).min(HOPS_MAX)]
+    held.worth >= by_swaps(asked, held.hop_count.into())
 }

@@ -374,6 +374,12 @@ pub fn native_value(
     quotes.max()
 }
 
+/// What a cycle of so many swaps must be worth, of what is asked by swaps.
+#[inline]
+const fn by_swaps(worths: &[f64; HOPS_MAX + 1], hop_count: usize) -> f64 {
+    worths[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }]
+}
+
 /// The integer part, saturating.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating is meant")]
 const fn whole(value: f64) -> u128 {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::cycles::TokenCycle;
 use super::mind::Mind;
-use super::{CANDIDATES_MAX, SearchCounts};
+use super::{CANDIDATES_MAX, SearchCounts, by_swaps};
 use crate::limits::HOPS_MAX;
 
 /// A cycle of pools by its estimated worth, before it is sized.
@@ -72,12 +72,7 @@ impl Shortlist {
     /// What a cycle of so many swaps must be worth, in native.
     #[inline]
     pub(super) const fn asked(&self, hop_count: usize) -> f64 {
-        self.asked[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }]
-    }
-
-    #[inline]
-    const fn floor(&self, hop_count: usize) -> f64 {
-        self.floors[if hop_count < HOPS_MAX { hop_count } else { HOPS_MAX }]
+        by_swaps(&self.asked, hop_count)
     }
 
     /// Puts a cycle aside; not if there is no room.
@@ -108,7 +103,7 @@ impl Shortlist {
     /// What a cycle of so many swaps must be worth to get on the list, or into mind, in native.
     #[inline]
     pub(super) const fn worth_least(&self, hop_count: usize) -> f64 {
-        let floor = self.floor(hop_count);
+        let floor = by_swaps(&self.floors, hop_count);
         if self.count == CANDIDATES_MAX {
             f64::max(floor, self.candidates[CANDIDATES_MAX - 1].worth)
         } else {
@@ -119,7 +114,7 @@ impl Shortlist {
     pub(super) fn remember(&mut self, candidate: &Candidate) {
         let hop_count = candidate.hop_count.into();
         if candidate.worth < self.asked(hop_count) {
-            if candidate.worth >= self.floor(hop_count) {
+            if candidate.worth >= by_swaps(&self.floors, hop_count) {
                 self.mind.keep(candidate);
             }
             return;
