@@ -32,7 +32,8 @@ function readRounds(name) {
   const best = flights.reduce((one, other) => (other.blocks_per_s > one.blocks_per_s ? other : one));
   const digests = new Set(flights.map(({ digest }) => digest));
   if (digests.size > 1) throw new Error(`${name}: two rounds differ: ${[...digests].join(", ")}`);
-  if (best.contradicted > 0) throw new Error(`${name}: ${best.contradicted} logs contradict the pools`);
+  const wrong = flights.find(({ contradicted }) => contradicted > 0);
+  if (wrong) throw new Error(`${name}: ${wrong.contradicted} logs contradict the pools`);
   const rss_mb = Math.max(...flights.map((flight) => flight.rss_mb));
   return { ...best, rss_mb, rounds: flights.map(({ blocks_per_s }) => Math.round(blocks_per_s)) };
 }

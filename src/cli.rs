@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use gannet_engine::strategy::StrategySet;
 use serde::Serialize;
@@ -23,6 +22,7 @@ use crate::import;
 use crate::log::{self, LogFormat};
 use crate::replay as recorded;
 use crate::run::{self, CutShort};
+use crate::usage;
 
 /// Something that only the network or the machine could show.
 const EXIT_FAILED: u8 = 1;
@@ -227,7 +227,7 @@ impl Default for Common {
 pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return explain(&with_tip(error)),
+        Err(error) => return explain(&usage::with_tip(error, &Cli::command())),
     };
     let format = cli.log_format;
     if let Err(error) = log::start(format, &cli.log) {
@@ -248,26 +248,6 @@ pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
         Command::Resume(common) => switch_command(&common, kill::resume),
     };
     done.unwrap_or_else(|error| complain(format, &error))
-}
-
-/// The same error, and where a flag of `run` belongs that came without a command: a start that
-/// names none is a `run`, but flags are read by whom they are told.
-fn with_tip(mut error: clap::Error) -> clap::Error {
-    let flag = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) => flag.clone(),
-        _ => return error,
-    };
-    let command = Cli::command();
-    let is_of_run = |run: &clap::Command| {
-        run.get_arguments()
-            .any(|arg| arg.get_long().is_some_and(|long| flag == format!("--{long}")))
-    };
-    let is_first = std::env::args().nth(1).is_some_and(|first| first.starts_with(&flag));
-    if is_first && command.find_subcommand("run").is_some_and(is_of_run) {
-        let tip = format!("to fly with it, name the command: gannet run {flag} …");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    }
-    error
 }
 
 /// What clap says: help and version are no errors and go to stdout.

@@ -60,6 +60,7 @@ mod state;
 mod submit;
 mod summary;
 mod switch;
+mod usage;
 mod venue;
 
 pub use gannet_engine as engine;

@@ -37,7 +37,8 @@ or more trades that landed went through a V3 pool, or none through pools of two 
   --record DIR           records what the bot hears, and fails unless a backtest of it makes the same plans in the same
                          order (dry-run only)
   --lending              a chain with price feeds, Aave V3, Morpho Blue and borrowers too, whose prices go somewhere; the bot
-                         liquidates, and it fails if a minute or more of that brings less than ten of Aave, five of Morpho or one behind its update
+                         liquidates, and it fails if a minute or more of that brings less than ten of Aave, five of Morpho or one behind its
+                         update, or if more is left of a debt that was bought than planned and no pool had moved
   --json                 the last line of stdout is one JSON object; progress goes to stderr
   --seed N               seed of the market (default 1)
   --rate N               trades per second in the market (default 3)
@@ -124,11 +125,12 @@ async function demo() {
   const after = await readHoldings(rpc, book, holders, Number(await rpc.call('eth_blockNumber')));
   const chain = await readChain(rpc, { book, wallets, executor, before, after });
 
-  const lending = flags.lending ? await readLending({ rpc, book, wallets, before, after, journal: readJournals() }) : null;
+  const isOnlyRun = kills.length === 0;
+  const lending = flags.lending ? await readLending({ rpc, book, wallets, before, after, journal: readJournals(), isOnlyRun }) : null;
   const left = lending ? takeOutLeftovers({ book, chain, lending }) : [];
   const problems =
     flags.mode === 'live'
-      ? compare({ book, chain, summary, journal: readJournals(), isOnlyRun: kills.length === 0 })
+      ? compare({ book, chain, summary, journal: readJournals(), isOnlyRun })
       : checkDryRun(chain, running.proxy.counts);
   if (flags.record) {
     const { config, record: recording } = flags;

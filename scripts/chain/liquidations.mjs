@@ -19,7 +19,7 @@ const TRANSFER = TOKEN.getEvent('Transfer').topicHash;
  * themselves: { aave, morpho, behind, others, rescued, bought }. `behind` are those that stand right behind the oracle update which
  * caused them, in the same block; `bought` is what became of debts that are no base tokens.
  */
-export async function readLending({ rpc, book, wallets, before, after, journal }) {
+export async function readLending({ rpc, book, wallets, before, after, journal, isOnlyRun }) {
   const ours = new Set(wallets.map((address) => address.toLowerCase()));
   const all = await readLiquidations(rpc, book, before.block + 1, after.block);
   const mine = all.filter(({ sender }) => ours.has(sender.toLowerCase()));
@@ -34,30 +34,42 @@ export async function readLending({ rpc, book, wallets, before, after, journal }
     others: all.length - mine.length,
     rescued: new Set(rescued.map(({ plan }) => plan?.liquidation?.loan)).size,
     bought: await Promise.all(foreign.map((each) => readPurchase(rpc, book, each, plans.get(each.hash)))),
+    isOnlyRun,
   };
 }
 
 /**
- * The purchase of a debt that was then repaid: { symbol, left, planned, isMoved }. `left` is what of it stayed in the executor,
- * `planned` what the plan meant to leave, and `isMoved` whether a pool that it was bought from had changed since.
+ * The purchase of a debt that was then repaid: { hash, symbol, repaid, left, planned, isPaid, isMoved }. `left` is what of it
+ * stayed in the executor, `planned` what had stayed if the pools had paid what the plan says (null without a plan), `isPaid`
+ * whether they were paid what it says, and `isMoved` whether one of them had changed since.
  */
 async function readPurchase(rpc, book, { hash, block, index, liquidator, debt, repaid }, plan) {
   const { logs } = await rpc.call('eth_getTransactionReceipt', [hash]);
-  const token = book.tokens[debt].address.toLowerCase();
-  const transfers = logs.filter(({ address, topics }) => address.toLowerCase() === token && topics[0] === TRANSFER);
-  const isOf = (topic) => topic.endsWith(liquidator.slice(2).toLowerCase());
-  const sum = (some) => some.reduce((total, { data }) => total + BigInt(data), 0n);
-  const left = sum(transfers.filter(({ topics }) => isOf(topics[2]))) - sum(transfers.filter(({ topics }) => isOf(topics[1])));
+  const transfersOf = (token) =>
+    logs
+      .filter(({ address, topics }) => address.toLowerCase() === token.toLowerCase() && topics[0] === TRANSFER)
+      .map(({ topics, data }) => ({ from: addressIn(topics[1]), to: addressIn(topics[2]), amount: BigInt(data) }));
+  const [executor, transfers] = [liquidator.toLowerCase(), transfersOf(book.tokens[debt].address)];
+  const sum = (some) => some.reduce((total, { amount }) => total + amount, 0n);
+  const left = sum(transfers.filter(({ to }) => to === executor)) - sum(transfers.filter(({ from }) => from === executor));
+  const purchase = { hash, symbol: debt, repaid: BigInt(repaid), left, planned: null, isPaid: false, isMoved: false };
+  if (!plan) return purchase;
 
-  const entry = plan?.legs.slice(plan.liquidation.exit_legs) ?? [];
-  const first = (plan?.last_block ?? block) - VALID_BLOCKS + 1;
-  const range = { fromBlock: hex(first), toBlock: hex(block), address: entry.map(({ pool }) => pool) };
-  const moves = entry.length === 0 ? [] : await rpc.call('eth_getLogs', [range]);
-  const isBefore = (log) => Number(log.blockNumber) < block || Number(log.transactionIndex) < index;
   // The way in ends with the debt.
-  const planned = BigInt(entry.at(-1)?.amount_out ?? 0) - BigInt(repaid);
-  return { symbol: debt, repaid: BigInt(repaid), left, planned, isMoved: moves.some(isBefore) };
+  const entry = plan.legs.slice(plan.liquidation.exit_legs);
+  purchase.planned = BigInt(entry.at(-1).amount_out) - BigInt(repaid);
+  const [{ pool, amount_in: paid }] = entry;
+  purchase.isPaid = transfersOf(plan.profit_token).some(
+    ({ from, to, amount }) => from === executor && to === pool.toLowerCase() && amount === BigInt(paid),
+  );
+  const first = plan.last_block - VALID_BLOCKS + 1;
+  const range = { fromBlock: hex(first), toBlock: hex(block), address: entry.map((leg) => leg.pool) };
+  const isBefore = (log) => Number(log.blockNumber) < block || Number(log.transactionIndex) < index;
+  purchase.isMoved = (await rpc.call('eth_getLogs', [range])).some(isBefore);
+  return purchase;
 }
+
+const addressIn = (topic) => `0x${topic.slice(-40)}`.toLowerCase();
 
 /**
  * A debt that is no base token is bought, a little more of it than it comes to by then, and what is left stays in the executor:
@@ -74,18 +86,22 @@ export function takeOutLeftovers({ book, chain, lending }) {
     chain.deltas.set(address, 0n);
     lending.left[symbol] = String(delta);
     const told = bought.reduce((sum, { left }) => sum + left, 0n);
-    const wrong = bought.filter((each) => !isExplained(each));
     return [
       ...(told === delta ? [] : [`${delta} of ${symbol} is left, where liquidations left ${told}`]),
-      ...wrong.map(({ left, planned, repaid }) => `${left} of ${symbol} is left of ${repaid} that was repaid; ${planned} was planned`),
+      ...bought.flatMap((each) => faultOf(each, lending.isOnlyRun)),
     ];
   });
 }
 
-/** Whether a purchase left what was planned, which is little, or more because a pool had moved. */
-function isExplained({ left, planned, repaid, isMoved }) {
+/** What is wrong with a purchase that did not leave what was planned, which is little, or more because a pool had moved. */
+function faultOf({ hash, symbol, repaid, left, planned, isPaid, isMoved }, isOnlyRun) {
+  // What was sent when the bot was killed, its journal may not tell.
+  if (planned === null) return isOnlyRun ? [`the journal has no plan of ${hash}`] : [];
   const isLittle = planned >= 0n && planned * LEFT_PART <= repaid;
-  return isLittle && (left === planned || (left > planned && isMoved));
+  const isExplained = left === planned || (left > planned && isMoved);
+  if (isPaid && isLittle && isExplained) return [];
+  const facts = [isPaid ? 'paid as planned' : 'not paid as planned', isMoved ? 'a pool had moved' : 'no pool had moved'];
+  return [`${hash} left ${left} of ${symbol} of ${repaid} that it repaid, where ${planned} was planned (${facts.join(', ')})`];
 }
 
 /** What a run that was long enough must have: a sentence for each lack. */

@@ -45,8 +45,6 @@ const NOTICE_MS = 2000;
 const LAG = 3;
 const REORG_MAX = 8;
 const BLOCK_TIME_S = 1;
-/** A block that is being mined is mined by then. */
-const PAUSE_MS = 200;
 const SNAPSHOT_EVERY = 10;
 /** How long most faults last, and how long all is well between two, in seconds. */
 const FAULT_S = [3, 7];
@@ -179,7 +177,7 @@ async function fail({ rpc, watch, firstBlock }) {
     const fault = round.pop();
     done.counts[fault.what] = (done.counts[fault.what] ?? 0) + 1;
     const start = Date.now();
-    say(`${fault.what}, block ${await rpc.call('eth_blockNumber').then(Number)}`);
+    say(`${fault.what}${fault.depth ? `, up to ${fault.depth} deep` : ''}, block ${await rpc.call('eth_blockNumber').then(Number)}`);
     if (fault.depth) done.depths.push(await reorganise(rpc, fault.depth, firstBlock));
     else fault.begin();
     await watched(watch, fault.seconds);
@@ -211,7 +209,8 @@ async function watched(watch, seconds) {
  */
 async function reorganise(rpc, wanted, firstBlock) {
   await rpc.call('evm_setIntervalMining', [0]);
-  await sleep(PAUSE_MS);
+  // Waits for the block that is being mined.
+  await rpc.call('evm_mine');
   const tip = Number(await rpc.call('eth_blockNumber'));
   const depth = Math.min(wanted, tip - firstBlock);
   if (depth > 0) await replaceBlocks(rpc, tip, depth);

@@ -106,8 +106,10 @@ fn arguments_are_explained() {
         let said = gannet(&folder, &[flag, "x"], &[]);
         assert_said(&said, 2, &["unexpected argument", "gannet run --"]);
     }
-    let said = gannet(&folder, &["backtest", "--journal", "x"], &[]);
-    assert!(said.code == Some(2) && !said.stderr.contains("gannet run"), "{}", said.stderr);
+    for arguments in [["backtest", "--journal", "x"], ["--config", "x", "kill"]] {
+        let said = gannet(&folder, &arguments, &[]);
+        assert!(said.code == Some(2) && !said.stderr.contains("gannet run"), "{}", said.stderr);
+    }
 }
 
 #[test]
