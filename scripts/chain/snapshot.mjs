@@ -42,8 +42,10 @@ export class Watch {
     const text = existsSync(this.#file) ? readFileSync(this.#file, 'utf8') : '';
     const lines = text.split('\n').slice(0, -1);
     for (const line of lines.slice(this.#seen)) {
-      this.#seen += 1;
       const snapshot = JSON.parse(line);
+      // Asked about its newest block, anvil may answer of the next that it is making: this one's turn comes later.
+      if (Number(await this.#rpc.call('eth_blockNumber')) === snapshot.block) return;
+      this.#seen += 1;
       const problems = await compareSnapshot(this.#rpc, this.#book, snapshot);
       // It may also be left while it is compared.
       const block = await this.#rpc.call('eth_getBlockByNumber', [hex(snapshot.block), false]);

@@ -12,6 +12,8 @@ import { ROOT } from './cli.mjs';
 
 /** The bot drains before it ends; this is longer than it may take. */
 const DRAIN_PATIENCE_MS = 30_000;
+/** What is still in flight at the end may need five blocks, and on a busy machine anvil leaves some out. */
+const DRAIN_S = 25;
 /** From its start to its first trade it may not take longer. */
 const START_PATIENCE_MS = 30_000;
 
@@ -55,7 +57,7 @@ export function startBot({ bot, config, urls, executor, mode, files, more = [] }
   const nodes = urls.map((url) => `{ url = "${url}", silent_after_ms = 4000 }`).join(', ');
   const node = urls.length === 1 ? `node.url=${urls[0]}` : `node=[${nodes}]`;
   const args = ['run', '--config', config, '--mode', mode, '--set', node, '--set', `executor.address=${executor}`];
-  for (const setting of [`runtime.state_dir=${files.state}`, ...more]) args.push('--set', setting);
+  for (const setting of [`runtime.state_dir=${files.state}`, `runtime.drain_s=${DRAIN_S}`, ...more]) args.push('--set', setting);
   const keys = mode === 'live' ? Object.fromEntries(botWallets.map((wallet, i) => [`GANNET_KEY_${i + 1}`, wallet.privateKey])) : {};
   const log = openSync(files.log, 'a');
   return spawnGuarded(bot, [...args, `--json=${files.summary}`, '--journal', files.journal, '--snapshot', files.snapshot], {
