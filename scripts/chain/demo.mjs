@@ -126,8 +126,8 @@ async function demo() {
   const chain = await readChain(rpc, { book, wallets, executor, before, after });
 
   const isOnlyRun = kills.length === 0;
-  const lending = flags.lending ? await readLending({ rpc, book, wallets, before, after, journal: readJournals(), isOnlyRun }) : null;
-  const left = lending ? takeOutLeftovers({ book, chain, lending }) : [];
+  const lending = flags.lending ? await readLending({ rpc, book, wallets, before, after, journal: readJournals() }) : null;
+  const left = lending ? takeOutLeftovers({ book, chain, lending, isOnlyRun }) : [];
   const problems =
     flags.mode === 'live'
       ? compare({ book, chain, summary, journal: readJournals(), isOnlyRun })

@@ -19,7 +19,7 @@ const TRANSFER = TOKEN.getEvent('Transfer').topicHash;
  * themselves: { aave, morpho, behind, others, rescued, bought }. `behind` are those that stand right behind the oracle update which
  * caused them, in the same block; `bought` is what became of debts that are no base tokens.
  */
-export async function readLending({ rpc, book, wallets, before, after, journal, isOnlyRun }) {
+export async function readLending({ rpc, book, wallets, before, after, journal }) {
   const ours = new Set(wallets.map((address) => address.toLowerCase()));
   const all = await readLiquidations(rpc, book, before.block + 1, after.block);
   const mine = all.filter(({ sender }) => ours.has(sender.toLowerCase()));
@@ -34,7 +34,6 @@ export async function readLending({ rpc, book, wallets, before, after, journal, 
     others: all.length - mine.length,
     rescued: new Set(rescued.map(({ plan }) => plan?.liquidation?.loan)).size,
     bought: await Promise.all(foreign.map((each) => readPurchase(rpc, book, each, plans.get(each.hash)))),
-    isOnlyRun,
   };
 }
 
@@ -76,7 +75,7 @@ const addressIn = (topic) => `0x${topic.slice(-40)}`.toLowerCase();
  * it is in no books. So is what a pool pays beyond the plan, where somebody has moved it in our favour. Takes both out of what
  * the chain says was gained, and returns a sentence for each token of which more is left than that explains, or which nobody owed.
  */
-export function takeOutLeftovers({ book, chain, lending }) {
+export function takeOutLeftovers({ book, chain, lending, isOnlyRun }) {
   lending.left = {};
   return Object.entries(book.tokens).flatMap(([symbol, { address }]) => {
     const delta = chain.deltas.get(address);
@@ -88,7 +87,7 @@ export function takeOutLeftovers({ book, chain, lending }) {
     const told = bought.reduce((sum, { left }) => sum + left, 0n);
     return [
       ...(told === delta ? [] : [`${delta} of ${symbol} is left, where liquidations left ${told}`]),
-      ...bought.flatMap((each) => faultOf(each, lending.isOnlyRun)),
+      ...bought.flatMap((each) => faultOf(each, isOnlyRun)),
     ];
   });
 }

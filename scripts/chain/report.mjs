@@ -15,7 +15,7 @@ export function jsonReport({ summary, chain, legs, lending, kills, signed }) {
     cancelled: books.cancelled,
     backruns_behind_target: books.backruns_behind_target,
     landed_legs: legs,
-    ...(lending && { liquidations: { ...lending, bought: lending.bought.length, isOnlyRun: undefined } }),
+    ...(lending && { liquidations: { ...lending, bought: lending.bought.length } }),
     profit_wei: String(books.profit_wei),
     chain_profit_wei: String(chain.profit),
     gas_paid_wei: String(books.gas_paid_wei),
