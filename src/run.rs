@@ -2,7 +2,6 @@
 //!
 //! Temperature: cold.
 
-use std::fs::File;
 use std::time::Duration;
 
 use alloy::signers::local::PrivateKeySigner;
@@ -40,7 +39,7 @@ use crate::runtime::{Crew, Ending, Hot};
 use crate::scribe::{Names, Scribe};
 use crate::signals::Signals;
 use crate::snapshot::{self, series::Series};
-use crate::state::{Handles, Owner, State};
+use crate::state::{Care, Handles, Owner, State};
 use crate::submit::{Ledger, LivePort, Port};
 use crate::summary::{Summary, Upkeep};
 use crate::switch::Switch;
@@ -78,7 +77,7 @@ pub fn run<S: StrategySet + Send + 'static>(config: Config<S>) -> Result<Summary
         Mode::Live => fly(config, live),
         Mode::DryRun => fly(config, |clock, _, presigner| {
             let port = Ledger::new(clock, presigner);
-            Ok(Outfit { port, legacy: Legacy::default(), file: None })
+            Ok(Outfit { port, legacy: Legacy::default(), care: None })
         }),
     }
 }
@@ -100,8 +99,8 @@ fn live<S: StrategySet>(
     };
     let handles = Handles::of(world, wallets);
     let (state, legacy) = State::open(&config.runtime.state_dir, &owner, handles)?;
-    let file = Some(state.file()?);
-    Ok(Outfit { port: LivePort::new(clock, state, presigner), legacy, file })
+    let care = Some(state.care()?);
+    Ok(Outfit { port: LivePort::new(clock, state, presigner), legacy, care })
 }
 
 /// What differs from mode to mode.
@@ -109,8 +108,8 @@ struct Outfit<P> {
     port: P,
     /// What an earlier run left behind.
     legacy: Legacy,
-    /// The state, to be written out to the disk now and then.
-    file: Option<File>,
+    /// What is to be done for the state aside.
+    care: Option<Care>,
 }
 
 fn fly<S: StrategySet + Send + 'static, P: Port>(
@@ -129,7 +128,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let start = runtime.block_on(start(config, &mut signals))?;
     let clock = Monotonic::start();
     let presigner = presigner(&start.config, &keys)?;
-    let Outfit { port, legacy, file } = outfit(clock, &start, presigner)?;
+    let Outfit { port, legacy, care } = outfit(clock, &start, presigner)?;
     let Start { config, world, roster, market, lenders, read, shelf, wallets, owner, .. } = start;
 
     let (rosters, silent_after_ns) = (Rosters::new(roster), silent_after_ns(&config.nodes));
@@ -159,7 +158,7 @@ fn fly<S: StrategySet + Send + 'static, P: Port>(
     let loans = LoanKeeper::start(&config.nodes, config.chain, lenders.clone())?;
     let keeper = |node| Keeper::start(node, config.chain, rosters.clone(), lenders.clone());
     let keepers = config.nodes.into_iter().map(keeper).collect::<Result<Vec<_>>>()?;
-    let scribe = Scribe::start(names, config.runtime.journal.as_deref(), file)?;
+    let scribe = Scribe::start(names, config.runtime.journal.as_deref(), care)?;
     if let Some(path) = &config.runtime.snapshot {
         // Seen now, and not when the run is over.
         snapshot::write(path, &engine.world)?;

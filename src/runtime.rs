@@ -260,7 +260,11 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         let start = self.clock.now();
         for _ in 0..READS_PER_TURN {
             // What is buffered comes first, for the next read needs the room.
-            if self.take_messages(line, start)? {
+            let is_over = self.take_messages(line, start)?;
+            if let Some(sender) = self.links.mouth(line) {
+                sender.acknowledge();
+            }
+            if is_over {
                 return Ok(true);
             }
             let watch = Watch::begin(self.is_warm);

@@ -25,13 +25,14 @@ use serde_json::{Value, json};
 
 use crate::bootstrap::Rosters;
 use crate::config::{Wallet, in_ether};
+use crate::state::Care;
 
 /// Notes on their way; a full ring is counted, never waited for.
 const RING: usize = 1 << 13;
 /// How often the scribe looks for notes.
 const LOOK: Duration = Duration::from_millis(20);
-/// How often the state is written out to the disk.
-const SYNC: Duration = Duration::from_secs(1);
+/// How often the state is put on the disk.
+const SAVE: Duration = Duration::from_secs(1);
 
 /// What the scribe calls things.
 #[derive(Debug)]
@@ -123,8 +124,12 @@ pub(crate) struct Scribe {
 }
 
 impl Scribe {
-    /// Starts the thread. `state` is written out to the disk every second.
-    pub(crate) fn start(names: Names, journal: Option<&Path>, state: Option<File>) -> Result<Self> {
+    /// Starts the thread, which also takes care of the state.
+    pub(crate) fn start(
+        names: Names,
+        journal: Option<&Path>,
+        mut state: Option<Care>,
+    ) -> Result<Self> {
         let (mut ring, notes) = RingBuffer::new(RING);
         touch(&mut ring);
         let journal = journal
@@ -137,7 +142,7 @@ impl Scribe {
             .map(BufWriter::new);
         let is_over = Arc::new(AtomicBool::new(false));
         let mut desk = Desk { names, notes, journal, is_failing: false, was_fresh: false };
-        let mut synced_at = Instant::now();
+        let mut saved_at = Instant::now();
         let over = Arc::clone(&is_over);
         let thread = std::thread::Builder::new()
             .name("gannet-scribe".to_owned())
@@ -145,10 +150,12 @@ impl Scribe {
                 // Read before the last look, so that nothing pushed before it is left.
                 while !over.load(Ordering::Acquire) {
                     desk.work();
-                    if let Some(state) = state.as_ref().filter(|_| synced_at.elapsed() > SYNC) {
-                        synced_at = Instant::now();
-                        // What the hot thread cannot write it tells itself.
-                        drop(state.sync_data());
+                    if let Some(state) = &mut state {
+                        if saved_at.elapsed() > SAVE {
+                            saved_at = Instant::now();
+                            state.save();
+                        }
+                        state.ready();
                     }
                     std::thread::sleep(LOOK);
                 }

@@ -5,7 +5,6 @@
 
 use std::hint::black_box;
 
-use alloy_primitives::B256;
 use gannet_engine::flight::{Attempt, Flight};
 use gannet_engine::growth::Growth;
 use gannet_engine::limits::OWN_TX_BYTES_MAX;
@@ -89,8 +88,9 @@ impl Port for LivePort {
     fn rehearse(&mut self) {
         let raw = [0x5a; 300];
         let attempt = Attempt { ticket: 0, number: 0 };
-        let tx = SignedTx { raw: &raw, hash: B256::ZERO, attempt };
+        let tx = SignedTx { raw: &raw, attempt };
         black_box(write_request(&tx, &mut self.request));
+        self.state.rehearse(&raw);
     }
 
     fn presigner(&mut self) -> &mut Presigner {
@@ -123,7 +123,8 @@ impl Outbox for Live<'_> {
         }
         write_request(tx, &mut self.port.request).ok_or(Unsent::LinkDown)?;
         // Before it leaves: whatever happens next, its nonce is known to have been used.
-        self.port.state.record(flight).map_err(|_told| Unsent::NotRecorded)?;
+        let raw = if is_trade(tx) { tx.raw } else { &[] };
+        self.port.state.record(flight, raw).map_err(|_told| Unsent::NotRecorded)?;
         let mut has_left = false;
         for sender in self.exits.each() {
             // A broken connection is noticed by the read that follows; nothing was sent by it.
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn taking_back_is_not_timed_as_a_trade() {
-        let tx = SignedTx { raw: &[], hash: B256::ZERO, attempt: Attempt { ticket: 1, number: 0 } };
+        let tx = SignedTx { raw: &[], attempt: Attempt { ticket: 1, number: 0 } };
         assert!(is_trade(&tx));
         assert!(!is_trade(&SignedTx { attempt: Attempt { ticket: 1, number: 1 }, ..tx }));
     }
@@ -245,7 +246,7 @@ mod tests {
     fn a_request_is_json_with_the_raw_bytes_in_hex() {
         let raw: Vec<u8> = (0..=255).collect();
         let attempt = Attempt { ticket: 77, number: 0 };
-        let tx = SignedTx { raw: &raw, hash: B256::ZERO, attempt };
+        let tx = SignedTx { raw: &raw, attempt };
         let mut out = Vec::with_capacity(REQUEST_BYTES_MAX);
         write_request(&tx, &mut out).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();

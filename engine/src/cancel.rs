@@ -10,6 +10,7 @@
 use alloy_primitives::B256;
 
 use crate::flight::{Fees, Flight};
+use crate::keccak;
 use crate::limits::FLIGHTS_MAX;
 use crate::note::{Alert, Note};
 use crate::outbox::{Outbox, Settles, SignedTx, Stamps};
@@ -70,15 +71,14 @@ impl<S: StrategySet> Engine<S> {
             return;
         }
         let fees = dearer(flight.cancels.offered().unwrap_or(flight.admitted.fees), base_fee);
-        let Some((raw, hash)) = self.signer.sign_cancel(wallet, nonce, fees, chain_id) else {
-            return;
-        };
+        let Some(raw) = self.signer.sign_cancel(wallet, nonce, fees, chain_id) else { return };
+        let hash = keccak::hash(raw);
         let before = flight.cancels;
         flight.cancels.add(hash, fees);
         flight.missing = 0;
         let (attempt, _) = flight.last_attempt();
         // What did not leave is repeated after the next block, like what was not mined.
-        let tx = SignedTx { raw, hash, attempt };
+        let tx = SignedTx { raw, attempt };
         if outbox.submit(&tx, flight, stamps).is_ok() {
             self.notes.add(Note::Cancelling { flight: *flight, hash });
         } else {

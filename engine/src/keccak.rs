@@ -1,10 +1,8 @@
-//! Keccak-256, the hash of Ethereum: one message, and another one beside it.
+//! Keccak-256, the hash of Ethereum.
 //!
 //! The permutation mixes 25 words of 64 bits by rotations and by functions of three words. AVX-512
-//! has an instruction for each of both, and registers for all words at once. A word is half of the
-//! shortest register, so a second message is permuted in the other half in the same time: what is
-//! signed and what is sent have nearly all bytes in common, and are hashed together up to the
-//! signature. On other processors the library's own implementation hashes one after the other.
+//! has an instruction for each of both, and registers for all words at once. On other processors
+//! the library's own implementation hashes.
 //!
 //! Invariants: every digest is what `alloy_primitives::keccak256` gives.
 //!
@@ -12,84 +10,32 @@
 
 use alloy_primitives::{B256, keccak256};
 
-/// Bytes that are absorbed at a time.
-const RATE: usize = 136;
-/// The state's words.
-const WORDS: usize = 25;
-
-/// A message of which the first bytes are hashed.
-#[derive(Clone, Copy, Debug)]
-pub struct Begun {
-    words: [u64; WORDS],
-    /// How many bytes that is; whole blocks.
-    absorbed: usize,
-}
-
-impl Begun {
-    const NOTHING: Self = Self { words: [0; WORDS], absorbed: 0 };
-
-    /// The hash of `message`, which must begin with what was begun with.
-    #[must_use]
-    pub fn finish(&self, message: &[u8]) -> B256 {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(rest) = message.get(self.absorbed..)
-            && self.absorbed > 0
-            && let Some(hash) = avx512::finish(&self.words, rest)
-        {
-            return hash;
-        }
-        hash(message)
-    }
-}
-
 /// The hash of a message.
 #[must_use]
 #[inline]
 pub fn hash(message: &[u8]) -> B256 {
     #[cfg(target_arch = "x86_64")]
-    if let Some(hash) = avx512::finish(&[0; WORDS], message) {
+    if let Some(hash) = avx512::hash(message) {
         return hash;
     }
     keccak256(message)
 }
 
-/// The hash of a message, and the beginning of another one whose first bytes are `head` and `body`.
-/// As much of it is hashed on the way as takes no longer.
-#[must_use]
-pub fn hash_and_begin(message: &[u8], head: &[u8], body: &[u8]) -> (B256, Begun) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let mut first = [0; RATE];
-        let filled = RATE.saturating_sub(head.len());
-        if let Some((from_head, from_body)) = first.split_at_mut_checked(head.len())
-            && let Some((start, rest)) = body.split_at_checked(filled)
-        {
-            from_head.copy_from_slice(head);
-            from_body.copy_from_slice(start);
-            let (blocks, _) = rest.as_chunks::<RATE>();
-            if let Some(both) = avx512::both(message, &first, blocks) {
-                return both;
-            }
-        }
-    }
-    (hash(message), Begun::NOTHING)
-}
-
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use core::arch::x86_64::{
-        __m128i, _mm_cvtsi128_si64, _mm_rol_epi64, _mm_set_epi64x, _mm_set1_epi64x,
-        _mm_setzero_si128, _mm_ternarylogic_epi64, _mm_unpackhi_epi64, _mm_xor_si128,
+        __m128i, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_rol_epi64, _mm_set1_epi64x,
+        _mm_setzero_si128, _mm_ternarylogic_epi64, _mm_xor_si128,
     };
 
     use alloy_primitives::B256;
 
-    use super::{Begun, RATE, WORDS};
-
     cpufeatures::new!(processor, "avx512f", "avx512vl");
 
-    /// Words of two messages, side by side.
-    type State = [__m128i; WORDS];
+    /// Bytes that are absorbed at a time.
+    const RATE: usize = 136;
+    /// A word is half of the shortest register.
+    type State = [__m128i; 25];
     /// A block of a message.
     type Block = [u8; RATE];
 
@@ -116,52 +62,28 @@ mod avx512 {
         rounds
     };
 
-    /// The hash of a message of which `words` say what came before; `None` if the processor cannot.
+    /// The hash of a message; `None` if the processor cannot.
     #[expect(unsafe_code, reason = "whether the processor can is known only when it runs")]
-    pub(super) fn finish(words: &[u64; WORDS], message: &[u8]) -> Option<B256> {
+    #[inline]
+    pub(super) fn hash(message: &[u8]) -> Option<B256> {
         // SAFETY: the processor has what these instructions need.
-        processor::get().then(|| unsafe { finish_here(words, message) })
-    }
-
-    /// The hash of a message, and the state of another one after `first` and as many of `others`
-    /// as are permuted meanwhile; `None` if the processor cannot.
-    #[expect(unsafe_code, reason = "whether the processor can is known only when it runs")]
-    pub(super) fn both(message: &[u8], first: &Block, others: &[Block]) -> Option<(B256, Begun)> {
-        // SAFETY: the processor has what these instructions need.
-        processor::get().then(|| unsafe { both_here(message, first, others) })
+        processor::get().then(|| unsafe { hash_here(message) })
     }
 
     #[target_feature(enable = "avx512f,avx512vl")]
-    fn finish_here(words: &[u64; WORDS], message: &[u8]) -> B256 {
-        let mut state = [_mm_setzero_si128(); WORDS];
-        for (lane, word) in state.iter_mut().zip(words) {
-            *lane = _mm_set_epi64x(0, word.cast_signed());
-        }
+    fn hash_here(message: &[u8]) -> B256 {
+        let mut state = [_mm_setzero_si128(); 25];
         let (blocks, rest) = message.as_chunks();
         for block in blocks {
-            absorb(&mut state, block, None);
+            absorb(&mut state, block);
         }
-        absorb(&mut state, &last_block(rest), None);
-        digest(&state)
-    }
-
-    #[target_feature(enable = "avx512f,avx512vl")]
-    fn both_here(message: &[u8], first: &Block, others: &[Block]) -> (B256, Begun) {
-        let mut state = [_mm_setzero_si128(); WORDS];
-        let (blocks, rest) = message.as_chunks();
-        let last = last_block(rest);
-        let (mut begun, mut second) = (Begun::NOTHING, core::iter::once(first).chain(others));
-        for block in blocks.iter().chain([&last]) {
-            let beside = second.next();
-            absorb(&mut state, block, beside);
-            if beside.is_some() {
-                begun.absorbed = begun.absorbed.saturating_add(RATE);
-                for (word, lane) in begun.words.iter_mut().zip(state) {
-                    *word = _mm_cvtsi128_si64(_mm_unpackhi_epi64(lane, lane)).cast_unsigned();
-                }
-            }
+        absorb(&mut state, &last_block(rest));
+        let mut hash = B256::ZERO;
+        let (words, _) = hash.0.as_chunks_mut();
+        for (word, lane) in words.iter_mut().zip(state) {
+            *word = _mm_cvtsi128_si64(lane).to_le_bytes();
         }
-        (digest(&state), begun)
+        hash
     }
 
     /// The last block of a message that ends with these bytes.
@@ -175,24 +97,12 @@ mod avx512 {
         last
     }
 
-    #[target_feature(enable = "avx512f,avx512vl")]
-    fn digest(state: &State) -> B256 {
-        let mut hash = B256::ZERO;
-        let (words, _) = hash.0.as_chunks_mut();
-        for (word, lane) in words.iter_mut().zip(state) {
-            *word = _mm_cvtsi128_si64(*lane).to_le_bytes();
-        }
-        hash
-    }
-
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl")]
-    fn absorb(state: &mut State, block: &Block, beside: Option<&Block>) {
+    fn absorb(state: &mut State, block: &Block) {
         let (words, _) = block.as_chunks();
-        let others = beside.map_or(words, |block| block.as_chunks().0);
-        for ((lane, word), other) in state.iter_mut().zip(words).zip(others) {
-            let [word, other] = [word, other].map(|word| i64::from_le_bytes(*word));
-            *lane = _mm_xor_si128(*lane, _mm_set_epi64x(other, word));
+        for (lane, word) in state.iter_mut().zip(words) {
+            *lane = _mm_xor_si128(*lane, _mm_cvtsi64_si128(i64::from_le_bytes(*word)));
         }
         permute(state);
     }
@@ -262,43 +172,14 @@ mod tests {
         ) {
             prop_assert_eq!(hash(&message), keccak256(&message));
         }
-
-        #[test]
-        fn two_messages_are_hashed_together_as_they_are_alone(
-            message in proptest::collection::vec(any::<u8>(), 0..700),
-            head in proptest::collection::vec(any::<u8>(), 0..150),
-            body in proptest::collection::vec(any::<u8>(), 0..700),
-            tail in proptest::collection::vec(any::<u8>(), 0..200),
-        ) {
-            let (digest, begun) = hash_and_begin(&message, &head, &body);
-            prop_assert_eq!(digest, keccak256(&message));
-            let whole: Vec<u8> = [head, body, tail].concat();
-            prop_assert_eq!(begun.finish(&whole), keccak256(&whole));
-        }
-    }
-
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn a_head_start_is_as_long_as_the_message_beside_it_allows() {
-        let blocks = |bytes: usize| {
-            let body = alloc::vec![7; bytes];
-            let (_, begun) = hash_and_begin(&[9; 2 * RATE], &[1, 2, 3], &body);
-            begun.absorbed / RATE
-        };
-        // Two blocks and the padding are permuted.
-        let begun = [RATE - 4, RATE - 3, 3 * RATE - 4, 3 * RATE - 3, 9 * RATE].map(blocks);
-        let is_able = avx512::finish(&[0; WORDS], &[]).is_some();
-        assert_eq!(begun, if is_able { [0, 1, 2, 3, 3] } else { [0; 5] });
     }
 
     #[test]
     fn messages_of_every_length_around_a_block_are_padded_right() {
-        let message: Vec<u8> = (0..=255).cycle().take(3 * RATE + 2).collect();
+        let message: Vec<u8> = (0..=255).cycle().take(3 * 136 + 2).collect();
         for length in 0..message.len() {
             let message = &message[..length];
             assert_eq!(hash(message), keccak256(message), "{length} bytes");
-            let (digest, begun) = hash_and_begin(message, &[], message);
-            assert_eq!([digest, begun.finish(message)], [keccak256(message); 2], "{length} bytes");
         }
     }
 }

@@ -3,8 +3,6 @@
 //!
 //! Temperature: hot.
 
-use alloy_primitives::B256;
-
 use crate::flight::{Attempt, Flight};
 use crate::sign::presign::Presignature;
 use crate::units::Nanos;
@@ -29,8 +27,6 @@ pub struct Stamps {
 pub struct SignedTx<'a> {
     /// EIP-2718 bytes.
     pub raw: &'a [u8],
-    /// Their hash.
-    pub hash: B256,
     /// Which transaction of which submission; replies come back under it.
     pub attempt: Attempt,
 }
@@ -65,6 +61,9 @@ pub trait Outbox {
     }
 
     /// Writes the submission down, then sends this transaction of it, without waiting.
+    ///
+    /// Of the submission's own transaction, the first of it, `flight` does not have the hash yet:
+    /// it is taken of the bytes once they have left.
     ///
     /// # Errors
     /// When it did not leave.

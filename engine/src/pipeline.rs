@@ -14,7 +14,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 
 use crate::books::Books;
 use crate::decode::{message, swap};
@@ -23,6 +23,7 @@ use crate::flight::{Admitted, Attempt, Flight, Flights, Outcome, Settlement};
 use crate::growth::Growth;
 use crate::ids::WalletId;
 use crate::input::{Happening, Input};
+use crate::keccak;
 use crate::limits::RAW_TX_BYTES_MAX;
 use crate::mempool::Mempool;
 use crate::note::{Alert, Note, Notes};
@@ -179,16 +180,15 @@ impl<S: StrategySet> Engine<S> {
                 let ticket = self.flights.next_ticket().ok_or(Reject::TableFull)?;
                 let half = outbox.presignature();
                 let signed = self.signer.sign(&admitted, &self.world, half);
-                let (raw, hash) = signed.ok_or(Reject::Unsignable)?;
+                let raw = signed.ok_or(Reject::Unsignable)?;
                 stamps.signed = clock.now();
-                let flight = Flight::new(admitted, hash, self.world.next_block());
-                let flight = Flight {
-                    ticket,
-                    serial: self.flights.newest_serial().saturating_add(1),
-                    ..flight
-                };
-                let tx = SignedTx { raw, hash, attempt: Attempt { ticket, number: 0 } };
+                let mut flight = Flight::new(admitted, B256::ZERO, self.world.next_block());
+                flight.ticket = ticket;
+                flight.serial = self.flights.newest_serial().saturating_add(1);
+                let tx = SignedTx { raw, attempt: Attempt { ticket, number: 0 } };
                 let left = outbox.submit(&tx, &flight, stamps);
+                // Behind the transaction, which does not wait for it.
+                flight.hash = keccak::hash(raw);
                 Ok((flight, left))
             });
             self.books.line_mut(plan.strategy).opportunities += u64::from(is_new);

@@ -61,6 +61,8 @@ pub(crate) struct Sender {
     is_websocket: bool,
     pending: Vec<u8>,
     mask: u32,
+    /// Something was read that the kernel may keep unacknowledged.
+    has_read: bool,
     /// A write has failed: what was waiting may be half sent, and must not be sent again.
     is_broken: bool,
 }
@@ -76,8 +78,9 @@ impl Wire {
     pub(crate) fn new(socket: Socket, framing: Framing, mask_seed: u32) -> Self {
         let is_websocket = matches!(framing, Framing::WebSocket(_));
         let pending = Vec::with_capacity(OUT_BYTES_MAX);
+        let mask = mask_seed | 1;
         let sender =
-            Sender { socket, is_websocket, pending, mask: mask_seed | 1, is_broken: false };
+            Sender { socket, is_websocket, pending, mask, has_read: false, is_broken: false };
         Self { framing, sender }
     }
 
@@ -87,7 +90,9 @@ impl Wire {
 
     /// Reads once into the buffer. `Ok(0)` is the end of the stream.
     pub(crate) fn read(&mut self) -> io::Result<usize> {
-        read(&mut self.framing, &mut self.sender)
+        let read = read(&mut self.framing, &mut self.sender);
+        self.sender.acknowledge();
+        read
     }
 }
 
@@ -100,13 +105,22 @@ pub(crate) fn read(framing: &mut Framing, sender: &mut Sender) -> io::Result<usi
     let most = spare.len().min(READ_BYTES_MAX);
     let count = sender.socket.read(&mut spare[..most])?;
     framing.filled(count);
-    sender.socket.acknowledge_quickly();
+    sender.has_read = true;
     Ok(count)
 }
 
 impl Sender {
     pub(crate) const fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// Has what was read acknowledged, once it was acted upon: it is a call of the system, for
+    /// which no answer waits.
+    pub(crate) fn acknowledge(&mut self) {
+        if self.has_read {
+            self.has_read = false;
+            self.socket.acknowledge_quickly();
+        }
     }
 
     /// Sends one text message.

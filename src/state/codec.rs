@@ -1,4 +1,4 @@
-//! How records and checkpoints are written: fields of fixed width, big-endian, under a checksum.
+//! How records and checkpoints are written: fields of fixed width, big-endian, before a checksum.
 //!
 //! Temperature: warm.
 
@@ -13,8 +13,6 @@ use gannet_engine::plan::{Bid, Follow, Leg, Plan};
 use gannet_engine::units::{BlockNumber, Bps, Gas, Wei};
 
 use super::Handles;
-
-const CHECKSUM_BYTES: usize = 8;
 
 /// Writes fields one after the other; `None` once the room is used up.
 struct Pen<'a> {
@@ -46,13 +44,23 @@ impl Pen<'_> {
 /// Reads them back.
 struct Eye<'a> {
     bytes: &'a [u8],
+    at: usize,
 }
 
-impl Eye<'_> {
+impl<'a> Eye<'a> {
+    const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(length)?;
+        let slice = self.bytes.get(self.at..end)?;
+        self.at = end;
+        Some(slice)
+    }
+
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.bytes.split_first_chunk()?;
-        self.bytes = rest;
-        Some(*first)
+        self.slice(N)?.try_into().ok()
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -85,22 +93,25 @@ impl Eye<'_> {
 }
 
 /// A torn write does not have the checksum of what it holds.
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let hash = keccak256(bytes);
-    core::array::from_fn(|index| hash[index])
+fn checksum(bytes: &[u8]) -> [u8; 4] {
+    crc32fast::hash(bytes).to_be_bytes()
 }
 
-/// Puts the checksum in the last bytes.
-fn close(room: &mut [u8]) -> Option<()> {
-    let (body, end) = room.split_last_chunk_mut::<CHECKSUM_BYTES>()?;
-    *end = checksum(body);
-    Some(())
+impl Pen<'_> {
+    /// Puts the checksum behind what was written; how many bytes that are together.
+    fn close(mut self) -> Option<usize> {
+        let sum = checksum(self.room.get(..self.at)?);
+        self.bytes(&sum)?;
+        Some(self.at)
+    }
 }
 
-/// What is under a checksum that fits.
-fn open(bytes: &[u8]) -> Option<Eye<'_>> {
-    let (body, end) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-    (*end == checksum(body)).then_some(Eye { bytes: body })
+impl Eye<'_> {
+    /// Whether the checksum of what was read stands behind it.
+    fn is_closed(mut self) -> bool {
+        let sum = checksum(&self.bytes[..self.at]);
+        self.array() == Some(sum)
+    }
 }
 
 /// A submission, by addresses.
@@ -154,7 +165,9 @@ impl Record {
         Some(flight)
     }
 
-    pub(super) fn write(&self, room: &mut [u8]) -> Option<()> {
+    /// Writes it, and says how long it is; `raw` are the transaction's bytes, if they stand for its
+    /// hash.
+    pub(super) fn write(&self, raw: &[u8], room: &mut [u8]) -> Option<usize> {
         let Self { serial, hash, wallet, token, pools, flight } = self;
         let Admitted {
             plan,
@@ -188,13 +201,14 @@ impl Record {
         let offered = flight.cancels.offered();
         pen.byte(u8::from(offered.is_some()))?;
         write_fees(&mut pen, offered.unwrap_or(*fees))?;
-        // Last: in what was written before it was kept, there are zeros.
         write_work(&mut pen, work)?;
-        close(room)
+        pen.bytes(&u16::try_from(raw.len()).ok()?.to_be_bytes())?;
+        pen.bytes(raw)?;
+        pen.close()
     }
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut eye = open(bytes)?;
+        let mut eye = Eye::new(bytes);
         let (serial, hash) = (eye.u64()?, eye.hash()?);
         let (wallet, token) = (eye.address()?, eye.address()?);
         let (plan, pools) = read_plan(&mut eye)?;
@@ -210,6 +224,12 @@ impl Record {
         let has_offered = eye.bool()?;
         let offered = read_fees(&mut eye)?;
         let work = read_work(&mut eye, is_flash)?;
+        let length = u16::from_be_bytes(eye.array()?);
+        let raw = eye.slice(length.into())?;
+        if !eye.is_closed() {
+            return None;
+        }
+        let hash = if raw.is_empty() { hash } else { keccak256(raw) };
         let admitted = Admitted {
             plan,
             wallet: WalletId(u8::MAX),
@@ -292,7 +312,6 @@ fn read_plan(eye: &mut Eye<'_>) -> Option<(Plan, [Address; HOPS_MAX])> {
     Some((plan, pools))
 }
 
-/// Swaps first: in what was written before there was anything else, zeros follow.
 fn write_work(pen: &mut Pen<'_>, work: &Work) -> Option<()> {
     let (liquidation, swaps) = match work {
         Work::Swaps(swaps) => (None, swaps),
@@ -355,7 +374,8 @@ impl Checkpoint {
         serial <= self.newest_serial && !self.open.contains(&serial)
     }
 
-    pub(super) fn write(&self, room: &mut [u8]) -> Option<()> {
+    /// Writes it, and says how long it is.
+    pub(super) fn write(&self, room: &mut [u8]) -> Option<usize> {
         let mut pen = Pen { room, at: 0 };
         pen.u64(self.sequence)?;
         pen.u64(self.newest_serial)?;
@@ -376,11 +396,11 @@ impl Checkpoint {
         for serial in &self.open {
             pen.u64(*serial)?;
         }
-        close(room)
+        pen.close()
     }
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut eye = open(bytes)?;
+        let mut eye = Eye::new(bytes);
         let (sequence, newest_serial) = (eye.u64()?, eye.u64()?);
         let losses = Losses {
             day: eye.u64()?,
@@ -400,7 +420,8 @@ impl Checkpoint {
         }
         let count = usize::try_from(eye.u64()?).ok()?;
         let open: Vec<u64> = (0..count).map_while(|_| eye.u64()).collect();
-        (open.len() == count).then_some(Self { sequence, newest_serial, losses, books, open })
+        let is_whole = open.len() == count && eye.is_closed();
+        is_whole.then_some(Self { sequence, newest_serial, losses, books, open })
     }
 }
 

@@ -6,20 +6,25 @@
 //!
 //! One file of fixed size, taken from the disk at the start and written in place, so that a disk
 //! that fills up later changes nothing. A submission's record is written before its transaction
-//! leaves: whatever the process dies of, the next one knows every nonce that it may have used. A
+//! leaves, and holds the bytes that leave, of which the next run takes the hash that they are known
+//! by: whatever the process dies of, the next one knows every nonce that it may have used. A
 //! checkpoint holds the books of everything that is final and says which records still count; the
-//! two are written in turn, so that one is always whole. Writes are plain ones: they survive the
-//! process at once, and a power cut when the operating system has written them out, which the
-//! scribe asks for every second.
+//! two are written in turn, so that one is always whole. A new record is put into the file's
+//! memory; one that stands already is written over by one call of the system, so that no end of the
+//! process tears it. Both survive the process at once, and a power cut once they are on the disk,
+//! which the scribe sees to every second.
 //!
 //! Temperature: warm.
 
 mod codec;
+mod memory;
 
 use std::fs::{File, OpenOptions};
+use std::hint::black_box;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
 use anyhow::{Context, Result, bail};
@@ -33,15 +38,19 @@ use gannet_engine::pipeline::Engine;
 use gannet_engine::world::World;
 
 use self::codec::{Checkpoint, Record};
+use self::memory::Memory;
 use crate::allocation::aside;
 
-/// Submissions that are not final, at most.
-const RECORDS: usize = SETTLED_MAX + FLIGHTS_MAX;
+/// Places for records: as many as there are submissions that are not final, at most.
+const PLACES: usize = SETTLED_MAX + FLIGHTS_MAX;
 const HEADER_BYTES: usize = 1 << 12;
 const CHECKPOINT_BYTES: usize = 1 << 14;
-const RECORD_BYTES: usize = 1 << 10;
-const VERSION: &str = "gannet state 1\n";
-const FILE_BYTES: usize = HEADER_BYTES + 2 * CHECKPOINT_BYTES + RECORDS * RECORD_BYTES;
+const RECORD_BYTES: usize = 1 << 11;
+/// A page, so that no two records share one.
+const PLACE_BYTES: usize = 1 << 12;
+const VERSION: &str = "gannet state 2\n";
+const PLACES_AT: usize = HEADER_BYTES + 2 * CHECKPOINT_BYTES;
+const FILE_BYTES: usize = PLACES_AT + PLACES * PLACE_BYTES;
 
 /// Whose state it is.
 #[derive(Clone, Copy, Debug)]
@@ -88,10 +97,18 @@ impl Owner<'_> {
 #[derive(Debug)]
 pub(crate) struct State {
     file: File,
+    /// The same as memory.
+    memory: Arc<Memory>,
     path: PathBuf,
     handles: Handles,
-    /// The serial number in each record; 0 where it is free.
+    /// The serial number of the record at each place; 0 where it is free.
     places: Vec<u64>,
+    /// Where the search for a free place begins.
+    next: usize,
+    /// The highest serial number that was given.
+    newest: u64,
+    /// What was recorded last.
+    last: Option<Flight>,
     sequence: u64,
     buffer: Vec<u8>,
     is_failing: bool,
@@ -148,14 +165,26 @@ impl State {
             .with_context(|| format!("opening the state {}", path.display()))?;
         let mut state = Self {
             file,
+            memory: Arc::default(),
             path,
             handles,
-            places: vec![0; RECORDS],
+            places: vec![0; PLACES],
+            next: 0,
+            newest: 0,
+            last: None,
             sequence: 0,
             buffer: vec![0; CHECKPOINT_BYTES],
             is_failing: false,
         };
         let legacy = state.read(owner)?;
+        state.newest = legacy.newest_serial;
+        match Memory::of(&state.file) {
+            Ok(memory) => state.memory = Arc::new(memory),
+            Err(error) => {
+                let path = state.path.display();
+                tracing::info!(%error, %path, "the state cannot be mapped: submissions are slower");
+            }
+        }
         Ok((state, legacy))
     }
 
@@ -164,9 +193,10 @@ impl State {
         self.handles.extend(growth);
     }
 
-    /// Another handle of the file, for writing it out to the disk.
-    pub(crate) fn file(&self) -> Result<File> {
-        self.file.try_clone().context("opening the state a second time")
+    /// What a cold thread does for it.
+    pub(crate) fn care(&self) -> Result<Care> {
+        let file = self.file.try_clone().context("opening the state a second time")?;
+        Ok(Care { file, memory: Arc::clone(&self.memory), is_failing: false })
     }
 
     fn read(&mut self, owner: &Owner<'_>) -> Result<Legacy> {
@@ -200,8 +230,8 @@ impl State {
             newest_serial: checkpoint.newest_serial,
             flights: Vec::new(),
         };
-        for (place, bytes) in self.places.iter_mut().zip(records.chunks_exact(RECORD_BYTES)) {
-            let Some(record) = Record::read(bytes) else { continue };
+        for (place, bytes) in self.places.iter_mut().zip(records.chunks_exact(PLACE_BYTES)) {
+            let Some(record) = Record::read(&bytes[..RECORD_BYTES]) else { continue };
             if checkpoint.is_closed(record.serial) {
                 continue;
             }
@@ -228,7 +258,7 @@ impl State {
             .with_context(|| format!("setting the old state aside as {}", aside.display()))?;
         tracing::warn!(
             old = %aside.display(),
-            "the state is of another chain, executor or set of strategies: beginning anew"
+            "the state is of another chain, executor, set of strategies or version: beginning anew"
         );
         Ok(())
     }
@@ -244,28 +274,58 @@ impl State {
         })
     }
 
-    /// Writes a submission down, or what has changed of it.
+    /// Writes a submission down, or what has changed of it. Of one that is about to leave, `raw`
+    /// are its bytes, and stand for the hash that it does not have yet.
     ///
     /// # Errors
     /// When it could not be written; it must not be sent then.
-    pub(crate) fn record(&mut self, flight: &Flight) -> io::Result<()> {
-        let held = self.places.iter().position(|serial| *serial == flight.serial);
-        let free = || self.places.iter().position(|serial| *serial == 0);
-        let Some(place) = held.or_else(free) else {
+    pub(crate) fn record(&mut self, flight: &Flight, raw: &[u8]) -> io::Result<()> {
+        // Numbers grow: a higher one has no record.
+        let is_new = flight.serial > self.newest;
+        let held = if is_new { None } else { self.place_of(flight.serial, 0) };
+        let Some(place) = held.or_else(|| self.place_of(0, self.next)) else {
             return Err(io::ErrorKind::StorageFull.into());
         };
         let mut bytes = [0; RECORD_BYTES];
-        Record::of(flight, &self.handles).write(&mut bytes).ok_or(io::ErrorKind::InvalidData)?;
-        let at = HEADER_BYTES + 2 * CHECKPOINT_BYTES + place * RECORD_BYTES;
-        self.file
-            .write_all_at(&bytes, at as u64)
-            .inspect_err(|error| self.report_failure(error))?;
-        self.places[place] = flight.serial;
-        if self.is_failing {
-            self.is_failing = false;
-            aside(|| tracing::info!("the state can be written again"));
+        let record = Record::of(flight, &self.handles);
+        let length = record.write(raw, &mut bytes).ok_or(io::ErrorKind::InvalidData)?;
+        let (bytes, at) = (&bytes[..length], PLACES_AT + place * PLACE_BYTES);
+        if held.is_some() || !self.memory.put(at, bytes) {
+            let written = self.file.write_all_at(bytes, at as u64);
+            written.inspect_err(|error| self.report_failure(error))?;
+            if self.is_failing {
+                self.is_failing = false;
+                aside(|| tracing::info!("the state can be written again"));
+            }
         }
+        self.places[place] = flight.serial;
+        self.newest = self.newest.max(flight.serial);
+        self.last = Some(*flight);
+        if held.is_none() {
+            self.next = (place + 1) % PLACES;
+        }
+        self.memory.note(place, self.next);
         Ok(())
+    }
+
+    /// The first place of a record with this number, or free place, from `start` on and then from
+    /// the beginning.
+    fn place_of(&self, serial: u64, start: usize) -> Option<usize> {
+        let (before, behind) = self.places.split_at(start);
+        let is_it = |held: &u64| *held == serial;
+        let behind = behind.iter().position(is_it).map(|place| start + place);
+        behind.or_else(|| before.iter().position(is_it))
+    }
+
+    /// Goes through what recording takes, so that it stays in the caches; nothing is written.
+    pub(crate) fn rehearse(&self, raw: &[u8]) {
+        if let Some(flight) = &self.last {
+            let mut bytes = [0; RECORD_BYTES];
+            let length = Record::of(flight, &self.handles).write(raw, &mut bytes);
+            black_box(&bytes);
+            let at = PLACES_AT + self.next * PLACE_BYTES;
+            black_box(self.memory.look(at, length.unwrap_or_default()));
+        }
     }
 
     /// Writes the books of what is final, and frees the records of what ended for good. What could
@@ -285,14 +345,14 @@ impl State {
             checkpoint.books.line_mut(line).opportunities = now.opportunities;
         }
         let at = HEADER_BYTES + usize::from(self.sequence.is_multiple_of(2)) * CHECKPOINT_BYTES;
-        self.buffer.fill(0);
         let written = match checkpoint.write(&mut self.buffer) {
-            Some(()) => self.file.write_all_at(&self.buffer, at as u64),
+            Some(length) => self.file.write_all_at(&self.buffer[..length], at as u64),
             None => Err(io::ErrorKind::InvalidData.into()),
         };
         if let Err(error) = written {
             return self.report_failure(&error);
         }
+        self.memory.note_books();
         for place in &mut self.places {
             if finality.closed.contains(place) {
                 *place = 0;
@@ -311,6 +371,36 @@ impl State {
                 tracing::error!(%error, %path, "the state cannot be written: nothing is sent");
             });
         }
+    }
+}
+
+/// What a cold thread does for the state.
+#[derive(Debug)]
+pub(crate) struct Care {
+    file: File,
+    memory: Arc<Memory>,
+    is_failing: bool,
+}
+
+impl Care {
+    /// Puts on the disk what was written since the last time. A disk that fails is told once until
+    /// it is over.
+    pub(crate) fn save(&mut self) {
+        match self.memory.save(&self.file) {
+            Err(error) if !self.is_failing => {
+                self.is_failing = true;
+                tracing::error!(%error, "the state cannot be put on the disk: a power cut loses it");
+            }
+            Err(_) => {}
+            Ok(0) => {}
+            Ok(_) => self.is_failing = false,
+        }
+    }
+
+    /// Makes ready where the next records will be. Wanted more often than the system puts pages on
+    /// the disk.
+    pub(crate) fn ready(&self) {
+        self.memory.ready();
     }
 }
 

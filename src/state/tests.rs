@@ -7,7 +7,7 @@ use gannet_engine::amm::Pool;
 use gannet_engine::flight::{Admitted, Cancels, Fees};
 use gannet_engine::gas::{Shape, Work, liquidations};
 use gannet_engine::ids::Direction;
-use gannet_engine::limits::HOPS_MAX;
+use gannet_engine::limits::{HOPS_MAX, OWN_TX_BYTES_MAX};
 use gannet_engine::plan::{Bid, Follow, Leg, Plan};
 use gannet_engine::units::{BlockNumber, Bps, Gas, Wei};
 use proptest::prelude::*;
@@ -113,11 +113,11 @@ fn a_submission_is_found_by_the_next_run() {
     let folder = Folder::new("found");
     let (mut state, legacy) = folder.open();
     assert!(legacy.flights.is_empty());
-    state.record(&flight(1, false)).expect("it is written");
+    state.record(&flight(1, false), &[]).expect("it is written");
     let mut second = flight(2, true);
-    state.record(&second).expect("it is written");
+    state.record(&second, &[]).expect("it is written");
     second.cancels.add(B256::repeat_byte(0xc1), second.admitted.fees);
-    state.record(&second).expect("it is written again");
+    state.record(&second, &[]).expect("it is written again");
     drop(state);
     let (_, legacy) = folder.open();
     let [one, two] = &legacy.flights[..] else { panic!("{} were found", legacy.flights.len()) };
@@ -132,14 +132,14 @@ fn a_liquidations_gas_is_found_by_the_next_run_and_its_order_is_not() {
     let swaps = Shape { is_flash: false, ..swaps() };
     let shape = liquidations::Shape::from_parts([2, 3, 1], swaps).expect("there is such a shape");
     flight.admitted.work = Work::Liquidation(shape);
-    folder.open().0.record(&flight).expect("it is written");
+    folder.open().0.record(&flight, &[]).expect("it is written");
     assert_same(&folder.open().1.flights[0], &flight);
 }
 
 #[test]
 fn handles_of_another_order_are_translated() {
     let folder = Folder::new("order");
-    folder.open().0.record(&flight(1, false)).expect("it is written");
+    folder.open().0.record(&flight(1, false), &[]).expect("it is written");
     let reversed = Handles {
         pools: POOLS.iter().rev().copied().collect(),
         tokens: TOKENS.iter().rev().copied().collect(),
@@ -155,7 +155,7 @@ fn handles_of_another_order_are_translated() {
 #[test]
 fn without_its_pools_a_submission_is_followed_and_without_its_wallet_it_is_not() {
     let folder = Folder::new("gone");
-    folder.open().0.record(&flight(1, false)).expect("it is written");
+    folder.open().0.record(&flight(1, false), &[]).expect("it is written");
     let fewer = Handles { pools: POOLS[..1].to_vec(), ..handles() };
     let (_, legacy) = State::open(&folder.0, &owner(), fewer).expect("it opens");
     assert!(legacy.flights[0].admitted.plan.legs().is_empty());
@@ -168,11 +168,108 @@ fn without_its_pools_a_submission_is_followed_and_without_its_wallet_it_is_not()
 #[test]
 fn a_torn_record_was_never_sent_and_is_not_read() {
     let folder = Folder::new("torn");
-    folder.open().0.record(&flight(1, false)).expect("it is written");
+    folder.open().0.record(&flight(1, false), &[]).expect("it is written");
     let mut bytes = std::fs::read(folder.file()).expect("it is there");
-    bytes[HEADER_BYTES + 2 * CHECKPOINT_BYTES + 100] ^= 1;
+    bytes[PLACES_AT + 100] ^= 1;
     std::fs::write(folder.file(), bytes).expect("it is written");
     assert!(folder.open().1.flights.is_empty());
+}
+
+/// One that is about to leave: it has no hash yet.
+fn leaving(serial: u64) -> Flight {
+    Flight { hash: B256::ZERO, ..flight(serial, false) }
+}
+
+#[test]
+fn a_submission_that_left_before_it_was_hashed_is_known_by_its_bytes() {
+    let folder = Folder::new("bytes");
+    let raw: Vec<u8> = (0..=255).cycle().take(OWN_TX_BYTES_MAX).collect();
+    let (mut state, _) = folder.open();
+    state.record(&leaving(1), &raw).expect("it is written");
+    state.record(&leaving(2), &raw[..300]).expect("it is written");
+    let hashes = || folder.open().1.flights.iter().map(|flight| flight.hash).collect::<Vec<_>>();
+    assert_eq!(hashes(), [keccak256(&raw), keccak256(&raw[..300])]);
+    // What has changed of it later says the hash.
+    let mut later = Flight { hash: keccak256(&raw[..300]), ..flight(2, false) };
+    later.cancels.add(B256::repeat_byte(0xc1), later.admitted.fees);
+    state.record(&later, &[]).expect("it is written again");
+    assert_eq!(hashes(), [keccak256(&raw), keccak256(&raw[..300])]);
+    assert_same(&folder.open().1.flights[1], &later);
+    let longer = vec![1; RECORD_BYTES];
+    assert!(state.record(&leaving(3), &longer).is_err(), "it would not fit");
+}
+
+#[test]
+fn where_the_file_cannot_be_mapped_the_same_is_written_by_the_system() {
+    let folder = Folder::new("unmapped");
+    let read = |is_mapped: bool| {
+        let (mut state, _) = folder.open();
+        if !is_mapped {
+            state.memory = Arc::default();
+        }
+        state.record(&leaving(1), &[7; 300]).expect("it is written");
+        drop(state);
+        let bytes = std::fs::read(folder.file()).expect("it is there");
+        std::fs::remove_file(folder.file()).expect("it is there");
+        bytes
+    };
+    assert!(read(true) == read(false));
+}
+
+#[test]
+fn nothing_is_put_outside_the_file() {
+    let folder = Folder::new("outside");
+    let memory = folder.open().0.memory;
+    assert!(memory.put(FILE_BYTES - 2, &[1, 2]));
+    assert!(!memory.put(FILE_BYTES - 1, &[1, 2]));
+    assert!(!memory.put(usize::MAX, &[1, 2]));
+    assert_eq!(memory.look(FILE_BYTES - 2, 2), 1);
+    assert_eq!([memory.look(FILE_BYTES - 1, 2), memory.look(usize::MAX, 2)], [0; 2]);
+}
+
+#[test]
+fn making_pages_ready_changes_nothing_and_news_are_put_on_the_disk_once() {
+    let folder = Folder::new("ready");
+    let (mut state, _) = folder.open();
+    let (care, memory) = (state.care().expect("a second handle"), Arc::clone(&state.memory));
+    state.record(&flight(1, false), &[]).expect("it is written");
+    let before = std::fs::read(folder.file()).expect("it is there");
+    for next in [0, 1, PLACES - 1, PLACES, usize::MAX / 2] {
+        memory.note(PLACES, next);
+        care.ready();
+    }
+    assert!(std::fs::read(folder.file()).expect("it is there") == before);
+    let saved = |memory: &Memory| memory.save(&care.file).expect("the disk takes it");
+    assert_eq!((saved(&memory), saved(&memory)), (1, 0));
+    // Two that stand side by side, one that stands apart, and the books, which stand before all.
+    for place in [0, 1, 64] {
+        memory.note(place, 65);
+    }
+    memory.note_books();
+    assert_eq!((saved(&memory), saved(&memory)), (3, 0));
+    let unmapped = Memory::default();
+    unmapped.note(63, 64);
+    unmapped.note(64, 65);
+    assert_eq!((saved(&unmapped), saved(&unmapped)), (1, 0));
+}
+
+#[test]
+fn places_are_taken_in_turn_until_none_is_left() {
+    let folder = Folder::new("turn");
+    let (mut state, _) = folder.open();
+    for serial in 1..=3 {
+        state.record(&flight(serial, false), &[]).expect("it is written");
+    }
+    // The first is free again, and waits for its turn.
+    state.places[0] = 0;
+    let serials = 4..4 + u64::try_from(PLACES).expect("few") - 2;
+    for serial in serials.clone() {
+        state.record(&flight(serial, false), &[]).expect("it is written");
+    }
+    assert_eq!((state.places[3], state.places[0]), (4, serials.end - 1));
+    let error = state.record(&flight(serials.end, false), &[]).expect_err("all are taken");
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    state.record(&flight(2, false), &[]).expect("one that stands is written over");
 }
 
 fn checkpoint(sequence: u64, open: &[u64]) -> Checkpoint {
@@ -197,7 +294,7 @@ fn the_newest_whole_checkpoint_counts() {
     let folder = Folder::new("newest");
     let (mut state, _) = folder.open();
     for serial in 1..=3 {
-        state.record(&flight(serial, false)).expect("it is written");
+        state.record(&flight(serial, false), &[]).expect("it is written");
     }
     drop(state);
     // Up to serial 2, only 2 was open; 3 came later.
@@ -220,7 +317,7 @@ fn the_newest_whole_checkpoint_counts() {
 #[test]
 fn the_state_of_another_chain_is_set_aside_and_kept() {
     let folder = Folder::new("aside");
-    folder.open().0.record(&flight(1, false)).expect("it is written");
+    folder.open().0.record(&flight(1, false), &[]).expect("it is written");
     let before = std::fs::read(folder.file()).expect("it is there");
     let anew = Owner { genesis: B256::repeat_byte(8), ..owner() };
     let (_, legacy) = State::open(&folder.0, &anew, handles()).expect("it opens");
@@ -232,7 +329,7 @@ fn the_state_of_another_chain_is_set_aside_and_kept() {
 #[test]
 fn a_new_executor_begins_anew_and_brings_back_nothing_that_was_lost_today() {
     let folder = Folder::new("executor");
-    folder.open().0.record(&flight(1, false)).expect("it is written");
+    folder.open().0.record(&flight(1, false), &[]).expect("it is written");
     write(&folder, &checkpoint(5, &[]), 0);
     let other = Owner { executor: Address::repeat_byte(0xef), ..owner() };
     let (_, legacy) = State::open(&folder.0, &other, handles()).expect("it opens");
@@ -262,7 +359,7 @@ fn a_disk_without_room_is_told_at_the_start() {
 
 #[test]
 fn what_a_checkpoint_holds_fits_its_place_at_the_most() {
-    let all: Vec<u64> = (1..=RECORDS as u64).collect();
+    let all: Vec<u64> = (1..=PLACES as u64).collect();
     let mut bytes = vec![0; CHECKPOINT_BYTES];
     assert!(checkpoint(1, &all).write(&mut bytes).is_some());
     let read = Checkpoint::read(&bytes).expect("it is whole");
@@ -278,13 +375,16 @@ fn attempts_to_take_back_end_at_the_first_empty_place() {
 proptest! {
     #[test]
     fn bytes_of_any_kind_are_read_or_refused(
-        bytes in prop::collection::vec(any::<u8>(), 0..2_000), at in 0_usize..RECORD_BYTES,
+        bytes in prop::collection::vec(any::<u8>(), 0..3_000), at in 0_usize..RECORD_BYTES,
     ) {
         prop_assert!(Record::read(&bytes).is_none());
         prop_assert!(Checkpoint::read(&bytes).is_none());
         let mut whole = [0; RECORD_BYTES];
-        Record::of(&flight(3, true), &handles()).write(&mut whole).expect("it fits");
-        whole[at] ^= 0x10;
+        prop_assert!(Record::read(&whole).is_none(), "a free place");
+        let record = Record::of(&flight(3, true), &handles());
+        let length = record.write(&[7; 300], &mut whole).expect("it fits");
+        whole[at % length] ^= 0x10;
         prop_assert!(Record::read(&whole).is_none());
+        prop_assert!(Record::read(&whole[..at % length]).is_none());
     }
 }

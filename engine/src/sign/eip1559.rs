@@ -17,7 +17,7 @@ use alloy_primitives::Address;
 use super::Signature;
 use crate::flight::Fees;
 use crate::limits::OWN_TX_BYTES_MAX;
-use crate::wire::rlp::{HEADER_BYTES_MAX, Tail, Writer, list_header};
+use crate::wire::rlp::{Tail, Writer};
 
 /// EIP-2718 type of EIP-1559 transactions.
 const TYPE: u8 = 2;
@@ -43,50 +43,6 @@ pub struct Fields {
     pub to: Address,
 }
 
-/// What comes before the fields: the type and the list's header.
-#[derive(Clone, Copy, Debug)]
-pub struct Header {
-    /// At the end of the array.
-    bytes: [u8; 1 + HEADER_BYTES_MAX],
-    start: usize,
-}
-
-impl Header {
-    /// Of a list with so many bytes in it.
-    fn of(payload: usize) -> Self {
-        let (header, length) = list_header(payload);
-        let mut bytes = [TYPE; 1 + HEADER_BYTES_MAX];
-        let start = HEADER_BYTES_MAX - length;
-        bytes[start + 1..].copy_from_slice(&header[start..]);
-        Self { bytes, start }
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-}
-
-/// What is signed, and how what is sent begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Unsigned<'e> {
-    /// The bytes whose hash is signed.
-    pub bytes: &'e [u8],
-    /// Of these, what both have.
-    pub fields: &'e [u8],
-    /// What comes before the fields in what is sent, if the signature is as long as most are.
-    pub signed_header: Header,
-}
-
-impl Unsigned<'_> {
-    /// How many bytes are sent, if the signature is as long as most are.
-    #[must_use]
-    pub fn signed_bytes(&self) -> usize {
-        self.signed_header.as_slice().len() + self.fields.len() + SIGNATURE_BYTES_MAX
-    }
-}
-
 /// Room for one transaction at a time.
 #[derive(Debug)]
 pub struct Envelope {
@@ -108,9 +64,9 @@ impl Envelope {
         self.bytes.get_mut(INPUT_END.checked_sub(length)?..INPUT_END)
     }
 
-    /// Writes the fields before the `input_length` bytes of calldata that stand already; `None` if
-    /// there is no room.
-    pub fn unsigned(&mut self, fields: &Fields, input_length: usize) -> Option<Unsigned<'_>> {
+    /// Writes the fields before the `input_length` bytes of calldata that stand already. Returns
+    /// the bytes whose hash is signed; `None` if there is no room.
+    pub fn unsigned(&mut self, fields: &Fields, input_length: usize) -> Option<&[u8]> {
         self.bytes[INPUT_END] = EMPTY_LIST;
         let mut tail = Tail::after(&mut self.bytes[..MIDDLE], 1 + input_length);
         tail.string_since(1);
@@ -122,11 +78,7 @@ impl Envelope {
         tail.u64(fields.nonce);
         tail.u64(fields.chain_id);
         self.fields_start = MIDDLE.checked_sub(tail.written())?;
-        let payload = tail.written();
-        let bytes = finish(tail)?;
-        let fields = bytes.get(bytes.len().checked_sub(payload)?..)?;
-        let signed_header = Header::of(payload.checked_add(SIGNATURE_BYTES_MAX)?);
-        Some(Unsigned { bytes, fields, signed_header })
+        finish(tail)
     }
 
     /// Adds the signature of what [`unsigned`](Self::unsigned) wrote. Returns the signed
@@ -196,7 +148,7 @@ mod tests {
             let fields = Fields { chain_id, nonce, fees, to: to.into() };
             let mut envelope = used();
             envelope.input(input.len()).unwrap().copy_from_slice(&input);
-            let digest = keccak256(envelope.unsigned(&fields, input.len()).unwrap().bytes);
+            let digest = keccak256(envelope.unsigned(&fields, input.len()).unwrap());
             let theirs = TxEip1559 {
                 chain_id,
                 nonce,

@@ -104,13 +104,6 @@ fn header(kind: u8, payload: usize) -> ([u8; HEADER_BYTES_MAX], usize) {
     (bytes, 1 + count)
 }
 
-/// The header of a list of so many bytes, at the end of the array, and its length.
-#[must_use]
-#[inline]
-pub fn list_header(payload: usize) -> ([u8; HEADER_BYTES_MAX], usize) {
-    header(LIST, payload)
-}
-
 /// Writes left to right.
 #[derive(Debug)]
 pub struct Writer<'a> {

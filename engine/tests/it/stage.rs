@@ -18,7 +18,7 @@ use std::rc::Rc;
 use alloy::consensus::transaction::SignerRecoverable;
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Decodable2718;
-use alloy::primitives::{Address, B256, Bytes, TxKind, U256, hex};
+use alloy::primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
@@ -397,9 +397,10 @@ impl<const DRY: bool> Outbox for Outbound<DRY> {
         if self.is_down {
             return Err(Unsent::LinkDown);
         }
-        let SignedTx { raw, hash, attempt } = *tx;
+        let SignedTx { raw, attempt } = *tx;
         let Flight { serial, admitted, .. } = *flight;
         let (raw, wallet, recorded) = (raw.to_vec(), admitted.wallet, flight.attempts().collect());
+        let hash = keccak256(&raw);
         let settled = self.settled.get();
         self.sent.push(Sent { raw, hash, attempt, wallet, serial, recorded, settled });
         Ok(())
