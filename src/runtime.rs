@@ -260,11 +260,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         let start = self.clock.now();
         for _ in 0..READS_PER_TURN {
             // What is buffered comes first, for the next read needs the room.
-            let is_over = self.take_messages(line, start)?;
-            if let Some(sender) = self.links.mouth(line) {
-                sender.acknowledge();
-            }
-            if is_over {
+            if self.take_messages(line, start)? {
                 return Ok(true);
             }
             let watch = Watch::begin(self.is_warm);

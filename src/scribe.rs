@@ -160,6 +160,9 @@ impl Scribe {
                     std::thread::sleep(LOOK);
                 }
                 desk.work();
+                if let Some(state) = &mut state {
+                    state.save();
+                }
             })
             .context("starting the scribe thread")?;
         Ok(Self { ring, is_over, thread: Some(thread), dropped: 0 })

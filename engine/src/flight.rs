@@ -211,7 +211,7 @@ pub struct Flight {
     pub serial: u64,
     /// What was signed.
     pub admitted: Admitted,
-    /// The transaction's hash.
+    /// The transaction's hash; zero until it has left.
     pub hash: B256,
     /// The first block in which it could land.
     pub first_block: BlockNumber,

@@ -90,9 +90,7 @@ impl Wire {
 
     /// Reads once into the buffer. `Ok(0)` is the end of the stream.
     pub(crate) fn read(&mut self) -> io::Result<usize> {
-        let read = read(&mut self.framing, &mut self.sender);
-        self.sender.acknowledge();
-        read
+        read(&mut self.framing, &mut self.sender)
     }
 }
 
@@ -103,6 +101,10 @@ pub(crate) fn read(framing: &mut Framing, sender: &mut Sender) -> io::Result<usi
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the frame buffer is full"));
     }
     let most = spare.len().min(READ_BYTES_MAX);
+    // A call of the system for which no answer should wait: what was read before is acted upon.
+    if std::mem::take(&mut sender.has_read) {
+        sender.socket.acknowledge_quickly();
+    }
     let count = sender.socket.read(&mut spare[..most])?;
     framing.filled(count);
     sender.has_read = true;
@@ -112,15 +114,6 @@ pub(crate) fn read(framing: &mut Framing, sender: &mut Sender) -> io::Result<usi
 impl Sender {
     pub(crate) const fn socket(&self) -> &Socket {
         &self.socket
-    }
-
-    /// Has what was read acknowledged, once it was acted upon: it is a call of the system, for
-    /// which no answer waits.
-    pub(crate) fn acknowledge(&mut self) {
-        if self.has_read {
-            self.has_read = false;
-            self.socket.acknowledge_quickly();
-        }
     }
 
     /// Sends one text message.

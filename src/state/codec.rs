@@ -108,7 +108,7 @@ impl Pen<'_> {
 
 impl Eye<'_> {
     /// Whether the checksum of what was read stands behind it.
-    fn is_closed(mut self) -> bool {
+    fn ends(mut self) -> bool {
         let sum = checksum(&self.bytes[..self.at]);
         self.array() == Some(sum)
     }
@@ -226,7 +226,7 @@ impl Record {
         let work = read_work(&mut eye, is_flash)?;
         let length = u16::from_be_bytes(eye.array()?);
         let raw = eye.slice(length.into())?;
-        if !eye.is_closed() {
+        if !eye.ends() {
             return None;
         }
         let hash = if raw.is_empty() { hash } else { keccak256(raw) };
@@ -420,7 +420,7 @@ impl Checkpoint {
         }
         let count = usize::try_from(eye.u64()?).ok()?;
         let open: Vec<u64> = (0..count).map_while(|_| eye.u64()).collect();
-        let is_whole = open.len() == count && eye.is_closed();
+        let is_whole = open.len() == count && eye.ends();
         is_whole.then_some(Self { sequence, newest_serial, losses, books, open })
     }
 }

@@ -33,7 +33,7 @@ use gannet_engine::flight::Flight;
 use gannet_engine::growth::Growth;
 use gannet_engine::guard::Losses;
 use gannet_engine::ids::{PoolId, StrategyId, TokenId, WalletId};
-use gannet_engine::limits::{FLIGHTS_MAX, SETTLED_MAX};
+use gannet_engine::limits::{FLIGHTS_MAX, OWN_TX_BYTES_MAX, SETTLED_MAX};
 use gannet_engine::pipeline::Engine;
 use gannet_engine::world::World;
 
@@ -51,6 +51,9 @@ const PLACE_BYTES: usize = 1 << 12;
 const VERSION: &str = "gannet state 2\n";
 const PLACES_AT: usize = HEADER_BYTES + 2 * CHECKPOINT_BYTES;
 const FILE_BYTES: usize = PLACES_AT + PLACES * PLACE_BYTES;
+const _: () = assert!(PLACES_AT.is_multiple_of(PLACE_BYTES), "a record lies in one page");
+const _: () = assert!(RECORD_BYTES < PLACE_BYTES, "the last byte of the file is nobody's");
+const _: () = assert!(OWN_TX_BYTES_MAX + 1_000 < RECORD_BYTES, "a transaction fits its record");
 
 /// Whose state it is.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +181,8 @@ impl State {
         };
         let legacy = state.read(owner)?;
         state.newest = legacy.newest_serial;
-        match Memory::of(&state.file) {
+        state.look_on(0);
+        match Memory::of(&state.file, state.next) {
             Ok(memory) => state.memory = Arc::new(memory),
             Err(error) => {
                 let path = state.path.display();
@@ -290,7 +294,8 @@ impl State {
         let record = Record::of(flight, &self.handles);
         let length = record.write(raw, &mut bytes).ok_or(io::ErrorKind::InvalidData)?;
         let (bytes, at) = (&bytes[..length], PLACES_AT + place * PLACE_BYTES);
-        if held.is_some() || !self.memory.put(at, bytes) {
+        // Once a write has failed, the next ones show when it is over.
+        if held.is_some() || self.is_failing || !self.memory.put(at, bytes) {
             let written = self.file.write_all_at(bytes, at as u64);
             written.inspect_err(|error| self.report_failure(error))?;
             if self.is_failing {
@@ -302,10 +307,15 @@ impl State {
         self.newest = self.newest.max(flight.serial);
         self.last = Some(*flight);
         if held.is_none() {
-            self.next = (place + 1) % PLACES;
+            self.look_on((place + 1) % PLACES);
         }
         self.memory.note(place, self.next);
         Ok(())
+    }
+
+    /// The next record will be at the first free place from here on.
+    fn look_on(&mut self, start: usize) {
+        self.next = self.place_of(0, start).unwrap_or(start);
     }
 
     /// The first place of a record with this number, or free place, from `start` on and then from
@@ -333,9 +343,9 @@ impl State {
     pub(crate) fn checkpoint<S>(&mut self, engine: &mut Engine<S>) {
         let finality = &mut engine.finality;
         let is_open = |serial: &&u64| **serial != 0 && !finality.closed.contains(*serial);
-        self.sequence += 1;
+        let sequence = self.sequence + 1;
         let mut checkpoint = Checkpoint {
-            sequence: self.sequence,
+            sequence,
             newest_serial: engine.flights.newest_serial(),
             losses: finality.guard.losses,
             books: finality.books,
@@ -344,7 +354,7 @@ impl State {
         for (line, now) in (0..).map(StrategyId).zip(engine.books.lines()) {
             checkpoint.books.line_mut(line).opportunities = now.opportunities;
         }
-        let at = HEADER_BYTES + usize::from(self.sequence.is_multiple_of(2)) * CHECKPOINT_BYTES;
+        let at = HEADER_BYTES + usize::from(sequence.is_multiple_of(2)) * CHECKPOINT_BYTES;
         let written = match checkpoint.write(&mut self.buffer) {
             Some(length) => self.file.write_all_at(&self.buffer[..length], at as u64),
             None => Err(io::ErrorKind::InvalidData.into()),
@@ -352,6 +362,8 @@ impl State {
         if let Err(error) = written {
             return self.report_failure(&error);
         }
+        // Only now: one that failed may have torn its place, and is tried again there.
+        self.sequence = sequence;
         self.memory.note_books();
         for place in &mut self.places {
             if finality.closed.contains(place) {
@@ -389,10 +401,9 @@ impl Care {
         match self.memory.save(&self.file) {
             Err(error) if !self.is_failing => {
                 self.is_failing = true;
-                tracing::error!(%error, "the state cannot be put on the disk: a power cut loses it");
+                tracing::error!(%error, "the state does not reach the disk: a power cut loses it");
             }
-            Err(_) => {}
-            Ok(0) => {}
+            Err(_) | Ok(0) => {}
             Ok(_) => self.is_failing = false,
         }
     }

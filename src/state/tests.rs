@@ -254,6 +254,67 @@ fn making_pages_ready_changes_nothing_and_news_are_put_on_the_disk_once() {
 }
 
 #[test]
+fn a_disk_that_takes_nothing_keeps_submissions_here_until_it_does() {
+    let folder = Folder::new("refusing");
+    let (mut state, _) = folder.open();
+    state.record(&leaving(1), &[7; 300]).expect("it is written");
+    let writer = std::mem::replace(&mut state.file, File::open(folder.file()).expect("it opens"));
+    assert!(state.memory.save(&state.file).is_err());
+    assert!(state.record(&leaving(2), &[7; 300]).is_err() && state.is_failing);
+    // Memory would take it, but it is not known yet that the disk does.
+    state.memory.save(&writer).expect("it is written");
+    assert!(state.record(&leaving(3), &[7; 300]).is_err());
+    state.file = writer;
+    state.record(&leaving(4), &[7; 300]).expect("it is written");
+    assert!(!state.is_failing);
+    let serials: Vec<_> = folder.open().1.flights.iter().map(|flight| flight.serial).collect();
+    assert_eq!(serials, [1, 4]);
+}
+
+#[test]
+fn what_changes_of_an_earlier_runs_submission_takes_no_second_place() {
+    let folder = Folder::new("legacy");
+    folder.open().0.record(&leaving(1), &[7; 300]).expect("it is written");
+    let (mut state, legacy) = folder.open();
+    let mut flight = legacy.flights[0];
+    flight.cancels.add(B256::repeat_byte(0xc1), flight.admitted.fees);
+    state.record(&flight, &[]).expect("it is written again");
+    state.record(&leaving(2), &[8; 300]).expect("it is written");
+    let (_, legacy) = folder.open();
+    let [one, two] = &legacy.flights[..] else { panic!("{} were found", legacy.flights.len()) };
+    assert_same(one, &flight);
+    assert_eq!((one.hash, two.hash), (keccak256([7; 300]), keccak256([8; 300])));
+}
+
+#[test]
+fn a_record_that_is_cut_short_over_an_older_one_is_neither() {
+    let (mut room, mut newer) = ([0; RECORD_BYTES], [0; RECORD_BYTES]);
+    let older = Record::of(&flight(1, true), &handles());
+    older.write(&[9; 500], &mut room).expect("it fits");
+    let length = Record::of(&flight(2, false), &handles()).write(&[7; 300], &mut newer);
+    for cut in 0..length.expect("it fits") {
+        let mut torn = room;
+        torn[..cut].copy_from_slice(&newer[..cut]);
+        let read = Record::read(&torn).map(|record| record.serial);
+        // Up to where they differ it is still the older one.
+        let is_older = torn == room;
+        assert_eq!(read, is_older.then_some(1), "{cut}");
+    }
+}
+
+#[test]
+fn a_shorter_checkpoint_over_a_longer_one_is_whole() {
+    let folder = Folder::new("shorter");
+    drop(folder.open());
+    write(&folder, &checkpoint(3, &[1, 2, 5, 6, 7]), 0);
+    let mut room = vec![0; CHECKPOINT_BYTES];
+    let length = checkpoint(5, &[2]).write(&mut room).expect("it fits");
+    let file = OpenOptions::new().write(true).open(folder.file()).expect("it is there");
+    file.write_all_at(&room[..length], HEADER_BYTES as u64).expect("it is written");
+    assert_eq!(folder.open().0.sequence, 5);
+}
+
+#[test]
 fn places_are_taken_in_turn_until_none_is_left() {
     let folder = Folder::new("turn");
     let (mut state, _) = folder.open();

@@ -181,7 +181,6 @@ fn seal<'e>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{Gas, Wei};
 
     #[test]
     fn a_key_gives_the_address_that_the_specification_says() {
