@@ -116,7 +116,7 @@ impl Memory {
         // Behind the last record, where nothing stands.
         let asked = file.write_all_at(&[0], FILE_BYTES as u64 - 1);
         self.is_full.store(asked.is_err(), Ordering::Relaxed);
-        let mut parts = self.parts();
+        let parts = self.parts();
         let count = parts.len();
         let mut done = asked.map(|()| count);
         let Some(map) = &self.map else {
@@ -128,7 +128,7 @@ impl Memory {
             }
             return done;
         };
-        for part in parts.drain(..) {
+        for part in parts {
             if let Err(error) = map.flush_range(part.start, part.len()) {
                 // The system takes these pages for saved, until they are written anew.
                 drop(map.advise_range(Advice::PopulateWrite, part.start, part.len()));

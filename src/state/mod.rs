@@ -403,7 +403,8 @@ impl Care {
                 self.is_failing = true;
                 tracing::error!(%error, "the state does not reach the disk: a power cut loses it");
             }
-            Err(_) | Ok(0) => {}
+            Err(_) => {}
+            // What was refused before is among what was saved now.
             Ok(_) => self.is_failing = false,
         }
     }

@@ -272,6 +272,19 @@ fn a_disk_that_takes_nothing_keeps_submissions_here_until_it_does() {
 }
 
 #[test]
+fn a_disk_that_fails_is_told_until_it_takes_a_write_again() {
+    let folder = Folder::new("told");
+    let mut care = folder.open().0.care().expect("a second handle");
+    let reader = File::open(folder.file()).expect("it opens");
+    let writer = std::mem::replace(&mut care.file, reader);
+    care.save();
+    assert!(care.is_failing);
+    care.file = writer;
+    care.save();
+    assert!(!care.is_failing, "nothing is left to be saved, and the disk takes writes");
+}
+
+#[test]
 fn what_changes_of_an_earlier_runs_submission_takes_no_second_place() {
     let folder = Folder::new("legacy");
     folder.open().0.record(&leaving(1), &[7; 300]).expect("it is written");
