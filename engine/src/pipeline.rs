@@ -120,6 +120,7 @@ impl<S: StrategySet> Engine<S> {
         stamps.applied = clock.now();
         let is_seal = matches!(change, Change::Block);
         if is_seal {
+            self.rate_newest();
             self.on_block(&mut stamps, clock, outbox);
         }
         if is_seal || is_last {
@@ -129,6 +130,7 @@ impl<S: StrategySet> Engine<S> {
             self.cancel_due(&stamps, outbox);
         }
         if self.waiting.arrivals() > swaps {
+            self.rate_newest();
             self.rehearsal.keep(frame);
         }
     }

@@ -93,8 +93,16 @@ impl<S: StrategySet> Engine<S> {
             self.world.nodes_mut().count_pending(node);
             self.tally.queued += u64::from(self.world.open_block().is_some());
             self.tally.pending_stale += u64::from(!self.world.freshness().is_fresh());
+            self.rate_newest();
+            self.waiting.push(&target, self.world.next_block(), at);
+        }
+    }
+
+    /// Finds out what the swap moves that came last, if that was not done yet.
+    pub(crate) fn rate_newest(&mut self) {
+        if let Some(target) = self.waiting.unrated() {
             let worth = worth_of(&target.route, &self.world);
-            self.waiting.push(&target, worth, self.world.next_block(), at);
+            self.waiting.rate(worth);
         }
     }
 
@@ -131,6 +139,9 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn look<O: Outbox>(&mut self, stamps: &Stamps, clock: &impl Clock, outbox: &mut O) {
         for _ in 0..LOOKS_PER_INPUT_MAX {
             let can_trade = self.can_trade();
+            if self.waiting.has_choice(can_trade) {
+                self.rate_newest();
+            }
             let Some(place) = self.waiting.next(can_trade) else { break };
             let (target, due_at) = self.waiting.at(place);
             match self.standing(&target) {

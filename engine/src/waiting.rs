@@ -2,7 +2,8 @@
 //! that may stand before us in the next block.
 //!
 //! Bounded; when it is full, the swap that moves least gives way, for an opportunity behind it
-//! would be the smallest.
+//! would be the smallest. What a swap moves is found out behind the answer to it, or as soon as it
+//! has to be told which of several comes first.
 //!
 //! Temperature: hot.
 
@@ -62,7 +63,6 @@ struct Entry {
 struct Brief {
     hash: u64,
     sender: u64,
-    pools: Pools,
     max_fee: Wei,
     rank: Rank,
     /// Whether it does something to loans or to their prices.
@@ -75,7 +75,6 @@ impl Brief {
         Self {
             hash: start_of(hash.as_slice()),
             sender: start_of(target.sender.as_slice()),
-            pools: Pools::of(target.hops().iter().map(|hop| hop.pool)),
             max_fee: *max_fee,
             rank,
             has_loans: target.route.loans().next().is_some(),
@@ -108,13 +107,17 @@ pub(crate) struct Waiting {
     entries: Vec<Entry>,
     /// One for each entry, in the same order.
     briefs: Vec<Brief>,
+    /// Which pools each moves: most plans meet none of them.
+    pools: Vec<Pools>,
     /// Where the last one was put.
     newest: usize,
+    /// The last one's place, while it has no rank.
+    unrated: Option<usize>,
+    /// Where the least valuable of those with a rank is, if that is known.
+    least: Option<usize>,
     arrivals: u64,
     /// How many there are of each [`Look`].
     counts: [usize; 5],
-    /// Where the least valuable is, if that was found since the last change.
-    least: Option<usize>,
     /// Why swaps left before the strategies saw them, since the start.
     gone: [u64; Gone::ALL.len()],
 }
@@ -122,47 +125,59 @@ pub(crate) struct Waiting {
 impl Default for Waiting {
     fn default() -> Self {
         Self {
-            entries: Vec::with_capacity(PENDING_QUEUE_MAX),
-            briefs: Vec::with_capacity(PENDING_QUEUE_MAX),
+            entries: Vec::with_capacity(PENDING_QUEUE_MAX + 1),
+            briefs: Vec::with_capacity(PENDING_QUEUE_MAX + 1),
+            pools: Vec::with_capacity(PENDING_QUEUE_MAX + 1),
             newest: 0,
+            unrated: None,
+            least: None,
             arrivals: 0,
             counts: [0; 5],
-            least: None,
             gone: [0; Gone::ALL.len()],
         }
     }
 }
 
 impl Waiting {
-    /// Remembers a swap that moves `worth`; when there is no room, the least valuable gives way.
-    /// Swaps of its sender that had to wait for it are to be checked again.
-    pub(crate) fn push(&mut self, target: &Target, worth: Wei, next: BlockNumber, at: Nanos) {
+    /// Remembers a swap, which is to be [rated](Self::rate) before the next one comes. Swaps of its
+    /// sender that had to wait for it are to be checked again.
+    pub(crate) fn push(&mut self, target: &Target, next: BlockNumber, at: Nanos) {
+        debug_assert_eq!(self.unrated, None, "what came before has its rank");
         if self.counts[Look::Early as usize] > 0 {
             self.wake(Some(&target.sender), at);
         }
         self.arrivals += 1;
-        let rank = Rank { worth, tip: target.follow.priority_fee, arrival: Reverse(self.arrivals) };
+        let tip = target.follow.priority_fee;
+        let rank = Rank { worth: Wei(0), tip, arrival: Reverse(self.arrivals) };
         let look = Look::New;
-        let brief = Brief::of(target, rank);
-        let entry = Entry { look, due_at: at, next_block: next, target: *target };
-        if self.entries.len() < PENDING_QUEUE_MAX {
-            self.newest = self.entries.len();
-            self.entries.push(entry);
-            self.briefs.push(brief);
-        } else {
-            let Some(place) = self.least() else { return };
-            if rank < self.briefs[place].rank {
-                self.gone[Gone::Outranked as usize] += 1;
-                return;
-            }
-            self.leave(self.entries[place].look, Gone::Outranked);
-            self.newest = place;
-            self.entries[place] = entry;
-            self.briefs[place] = brief;
-        }
+        self.newest = self.entries.len();
+        self.unrated = Some(self.newest);
+        self.entries.push(Entry { look, due_at: at, next_block: next, target: *target });
+        self.briefs.push(Brief::of(target, rank));
+        self.pools.push(Pools::of(target.hops().iter().map(|hop| hop.pool)));
         debug_assert_eq!(self.entries.len(), self.briefs.len(), "one each");
-        self.least = None;
+        debug_assert_eq!(self.entries.len(), self.pools.len(), "one each");
         self.counts[look as usize] += 1;
+    }
+
+    /// The swap that has no rank yet.
+    pub(crate) fn unrated(&self) -> Option<&Target> {
+        self.unrated.map(|place| &self.entries[place].target)
+    }
+
+    /// Notes what the swap without a rank moves; when there are too many, the least valuable gives
+    /// way.
+    pub(crate) fn rate(&mut self, worth: Wei) {
+        let Some(place) = self.unrated.take() else { return };
+        self.briefs[place].rank.worth = worth;
+        let least = if self.entries.len() > PENDING_QUEUE_MAX { self.least_but(place) } else { None };
+        match least {
+            Some(least) if self.briefs[place].rank < self.briefs[least].rank => {
+                self.remove(place, Gone::Outranked);
+            }
+            Some(least) => self.remove(least, Gone::Outranked),
+            None => self.least = None,
+        }
     }
 
     /// How many swaps came, since the start.
@@ -173,12 +188,11 @@ impl Waiting {
     /// Where the most valuable swap is that can be looked at now: checked, and if the world
     /// `can_trade`, shown to the strategies.
     pub(crate) fn next(&self, can_trade: bool) -> Option<usize> {
-        if !self.has_next(can_trade) {
+        let count = self.next_count(can_trade);
+        if count == 0 {
             return None;
         }
         let is_next = |look| look == Look::New || can_trade && look == Look::Due;
-        let due = if can_trade { self.counts[Look::Due as usize] } else { 0 };
-        let count = self.counts[Look::New as usize] + due;
         if count == 1 && self.entries.get(self.newest).is_some_and(|newest| is_next(newest.look)) {
             return Some(self.newest);
         }
@@ -187,9 +201,20 @@ impl Waiting {
         places.max_by_key(|place| self.briefs[*place].rank)
     }
 
+    /// How many there are of which one can be looked at now.
+    const fn next_count(&self, can_trade: bool) -> usize {
+        let due = if can_trade { self.counts[Look::Due as usize] } else { 0 };
+        self.counts[Look::New as usize] + due
+    }
+
     /// Whether there is one.
     pub(crate) const fn has_next(&self, can_trade: bool) -> bool {
-        self.counts[Look::New as usize] > 0 || can_trade && self.counts[Look::Due as usize] > 0
+        self.next_count(can_trade) > 0
+    }
+
+    /// Whether there are several, of which the most valuable comes first.
+    pub(crate) const fn has_choice(&self, can_trade: bool) -> bool {
+        self.next_count(can_trade) > 1
     }
 
     /// The swap at a place, and since when it could have been looked at.
@@ -245,6 +270,11 @@ impl Waiting {
 
     /// A swap, by its hash.
     pub(crate) fn get(&self, hash: &B256) -> Option<&Target> {
+        // Mostly it has just come.
+        let newest = self.entries.get(self.newest).map(|entry| &entry.target);
+        if let Some(newest) = newest.filter(|newest| newest.follow.hash == *hash) {
+            return Some(newest);
+        }
         let start = start_of(hash.as_slice());
         let those = self.those(move |brief| brief.hash == start);
         those.map(|entry| &entry.target).find(|target| target.follow.hash == *hash)
@@ -278,10 +308,14 @@ impl Waiting {
         let followed = ours.plan.follows().and_then(|follow| self.get(&follow.hash));
         let pools = Pools::of(ours.plan.legs().iter().map(|leg| leg.pool));
         let loan = ours.plan.order.map(|order| order.loan);
-        let may_matter = self.those(move |brief| {
+        let places = self.pools.iter().map(move |theirs| theirs.may_meet(pools)).enumerate();
+        let places = places.filter(move |(_, may_meet)| *may_meet || loan.is_some());
+        let may_matter = places.filter_map(move |(place, may_meet)| {
+            let brief = self.briefs.get(place)?;
             let has_loans = loan.is_some() && brief.has_loans;
             let pays_more = brief.max_fee > max_fee || brief.rank.tip > tip;
-            has_loans || (pays_more && brief.pools.may_meet(pools))
+            let may_matter = has_loans || (pays_more && may_meet);
+            self.entries.get(place).filter(|_| may_matter)
         });
         let can_land = may_matter.filter(|entry| entry.look != Look::Early);
         can_land.map(|entry| &entry.target).filter(move |target| {
@@ -307,10 +341,11 @@ impl Waiting {
         both.filter(move |(brief, _)| is_so(brief)).map(|(_, entry)| entry)
     }
 
-    fn least(&mut self) -> Option<usize> {
+    /// Where the least valuable is of all but one.
+    fn least_but(&mut self, one: usize) -> Option<usize> {
         if self.least.is_none() {
-            let places = self.briefs.iter().enumerate();
-            self.least = places.min_by_key(|(_, brief)| brief.rank).map(|(place, _)| place);
+            let others = self.briefs.iter().enumerate().filter(|(place, _)| *place != one);
+            self.least = others.min_by_key(|(_, brief)| brief.rank).map(|(place, _)| place);
         }
         self.least
     }
@@ -320,17 +355,27 @@ impl Waiting {
         // Each round drops one or goes on by one.
         while place < self.entries.len() {
             if is_gone(&self.entries[place]) {
-                let entry = self.entries.swap_remove(place);
-                self.briefs.swap_remove(place);
-                self.leave(entry.look, why);
-                self.least = None;
+                self.remove(place, why);
             } else {
                 place += 1;
             }
         }
     }
 
-    fn leave(&mut self, look: Look, why: Gone) {
+    /// Drops one; the last one takes its place.
+    fn remove(&mut self, place: usize, why: Gone) {
+        let Entry { look, .. } = self.entries.swap_remove(place);
+        self.briefs.swap_remove(place);
+        self.pools.swap_remove(place);
+        let last = self.entries.len();
+        if place < last || self.least == Some(place) {
+            self.least = None;
+        }
+        self.unrated = match self.unrated {
+            Some(unrated) if unrated == place => None,
+            Some(unrated) if unrated == last => Some(place),
+            unrated => unrated,
+        };
         self.counts[look as usize] -= 1;
         self.gone[why as usize] += u64::from(look != Look::Seen);
     }
