@@ -33,10 +33,11 @@ use crate::query::Queries;
 use crate::rehearsal::Rehearsal;
 use crate::risk::{Reject, Risk};
 use crate::senders::Senders;
-use crate::sign::Signer;
+use crate::sign::{Signed, Signer};
 use crate::strategy::{Ctx, StrategySet};
 use crate::tally::Tally;
 use crate::target::Target;
+use crate::targets::Newcomer;
 use crate::units::Nanos;
 use crate::verdict;
 use crate::waiting::Waiting;
@@ -66,6 +67,8 @@ pub struct Engine<S> {
     pub(crate) signer: Signer,
     pub(crate) mempool: Mempool,
     pub(crate) waiting: Waiting,
+    /// The pending swap that came with this input, until it is believed.
+    pub(crate) newcomer: Option<Newcomer>,
     pub(crate) senders: Senders,
     pub(crate) strategies: S,
     /// What the universe grew by, to be freed where that may take its time.
@@ -88,7 +91,6 @@ impl<S: StrategySet> Engine<S> {
     /// The whole path, from bytes that came in to bytes that go out.
     pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
         let at = input.at;
-        let swaps = self.waiting.arrivals();
         let frame = if let Happening::Frame { bytes, .. } = &input.what { *bytes } else { &[] };
         let mut stamps = Stamps { received: at, decoded: at, ..Stamps::default() };
         let mut is_last = true;
@@ -120,7 +122,6 @@ impl<S: StrategySet> Engine<S> {
         stamps.applied = clock.now();
         let is_seal = matches!(change, Change::Block);
         if is_seal {
-            self.rate_newest();
             self.on_block(&mut stamps, clock, outbox);
         }
         if is_seal || is_last {
@@ -129,8 +130,7 @@ impl<S: StrategySet> Engine<S> {
         if self.has_due {
             self.cancel_due(&stamps, outbox);
         }
-        if self.waiting.arrivals() > swaps {
-            self.rate_newest();
+        if self.take_in_newcomer() {
             self.rehearsal.keep(frame);
         }
     }
@@ -181,8 +181,16 @@ impl<S: StrategySet> Engine<S> {
                 self.check_place(&admitted)?;
                 let ticket = self.flights.next_ticket().ok_or(Reject::TableFull)?;
                 let half = outbox.presignature();
-                let signed = self.signer.sign(&admitted, &self.world, half);
-                let raw = signed.ok_or(Reject::Unsignable)?;
+                let newcomer = self.newcomer.as_mut();
+                let unproven = newcomer.as_ref().and_then(|one| one.unproven(&self.scratch.raw));
+                let signed = self.signer.sign(&admitted, &self.world, half, unproven);
+                let Signed { raw, beside } = signed.ok_or(Reject::Unsignable)?;
+                if let Some(newcomer) = newcomer {
+                    newcomer.proof = newcomer.proof.or(beside);
+                    if newcomer.is_forged() {
+                        return Err(Reject::Forged);
+                    }
+                }
                 stamps.signed = clock.now();
                 let mut flight = Flight::new(admitted, B256::ZERO, self.world.next_block());
                 flight.ticket = ticket;
@@ -330,6 +338,7 @@ impl<S: StrategySet> Engine<S> {
             signer,
             mempool: Mempool::default(),
             waiting: Waiting::default(),
+            newcomer: None,
             senders: Senders::default(),
             strategies,
             grown: None,

@@ -74,9 +74,9 @@ impl<S: StrategySet> Engine<S> {
         else {
             return None;
         };
-        black_box(self.mempool.knows(&tx.hash));
+        black_box((self.mempool.knows(&tx.hash), self.mempool.has_rival(tx.from, tx.nonce)));
         let target = self.target_of(&tx)?;
-        tx.verify(&mut self.scratch.raw).ok()?;
+        let raw_bytes = tx.encode_raw(&mut self.scratch.raw).ok()?;
         let mark = self.apply_in_turn(&target).ok()?;
         let mut found = None;
         let world = &self.world;
@@ -97,9 +97,9 @@ impl<S: StrategySet> Engine<S> {
             self.world.set_stale(Stale::Lost, true);
         }
         let admitted = self.risk.price(&plan?, &self.world).ok()?;
-        let Self { rehearsal, signer, world, .. } = self;
-        let mut half = rehearsal.half;
-        let signed = signer.rehearse(&admitted, world, rehearsal.key.as_ref()?, &mut half)?;
+        let Self { rehearsal, signer, world, scratch, .. } = self;
+        let key = (rehearsal.key.as_ref()?, rehearsal.half);
+        let signed = signer.rehearse(&admitted, world, key, scratch.raw.get(..raw_bytes)?)?;
         black_box(signed);
         Some(())
     }

@@ -19,6 +19,7 @@ use alloy_primitives::{Address, B256};
 use crate::decode::pending::PendingTx;
 use crate::decode::swap;
 use crate::ids::{NodeId, TokenId};
+use crate::keccak;
 use crate::limits::{LOOKS_PER_INPUT_MAX, PREDECESSORS_MAX, SENDERS_ASKED_AGAIN_MAX};
 use crate::loans::pending::Pending;
 use crate::mempool::News;
@@ -34,6 +35,33 @@ use crate::units::{Nanos, Wei};
 use crate::waiting::Look;
 use crate::world::undo::Mark;
 use crate::world::{Stale, Unfit, World};
+
+/// A pending swap that came with this input, which nobody has hashed yet. Only what hashes to what
+/// was announced is believed and remembered; but the first look needs no more than what is written,
+/// and the hash can be had along with the signature of the answer.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    follow: Follow,
+    sender: Address,
+    nonce: u64,
+    node: NodeId,
+    /// How many bytes it has, at the start of the scratch buffer.
+    raw_bytes: usize,
+    /// What they hash to, once that is known.
+    pub(crate) proof: Option<B256>,
+}
+
+impl Newcomer {
+    /// What is still to be hashed, of the scratch buffer.
+    pub(crate) fn unproven<'a>(&self, raw: &'a [u8]) -> Option<&'a [u8]> {
+        if self.proof.is_some() { None } else { raw.get(..self.raw_bytes) }
+    }
+
+    /// Whether it is not what was announced, as far as is known.
+    pub(crate) fn is_forged(&self) -> bool {
+        self.proof != Some(self.follow.hash)
+    }
+}
 
 /// Where a pending swap stands among its sender's transactions.
 enum Standing {
@@ -69,12 +97,28 @@ impl<S: StrategySet> Engine<S> {
             let pending = target.as_ref().and_then(|target| target.route.loans().next());
             self.world.loans.count_pending(pending);
         }
-        // What is no swap matters only if it takes the place of one.
-        if target.is_none() && !self.mempool.has_rival(tx.from, tx.nonce) {
-            self.tally.pending_other += 1;
-            return;
+        let has_rival = self.mempool.has_rival(tx.from, tx.nonce);
+        match &target {
+            // What is no swap matters only if it takes the place of one.
+            None if !has_rival => self.tally.pending_other += 1,
+            Some(target) if !has_rival => self.welcome(tx, target, at, node),
+            target => self.replace(tx, target.as_ref(), at, node),
         }
-        // Only bytes that hash to what was announced are believed, before anything is remembered.
+    }
+
+    /// Has a swap looked at that is news if it is true.
+    fn welcome(&mut self, tx: &PendingTx<'_>, target: &Target, at: Nanos, node: NodeId) {
+        let Ok(raw_bytes) = tx.encode_raw(&mut self.scratch.raw) else {
+            self.tally.pending_forged += 1;
+            return;
+        };
+        let Target { follow, sender, nonce, .. } = *target;
+        self.waiting.push(target, self.world.next_block(), at);
+        self.newcomer = Some(Newcomer { follow, sender, nonce, node, raw_bytes, proof: None });
+    }
+
+    /// Puts a transaction in the place of another one of its sender, if it is true and pays more.
+    fn replace(&mut self, tx: &PendingTx<'_>, target: Option<&Target>, at: Nanos, node: NodeId) {
         if tx.verify(&mut self.scratch.raw).is_err() {
             self.tally.pending_forged += 1;
             return;
@@ -88,18 +132,42 @@ impl<S: StrategySet> Engine<S> {
             self.tally.pending_other += 1;
             return;
         };
+        if matches!(news, News::New | News::Replaces(_)) {
+            self.waiting.push(target, self.world.next_block(), at);
+            self.rate_newest();
+        }
+        self.count_in(news, node);
+    }
+
+    /// Believes and remembers the swap that came with this input, or drops it if it is not what was
+    /// announced. Says whether it is remembered.
+    pub(crate) fn take_in_newcomer(&mut self) -> bool {
+        let Some(newcomer) = self.newcomer.take() else { return false };
+        let Newcomer { follow, sender, nonce, node, raw_bytes, proof } = newcomer;
+        let proof = proof
+            .unwrap_or_else(|| keccak::hash(self.scratch.raw.get(..raw_bytes).unwrap_or_default()));
+        if proof != follow.hash {
+            self.tally.pending_forged += 1;
+            self.waiting.drop_newest();
+            return false;
+        }
+        let news = self.mempool.announce(&follow, sender, nonce);
+        self.rate_newest();
+        self.count_in(news, node);
+        true
+    }
+
+    fn count_in(&mut self, news: News, node: NodeId) {
         self.tally.pending(news);
         if matches!(news, News::New | News::Replaces(_)) {
             self.world.nodes_mut().count_pending(node);
             self.tally.queued += u64::from(self.world.open_block().is_some());
             self.tally.pending_stale += u64::from(!self.world.freshness().is_fresh());
-            self.rate_newest();
-            self.waiting.push(&target, self.world.next_block(), at);
         }
     }
 
-    /// Finds out what the swap moves that came last, if that was not done yet.
-    pub(crate) fn rate_newest(&mut self) {
+    /// Finds out what the swap moves that came last.
+    fn rate_newest(&mut self) {
         if let Some(target) = self.waiting.unrated() {
             let worth = worth_of(&target.route, &self.world);
             self.waiting.rate(worth);
@@ -137,14 +205,18 @@ impl<S: StrategySet> Engine<S> {
 
     /// Looks at the best of the pending swaps that wait, a few of them.
     pub(crate) fn look<O: Outbox>(&mut self, stamps: &Stamps, clock: &impl Clock, outbox: &mut O) {
-        for _ in 0..LOOKS_PER_INPUT_MAX {
+        for round in 0..LOOKS_PER_INPUT_MAX {
             let can_trade = self.can_trade();
-            if self.waiting.has_choice(can_trade) {
-                self.rate_newest();
+            if round > 0 || self.waiting.has_choice(can_trade) {
+                self.take_in_newcomer();
             }
             let Some(place) = self.waiting.next(can_trade) else { break };
             let (target, due_at) = self.waiting.at(place);
-            match self.standing(&target) {
+            let standing = self.standing(&target);
+            if self.newcomer.is_some() && !(can_trade && matches!(standing, Standing::Next)) {
+                continue;
+            }
+            match standing {
                 Standing::Unknown => {
                     self.waiting.set_look(place, Look::Asked);
                     self.ask_for_sender(&target.sender);

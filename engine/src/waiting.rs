@@ -165,24 +165,27 @@ impl Waiting {
         self.unrated.map(|place| &self.entries[place].target)
     }
 
+    /// Drops the swap that has no rank yet, as if it had not come.
+    pub(crate) fn drop_newest(&mut self) {
+        if let Some(place) = self.unrated {
+            self.remove(place);
+        }
+    }
+
     /// Notes what the swap without a rank moves; when there are too many, the least valuable gives
     /// way.
     pub(crate) fn rate(&mut self, worth: Wei) {
         let Some(place) = self.unrated.take() else { return };
         self.briefs[place].rank.worth = worth;
-        let least = if self.entries.len() > PENDING_QUEUE_MAX { self.least_but(place) } else { None };
+        let least =
+            if self.entries.len() > PENDING_QUEUE_MAX { self.least_but(place) } else { None };
         match least {
             Some(least) if self.briefs[place].rank < self.briefs[least].rank => {
-                self.remove(place, Gone::Outranked);
+                self.leave(place, Gone::Outranked);
             }
-            Some(least) => self.remove(least, Gone::Outranked),
+            Some(least) => self.leave(least, Gone::Outranked),
             None => self.least = None,
         }
-    }
-
-    /// How many swaps came, since the start.
-    pub(crate) const fn arrivals(&self) -> u64 {
-        self.arrivals
     }
 
     /// Where the most valuable swap is that can be looked at now: checked, and if the world
@@ -355,15 +358,21 @@ impl Waiting {
         // Each round drops one or goes on by one.
         while place < self.entries.len() {
             if is_gone(&self.entries[place]) {
-                self.remove(place, why);
+                self.leave(place, why);
             } else {
                 place += 1;
             }
         }
     }
 
-    /// Drops one; the last one takes its place.
-    fn remove(&mut self, place: usize, why: Gone) {
+    /// Drops one, for this reason.
+    fn leave(&mut self, place: usize, why: Gone) {
+        let look = self.remove(place);
+        self.gone[why as usize] += u64::from(look != Look::Seen);
+    }
+
+    /// Drops one; the last one takes its place. Returns how far it came.
+    fn remove(&mut self, place: usize) -> Look {
         let Entry { look, .. } = self.entries.swap_remove(place);
         self.briefs.swap_remove(place);
         self.pools.swap_remove(place);
@@ -377,6 +386,6 @@ impl Waiting {
             unrated => unrated,
         };
         self.counts[look as usize] -= 1;
-        self.gone[why as usize] += u64::from(look != Look::Seen);
+        look
     }
 }

@@ -74,11 +74,13 @@ pub enum Reject {
     Rescued,
     /// Nobody lends its input, and the executor may not pay it, or cannot.
     Unfunded,
+    /// What it follows is not what was announced.
+    Forged,
 }
 
 impl Reject {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::StaleWorld,
         Self::OpenBlock,
         Self::Draining,
@@ -100,6 +102,7 @@ impl Reject {
         Self::Outbid,
         Self::Rescued,
         Self::Unfunded,
+        Self::Forged,
     ];
 
     /// The name used in the journal and in metrics.
@@ -127,6 +130,7 @@ impl Reject {
             Self::Outbid => "outbid",
             Self::Rescued => "rescued",
             Self::Unfunded => "unfunded",
+            Self::Forged => "forged",
         }
     }
 }

@@ -83,6 +83,15 @@ pub struct Signature {
     pub is_odd: bool,
 }
 
+/// A signed transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'a> {
+    /// Its raw bytes.
+    pub raw: &'a [u8],
+    /// The hash of what was hashed beside it.
+    pub beside: Option<B256>,
+}
+
 /// Signs for all wallets.
 #[derive(Debug)]
 pub struct Signer {
@@ -106,17 +115,18 @@ impl Signer {
     }
 
     /// Writes and signs the transaction of an admitted plan, with a presignature if there is one.
-    /// Its hash is left to whoever wants to know it. `None` if it does not fit the buffer or the
-    /// wallet has no key.
+    /// Its hash is left to whoever wants to know it; what stands `beside` it is hashed in the same
+    /// pass. `None` if it does not fit the buffer or the wallet has no key.
     pub fn sign(
         &mut self,
         admitted: &Admitted,
         world: &World,
         half: Option<Presignature>,
-    ) -> Option<&[u8]> {
+        beside: Option<&[u8]>,
+    ) -> Option<Signed<'_>> {
         let (fields, length) = self.write(admitted, world)?;
         let key = self.keys.get(admitted.wallet.index())?;
-        seal(&mut self.envelope, (&fields, length), (key, half))
+        seal(&mut self.envelope, (&fields, length), (key, half), beside)
     }
 
     /// Packs the program of an admitted plan in its place; its length, and the other fields.
@@ -144,12 +154,12 @@ impl Signer {
         &mut self,
         admitted: &Admitted,
         world: &World,
-        key: &WalletKey,
-        half: &mut [u8; SLOT_BYTES],
-    ) -> Option<&[u8]> {
+        (key, mut half): (&WalletKey, [u8; SLOT_BYTES]),
+        beside: &[u8],
+    ) -> Option<Signed<'_>> {
         let (fields, length) = self.write(admitted, world)?;
-        let half = Presignature::take(half);
-        seal(&mut self.envelope, (&fields, length), (key, half))
+        let half = Presignature::take(&mut half);
+        seal(&mut self.envelope, (&fields, length), (key, half), Some(beside))
     }
 
     /// Writes and signs a transfer of nothing from a wallet to itself: what takes the place of a
@@ -163,7 +173,7 @@ impl Signer {
     ) -> Option<&[u8]> {
         let key = self.keys.get(wallet.index())?;
         let fields = Fields { chain_id, nonce, fees, to: key.address };
-        seal(&mut self.envelope, (&fields, 0), (key, None))
+        seal(&mut self.envelope, (&fields, 0), (key, None), None).map(|signed| signed.raw)
     }
 }
 
@@ -171,11 +181,19 @@ fn seal<'e>(
     envelope: &'e mut Envelope,
     (fields, input_length): (&Fields, usize),
     (key, half): (&WalletKey, Option<Presignature>),
-) -> Option<&'e [u8]> {
-    let digest = keccak::hash(envelope.unsigned(fields, input_length)?);
+    beside: Option<&[u8]>,
+) -> Option<Signed<'e>> {
+    let unsigned = envelope.unsigned(fields, input_length)?;
+    let (digest, beside) = match beside {
+        None => (keccak::hash(unsigned), None),
+        Some(beside) => {
+            let [digest, beside] = keccak::hash_both([unsigned, beside]);
+            (digest, Some(beside))
+        }
+    };
     let finished = half.and_then(|half| half.finish(key, &digest));
     let signature = finished.or_else(|| key.sign(&digest))?;
-    envelope.signed(&signature)
+    Some(Signed { raw: envelope.signed(&signature)?, beside })
 }
 
 #[cfg(test)]

@@ -320,27 +320,56 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
 /// The first quote or backslash at or after `at`.
 #[inline]
 pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> Option<usize> {
-    // Keys and quantities end within a word or two, which is over before a vector search starts.
+    // Keys, quantities and hashes end within a few chunks, which is over before a search that is
+    // made for long texts has started.
     let mut at = at;
-    for _ in 0..2 {
-        let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else { break };
-        let word = u64::from_le_bytes(*word);
-        let hits = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES);
+    for _ in 0..CHUNKS {
+        let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { break };
+        let hits = hits(chunk);
         if hits != 0 {
-            return Some(at + (hits.trailing_zeros() / 8) as usize);
+            return Some(at + hits.trailing_zeros() as usize);
         }
-        at += 8;
+        at += chunk.len();
     }
     memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
 }
 
-const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+/// As many as a hash has.
+const CHUNKS: usize = 5;
 
-/// The high bit of every zero byte; exact for the lowest one, which is the only one asked for.
+/// Where quotes and backslashes are, a bit each, the first one lowest.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "the instructions are named by the architecture alone")]
 #[inline]
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
+fn hits(chunk: &[u8; 16]) -> u32 {
+    // SAFETY: every processor of this architecture has SSE2.
+    unsafe { vector::hits(chunk) }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod vector {
+    use core::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    pub(super) fn hits(chunk: &[u8; 16]) -> u32 {
+        let halves = chunk.as_chunks::<8>().0;
+        let [low, high] = [0, 1].map(|half| i64::from_le_bytes(halves[half]));
+        let chunk = _mm_set_epi64x(high, low);
+        let quotes = _mm_cmpeq_epi8(chunk, _mm_set1_epi8(b'"'.cast_signed()));
+        let backslashes = _mm_cmpeq_epi8(chunk, _mm_set1_epi8(b'\\'.cast_signed()));
+        _mm_movemask_epi8(_mm_or_si128(quotes, backslashes)).cast_unsigned()
+    }
+}
+
+/// Where quotes and backslashes are, a bit each, the first one lowest.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn hits(chunk: &[u8; 16]) -> u32 {
+    let bits = chunk.iter().rev().map(|byte| u32::from(matches!(byte, b'"' | b'\\')));
+    bits.fold(0, |hits, bit| hits << 1 | bit)
 }
 
 /// Length of the object or array that `bytes` start with.
