@@ -91,6 +91,7 @@ impl Port for LivePort {
         let tx = SignedTx { raw: &raw, attempt };
         black_box(write_request(&tx, &mut self.request));
         self.state.rehearse(&raw);
+        self.presigner.rehearse();
     }
 
     fn presigner(&mut self) -> &mut Presigner {

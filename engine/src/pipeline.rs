@@ -91,6 +91,7 @@ impl<S: StrategySet> Engine<S> {
     /// The whole path, from bytes that came in to bytes that go out.
     pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
         let at = input.at;
+        let swaps = self.waiting.arrivals();
         let frame = if let Happening::Frame { bytes, .. } = &input.what { *bytes } else { &[] };
         let mut stamps = Stamps { received: at, decoded: at, ..Stamps::default() };
         let mut is_last = true;
@@ -130,7 +131,8 @@ impl<S: StrategySet> Engine<S> {
         if self.has_due {
             self.cancel_due(&stamps, outbox);
         }
-        if self.take_in_newcomer() {
+        self.take_in_newcomer();
+        if self.waiting.arrivals() > swaps {
             self.rehearsal.keep(frame);
         }
     }

@@ -77,6 +77,7 @@ impl<S: StrategySet> Engine<S> {
         black_box((self.mempool.knows(&tx.hash), self.mempool.has_rival(tx.from, tx.nonce)));
         let target = self.target_of(&tx)?;
         let raw_bytes = tx.encode_raw(&mut self.scratch.raw).ok()?;
+        self.waiting.rehearse(&target);
         let mark = self.apply_in_turn(&target).ok()?;
         let mut found = None;
         let world = &self.world;

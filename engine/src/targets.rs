@@ -140,21 +140,20 @@ impl<S: StrategySet> Engine<S> {
     }
 
     /// Believes and remembers the swap that came with this input, or drops it if it is not what was
-    /// announced. Says whether it is remembered.
-    pub(crate) fn take_in_newcomer(&mut self) -> bool {
-        let Some(newcomer) = self.newcomer.take() else { return false };
+    /// announced.
+    pub(crate) fn take_in_newcomer(&mut self) {
+        let Some(newcomer) = self.newcomer.take() else { return };
         let Newcomer { follow, sender, nonce, node, raw_bytes, proof } = newcomer;
         let proof = proof
             .unwrap_or_else(|| keccak::hash(self.scratch.raw.get(..raw_bytes).unwrap_or_default()));
         if proof != follow.hash {
             self.tally.pending_forged += 1;
             self.waiting.drop_newest();
-            return false;
+            return;
         }
         let news = self.mempool.announce(&follow, sender, nonce);
         self.rate_newest();
         self.count_in(news, node);
-        true
     }
 
     fn count_in(&mut self, news: News, node: NodeId) {

@@ -169,7 +169,27 @@ impl Waiting {
     pub(crate) fn drop_newest(&mut self) {
         if let Some(place) = self.unrated {
             self.remove(place);
+            self.arrivals -= 1;
         }
+    }
+
+    /// Writes a swap to where the next one will stand, so that the place is in the caches; it is not
+    /// among those that wait.
+    pub(crate) fn rehearse(&mut self, target: &Target) {
+        let entry = Entry {
+            look: Look::New,
+            due_at: Nanos(0),
+            next_block: BlockNumber(0),
+            target: *target,
+        };
+        if let Some(place) = self.entries.spare_capacity_mut().first_mut() {
+            place.write(entry);
+        }
+    }
+
+    /// How many swaps came, since the start.
+    pub(crate) const fn arrivals(&self) -> u64 {
+        self.arrivals
     }
 
     /// Notes what the swap without a rank moves; when there are too many, the least valuable gives

@@ -104,6 +104,11 @@ impl Slab {
         Presignature::take(slot)
     }
 
+    /// Whether the next one is there.
+    pub(super) fn is_next_full(&self) -> bool {
+        self.memory.get(self.next * SLOT_BYTES).is_some_and(|first| *first != 0)
+    }
+
     /// Fills it anew.
     ///
     /// # Errors

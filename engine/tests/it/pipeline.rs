@@ -567,6 +567,23 @@ mod targets {
     }
 
     #[test]
+    fn a_forged_body_of_a_known_sender_is_looked_at_and_not_answered() {
+        let mut stage = live();
+        let small = Swap { amount: 1, ..Swap::default() };
+        stage.pending(&small);
+        let swap = Swap { nonce: small.nonce + 1, ..Swap::default() };
+        let body = swap.body(None);
+        stage.news(Source::Pending, &body.replace("0x30d40", "0x30d41"));
+        assert!(stage.outbox.sent.is_empty());
+        assert_eq!(stage.engine.tally.pending_forged, 1);
+        assert_eq!(stage.engine.books.rejects[Reject::Forged as usize], 1);
+        // What it really is hides behind nothing.
+        stage.news(Source::Pending, &body);
+        assert_eq!(stage.flight().admitted.plan.follows().map(|it| it.hash), Some(swap.hash()));
+        assert_eq!(stage.engine.tally.pending[0], 2);
+    }
+
+    #[test]
     fn a_forged_replacement_does_not_displace_the_swap() {
         let mut stage = live();
         let (swap, better) = (Swap::default(), Swap { max_fee: 90 * GWEI, ..Swap::default() });
