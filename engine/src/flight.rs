@@ -347,13 +347,15 @@ pub enum Place {
 #[derive(Debug)]
 pub struct Flights {
     slots: [Option<Flight>; FLIGHTS_MAX],
+    /// Which slots are full, the first one lowest: a flight is large, and most slots are empty.
+    full: u64,
     generation: u32,
     serial: u64,
 }
 
 impl Default for Flights {
     fn default() -> Self {
-        Self { slots: [None; FLIGHTS_MAX], generation: 0, serial: 0 }
+        Self { slots: [None; FLIGHTS_MAX], full: 0, generation: 0, serial: 0 }
     }
 }
 
@@ -362,12 +364,13 @@ const SLOT_BITS: u32 = FLIGHTS_MAX.trailing_zeros();
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 const _: () = assert!(CANCELS_MAX < 8, "a submission's transactions are told apart by a byte");
 const _: () = assert!(FLIGHTS_MAX.is_power_of_two(), "a ticket's low bits are its slot");
+const _: () = assert!(FLIGHTS_MAX == u64::BITS as usize, "a bit for every slot");
 
 impl Flights {
     /// A ticket for the next submission, if there is room.
     #[must_use]
     pub fn next_ticket(&self) -> Option<u32> {
-        let slot = u32::try_from(self.slots.iter().position(Option::is_none)?).ok()?;
+        let slot = Some(self.full.trailing_ones()).filter(|slot| *slot < u64::BITS)?;
         // The shift drops the generation's highest bits; it only tells a late reply from a new one.
         Some((self.generation.wrapping_add(1) << SLOT_BITS) | slot)
     }
@@ -387,7 +390,9 @@ impl Flights {
     pub fn launch(&mut self, flight: Flight) {
         self.generation = self.generation.wrapping_add(1);
         self.serial = self.serial.max(flight.serial);
-        self.slots[(flight.ticket & SLOT_MASK) as usize] = Some(flight);
+        let slot = flight.ticket & SLOT_MASK;
+        self.full |= 1 << slot;
+        self.slots[slot as usize] = Some(flight);
     }
 
     /// The submission with this ticket, if it is still on its way.
@@ -398,13 +403,21 @@ impl Flights {
 
     /// Lands: takes the submission out of the table.
     pub fn land(&mut self, ticket: u32) -> Option<Flight> {
-        let slot = &mut self.slots[(ticket & SLOT_MASK) as usize];
-        if slot.as_ref()?.ticket == ticket { slot.take() } else { None }
+        let slot = ticket & SLOT_MASK;
+        let landed = self.slots[slot as usize].take_if(|flight| flight.ticket == ticket)?;
+        self.full &= !(1 << slot);
+        Some(landed)
     }
 
     /// All that are on their way.
     pub fn iter(&self) -> impl Iterator<Item = &Flight> {
-        self.slots.iter().flatten()
+        let mut full = self.full;
+        let slots = core::iter::from_fn(move || {
+            let slot = Some(full.trailing_zeros()).filter(|slot| *slot < u64::BITS)?;
+            full &= full - 1;
+            Some(slot as usize)
+        });
+        slots.filter_map(|slot| self.slots[slot].as_ref())
     }
 
     /// All that are on their way, to be changed.

@@ -178,7 +178,7 @@ impl<S: StrategySet> Engine<S> {
         stamps.decided = clock.now();
         for rank in 0..self.plans.len() {
             let Some(plan) = self.plans.get(rank) else { break };
-            let (verdict, is_new) = self.risk.admit(&plan, &self.world, &self.flights);
+            let (verdict, opportunity) = self.risk.admit(&plan, &self.world, &self.flights);
             let sent = verdict.and_then(|admitted| {
                 self.check_place(&admitted)?;
                 let ticket = self.flights.next_ticket().ok_or(Reject::TableFull)?;
@@ -203,6 +203,7 @@ impl<S: StrategySet> Engine<S> {
                 flight.hash = keccak::hash(raw);
                 Ok((flight, left))
             });
+            let is_new = opportunity.is_some_and(|fingerprint| self.risk.see(fingerprint));
             self.books.line_mut(plan.strategy).opportunities += u64::from(is_new);
             match sent {
                 Ok((flight, left)) => self.enter(&flight, left),

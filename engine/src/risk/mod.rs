@@ -200,36 +200,43 @@ impl Risk {
         }
     }
 
-    /// Admits a plan, or says why not. The second value tells whether the opportunity is new: the
-    /// same cycle on the same state counts once, whatever becomes of it.
+    /// Admits a plan, or says why not. The second value is what the opportunity is [seen] by, if it
+    /// is one.
+    ///
+    /// [seen]: Self::see
     pub fn admit(
         &mut self,
         plan: &Plan,
         world: &World,
         flights: &Flights,
-    ) -> (Result<Admitted, Reject>, bool) {
+    ) -> (Result<Admitted, Reject>, Option<u64>) {
         if let Err(reject) = self.gate(world) {
-            return (Err(reject), false);
+            return (Err(reject), None);
         }
         let priced = self.price(plan, world);
         // What does not pay is no opportunity, so it is not remembered as one.
         if let Err(reject @ (Reject::BelowMinProfit | Reject::Quarantined)) = priced {
-            return (Err(reject), false);
+            return (Err(reject), None);
         }
         // Another way through pools that we are trading already is no opportunity of its own.
         if flights.overlaps(plan) {
-            return (Err(Reject::PoolsBusy), false);
+            return (Err(Reject::PoolsBusy), None);
         }
         let fingerprint = fingerprint(plan, world);
-        let is_new = self.memory.see(fingerprint);
         if self.memory.is_taken(fingerprint) {
-            return (Err(Reject::AlreadyTaken), false);
+            return (Err(Reject::AlreadyTaken), None);
         }
         let admitted = priced.and_then(|admitted| {
             self.guard.admit(flights.at_risk(), admitted.stake)?;
             self.assign_wallet(&admitted, flights)
         });
-        (admitted, is_new)
+        (admitted, Some(fingerprint))
+    }
+
+    /// Remembers an opportunity; true if it is new: the same cycle on the same state counts once,
+    /// whatever becomes of it.
+    pub fn see(&mut self, fingerprint: u64) -> bool {
+        self.memory.see(fingerprint)
     }
 
     /// Remembers that the opportunity was taken.
