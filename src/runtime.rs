@@ -7,7 +7,7 @@
 //! millisecond before the others get their turn; what it leaves is taken in the next. While pending
 //! swaps wait that could be looked at, each turn ends with a tick, for every input looks at a few.
 //! A loop that spins and has nothing to do goes through the motions, so that the path stays in its
-//! caches; it rests four times as long as that took.
+//! caches; it rests ten times as long as that took.
 //!
 //! Temperature: hot.
 
@@ -51,11 +51,10 @@ const READS_PER_TURN: usize = 64;
 /// Time that one connection may take before the others get their turn. Many pending transactions
 /// fit into it, and a head that waits for three of them is not late.
 const TURN_NS: u64 = 1_000_000;
-/// Time without work after which the spinning loop goes through the motions: so short that caches
-/// which are shared with others still hold most of the path.
-const REHEARSE_EVERY_NS: u64 = 40_000;
+/// Time without work after which a spinning loop goes through the motions: caches still hold most.
+const REHEARSE_EVERY_NS: u64 = 100_000;
 /// It rests for so many times as long as that took, so that what comes rarely meets it.
-const REHEARSE_REST: u64 = 4;
+const REHEARSE_REST: u64 = 10;
 /// Turns of the spinning loop between two looks at timers and signals.
 const SPINS_PER_LOOK: u32 = 256;
 
@@ -287,7 +286,8 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
     /// Hands the whole messages in the buffer to the engine, until the turn that began at `start`
     /// is over; true if there may be more.
     fn take_messages(&mut self, line: Line, start: Nanos) -> Result<bool, Lost> {
-        let Some(at) = self.links.ear(line).map(|ear| ear.heard_at) else { return Ok(false) };
+        let ear = self.links.ear(line).filter(|ear| ear.framing.unread_bytes() > 0);
+        let Some(at) = ear.map(|ear| ear.heard_at) else { return Ok(false) };
         let (node, source) = line;
         loop {
             if self.clock.now().since(start) > TURN_NS {
