@@ -205,7 +205,9 @@ impl Port for Ledger {
     /// It keeps no record by which pools would have to be found again.
     fn grow(&mut self, _growth: &Growth) {}
 
-    fn rehearse(&mut self) {}
+    fn rehearse(&mut self) {
+        self.presigner.rehearse();
+    }
 
     fn presigner(&mut self) -> &mut Presigner {
         &mut self.presigner

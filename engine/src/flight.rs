@@ -471,6 +471,8 @@ impl Flights {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::vec::Vec;
+
     use super::*;
     use crate::gas::Shape;
     use crate::ids::{LoanId, PoolId, StrategyId, TokenId};
@@ -508,6 +510,24 @@ pub(crate) mod tests {
             work: Work::Swaps(Shape::default()),
         };
         Flight::new(admitted, B256::repeat_byte(1), BlockNumber(1))
+    }
+
+    #[test]
+    fn every_slot_is_given_once_and_again_when_its_flight_has_landed() {
+        let mut flights = Flights::default();
+        let mut tickets = Vec::new();
+        while let Some(ticket) = flights.next_ticket() {
+            flights.launch(Flight { ticket, ..flight() });
+            tickets.push(ticket);
+        }
+        assert_eq!((tickets.len(), flights.count()), (FLIGHTS_MAX, FLIGHTS_MAX));
+        assert!(flights.iter().map(|flight| &flight.ticket).eq(&tickets));
+        let stale = tickets[40] ^ (1 << SLOT_BITS);
+        assert!(flights.land(stale).is_none() && flights.next_ticket().is_none());
+        assert!(flights.land(tickets[40]).is_some() && flights.land(tickets[40]).is_none());
+        assert_eq!(flights.count(), FLIGHTS_MAX - 1);
+        let again = flights.next_ticket().unwrap();
+        assert_eq!((again & SLOT_MASK, again == tickets[40]), (tickets[40] & SLOT_MASK, false));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::limits::RAW_TX_BYTES_MAX;
 use crate::mempool::Mempool;
 use crate::note::{Alert, Note, Notes};
 use crate::outbox::{Clock, Outbox, SignedTx, Stamps, Unsent};
-use crate::plan::{Follow, Plans};
+use crate::plan::{Follow, Plan, Plans};
 use crate::query::Queries;
 use crate::rehearsal::Rehearsal;
 use crate::risk::{Reject, Risk};
@@ -139,6 +139,7 @@ impl<S: StrategySet> Engine<S> {
 
     /// Strategies over a sealed block; pending swaps that waited for the seal come next.
     fn on_block<O: Outbox>(&mut self, stamps: &mut Stamps, clock: &impl Clock, outbox: &mut O) {
+        debug_assert!(self.newcomer.is_none(), "no input brings a seal and a pending swap");
         self.plans.clear();
         let Self { world, risk, .. } = self;
         let ctx = Ctx { world, touched: world.touched(), risk };
@@ -159,9 +160,9 @@ impl<S: StrategySet> Engine<S> {
     ) {
         self.plans.clear();
         match self.apply_in_turn(target) {
-            Err(unfit) => self.tally.unfit(unfit),
+            Err(unfit) if self.is_believed() => self.tally.unfit(unfit),
+            Err(_) => {}
             Ok(mark) => {
-                self.tally.pending_seen += 1;
                 let Self { world, risk, .. } = self;
                 let ctx = Ctx { world, touched: world.supposed(), risk };
                 self.strategies.on_pending(&ctx, target, &mut self.plans);
@@ -169,6 +170,7 @@ impl<S: StrategySet> Engine<S> {
                     self.world.set_stale(crate::world::Stale::Lost, true);
                 }
                 self.trade(stamps, clock, outbox);
+                self.tally.pending_seen += u64::from(self.is_believed());
             }
         }
     }
@@ -203,6 +205,9 @@ impl<S: StrategySet> Engine<S> {
                 flight.hash = keccak::hash(raw);
                 Ok((flight, left))
             });
+            if !self.is_believed() {
+                return self.disown(&plan);
+            }
             let is_new = opportunity.is_some_and(|fingerprint| self.risk.see(fingerprint));
             self.books.line_mut(plan.strategy).opportunities += u64::from(is_new);
             match sent {
@@ -217,6 +222,18 @@ impl<S: StrategySet> Engine<S> {
         if !self.plans.is_empty() {
             self.tell_lacks();
         }
+    }
+
+    /// What the plan follows is forged: of all that would be traded nothing is remembered.
+    #[cold]
+    fn disown(&mut self, plan: &Plan) {
+        let reason = Reject::Forged;
+        self.books.reject(reason);
+        self.notes.add(Note::Rejected { plan: *plan, reason, is_new: false });
+        for wallet in self.risk.wallets.iter_mut().filter(|wallet| !wallet.is_lack_told) {
+            wallet.lacks = None;
+        }
+        self.plans.clear();
     }
 
     /// Whether the plan still pays if the pending swaps that may stand before it land first.

@@ -7,6 +7,9 @@
 //!               └─► early: another transaction of its sender must land first
 //! ```
 //!
+//! What has just come and could be answered at once is looked at before it is believed: a
+//! [`Newcomer`]. Nothing leaves and nothing is remembered of it until it is proved.
+//!
 //! The best come first, a few after each input. Every seal and every answer about a sender has
 //! what waits checked again.
 //!
@@ -139,18 +142,26 @@ impl<S: StrategySet> Engine<S> {
         self.count_in(news, node);
     }
 
-    /// Believes and remembers the swap that came with this input, or drops it if it is not what was
-    /// announced.
+    /// Whether what is looked at is what was announced. If that was not found out along with a
+    /// signature, it is now, when nothing waits to leave.
+    pub(crate) fn is_believed(&mut self) -> bool {
+        let Some(newcomer) = &mut self.newcomer else { return true };
+        if let Some(raw) = newcomer.unproven(&self.scratch.raw) {
+            newcomer.proof = Some(keccak::hash(raw));
+        }
+        !newcomer.is_forged()
+    }
+
+    /// Remembers the swap that came with this input, or drops it if it is not what was announced.
     pub(crate) fn take_in_newcomer(&mut self) {
+        let is_believed = self.is_believed();
         let Some(newcomer) = self.newcomer.take() else { return };
-        let Newcomer { follow, sender, nonce, node, raw_bytes, proof } = newcomer;
-        let proof = proof
-            .unwrap_or_else(|| keccak::hash(self.scratch.raw.get(..raw_bytes).unwrap_or_default()));
-        if proof != follow.hash {
+        if !is_believed {
             self.tally.pending_forged += 1;
             self.waiting.drop_newest();
             return;
         }
+        let Newcomer { follow, sender, nonce, node, .. } = newcomer;
         let news = self.mempool.announce(&follow, sender, nonce);
         self.rate_newest();
         self.count_in(news, node);
@@ -206,7 +217,7 @@ impl<S: StrategySet> Engine<S> {
     pub(crate) fn look<O: Outbox>(&mut self, stamps: &Stamps, clock: &impl Clock, outbox: &mut O) {
         for round in 0..LOOKS_PER_INPUT_MAX {
             let can_trade = self.can_trade();
-            if round > 0 || self.waiting.has_choice(can_trade) {
+            if round > 0 || self.waiting.is_full() || self.waiting.has_choice(can_trade) {
                 self.take_in_newcomer();
             }
             let Some(place) = self.waiting.next(can_trade) else { break };

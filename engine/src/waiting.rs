@@ -20,6 +20,8 @@ use crate::tally::Gone;
 use crate::target::Target;
 use crate::units::{BlockNumber, Nanos, Wei};
 
+/// One more than stay: until it has a rank, nobody gives way to who came last.
+const PLACES: usize = PENDING_QUEUE_MAX + 1;
 /// A pending swap is forgotten when it has not landed for this many blocks.
 const BLOCKS_MAX: u64 = 3;
 
@@ -125,9 +127,9 @@ pub(crate) struct Waiting {
 impl Default for Waiting {
     fn default() -> Self {
         Self {
-            entries: Vec::with_capacity(PENDING_QUEUE_MAX + 1),
-            briefs: Vec::with_capacity(PENDING_QUEUE_MAX + 1),
-            pools: Vec::with_capacity(PENDING_QUEUE_MAX + 1),
+            entries: Vec::with_capacity(PLACES),
+            briefs: Vec::with_capacity(PLACES),
+            pools: Vec::with_capacity(PLACES),
             newest: 0,
             unrated: None,
             least: None,
@@ -165,7 +167,7 @@ impl Waiting {
         self.unrated.map(|place| &self.entries[place].target)
     }
 
-    /// Drops the swap that has no rank yet, as if it had not come.
+    /// Drops the swap that has no rank yet, uncounted: it was not what was announced.
     pub(crate) fn drop_newest(&mut self) {
         if let Some(place) = self.unrated {
             self.remove(place);
@@ -233,6 +235,11 @@ impl Waiting {
     /// Whether there is one.
     pub(crate) const fn has_next(&self, can_trade: bool) -> bool {
         self.next_count(can_trade) > 0
+    }
+
+    /// Whether one too many waits, so that somebody is to give way.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.entries.len() > PENDING_QUEUE_MAX
     }
 
     /// Whether there are several, of which the most valuable comes first.
@@ -314,7 +321,7 @@ impl Waiting {
 
     /// All swaps, the most valuable first.
     pub(crate) fn best_first(&self) -> impl Iterator<Item = &Target> {
-        let mut order = [0; PENDING_QUEUE_MAX];
+        let mut order = [0; PLACES];
         order.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
         let count = self.entries.len();
         order[..count].sort_unstable_by_key(|place: &usize| Reverse(self.briefs[*place].rank));
@@ -399,6 +406,9 @@ impl Waiting {
         let last = self.entries.len();
         if place < last || self.least == Some(place) {
             self.least = None;
+        }
+        if self.newest == last {
+            self.newest = place;
         }
         self.unrated = match self.unrated {
             Some(unrated) if unrated == place => None,

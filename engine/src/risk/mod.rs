@@ -241,7 +241,9 @@ impl Risk {
 
     /// Remembers that the opportunity was taken.
     pub fn take(&mut self, plan: &Plan, world: &World) {
-        self.memory.change(fingerprint(plan, world), |held| held.is_taken = true);
+        let fingerprint = fingerprint(plan, world);
+        self.memory.see(fingerprint);
+        self.memory.change(fingerprint, |held| held.is_taken = true);
     }
 
     /// A submission ended without having been mined: its opportunity, if it still stands as it

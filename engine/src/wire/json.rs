@@ -366,10 +366,14 @@ mod vector {
 
 /// Where quotes and backslashes are, a bit each, the first one lowest.
 #[cfg(not(target_arch = "x86_64"))]
+use self::hits_one_by_one as hits;
+
+/// The same without vectors.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline]
-fn hits(chunk: &[u8; 16]) -> u32 {
+fn hits_one_by_one(chunk: &[u8; 16]) -> u32 {
     let bits = chunk.iter().rev().map(|byte| u32::from(matches!(byte, b'"' | b'\\')));
-    bits.fold(0, |hits, bit| hits << 1 | bit)
+    bits.fold(0, |hits, bit| (hits << 1) | bit)
 }
 
 /// Length of the object or array that `bytes` start with.
@@ -570,6 +574,17 @@ mod tests {
             let text = serde_json::to_vec(&serde_json::json!([value])).unwrap();
             let cut = cut.index(text.len());
             prop_assert_eq!(Scanner::new(&text[..cut]).token(), Err(JsonError::Truncated));
+        }
+
+        #[test]
+        fn quotes_are_found_wherever_they_stand(
+            chunk in proptest::array::uniform16(prop_oneof![Just(b'"'), Just(b'\\'), any::<u8>()]),
+            before in 0_usize..120,
+        ) {
+            prop_assert_eq!(hits(&chunk), hits_one_by_one(&chunk));
+            let text = [&b"a".repeat(before)[..], &chunk].concat();
+            let first = text.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            prop_assert_eq!(quote_or_backslash(&text, 0), first);
         }
 
         #[test]
