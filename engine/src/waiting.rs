@@ -175,8 +175,8 @@ impl Waiting {
         }
     }
 
-    /// Writes a swap to where the next one will stand, so that the place is in the caches; it is not
-    /// among those that wait.
+    /// Writes a swap to where the next one will stand, so that the place is in the caches; it does
+    /// not wait there.
     pub(crate) fn rehearse(&mut self, target: &Target) {
         let entry = Entry {
             look: Look::New,

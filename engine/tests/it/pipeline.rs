@@ -573,23 +573,23 @@ mod targets {
         stage.pending(&small);
         let swap = Swap { nonce: small.nonce + 1, ..Swap::default() };
         let body = swap.body(None);
-        let seen = stage.engine.tally.pending_seen;
+        let (seen, unfit) = (stage.engine.tally.pending_seen, stage.engine.tally.unfit);
         stage.news(Source::Pending, &body.replace("0x30d40", "0x30d41"));
         assert!(stage.outbox.sent.is_empty());
         assert_eq!(stage.engine.tally.pending_forged, 1);
         assert_eq!(stage.engine.books.rejects[Reject::Forged as usize], 1);
         assert_eq!((stage.engine.tally.pending_seen, stage.engine.tally.pending[0]), (seen, 1));
-        assert_eq!(stage.engine.books.line(TAKER).opportunities, 0);
+        assert_eq!(stage.engine.books.line(FOLLOWER).opportunities, 0);
         // One that would not even land is no more than forged either.
         let late = Swap { deadline: 1, nonce: swap.nonce, ..Swap::default() };
         stage.news(Source::Pending, &late.body(None).replace("0x30d40", "0x30d41"));
         assert_eq!(stage.engine.tally.pending_forged, 2);
-        assert_eq!(stage.engine.tally.unfit.iter().sum::<u64>(), 0);
+        assert_eq!(stage.engine.tally.unfit, unfit);
         // What it really is hides behind nothing.
         stage.news(Source::Pending, &body);
         assert_eq!(stage.flight().admitted.plan.follows().map(|it| it.hash), Some(swap.hash()));
         assert_eq!((stage.engine.tally.pending_seen, stage.engine.tally.pending[0]), (seen + 1, 2));
-        assert_eq!(stage.engine.books.line(TAKER).opportunities, 1);
+        assert_eq!(stage.engine.books.line(FOLLOWER).opportunities, 1);
     }
 
     #[test]
