@@ -199,8 +199,7 @@ impl Waiting {
     pub(crate) fn rate(&mut self, worth: Wei) {
         let Some(place) = self.unrated.take() else { return };
         self.briefs[place].rank.worth = worth;
-        let least =
-            if self.entries.len() > PENDING_QUEUE_MAX { self.least_but(place) } else { None };
+        let least = if self.is_full() { self.least_but(place) } else { None };
         match least {
             Some(least) if self.briefs[place].rank < self.briefs[least].rank => {
                 self.leave(place, Gone::Outranked);
