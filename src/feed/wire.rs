@@ -61,7 +61,7 @@ pub(crate) struct Sender {
     is_websocket: bool,
     pending: Vec<u8>,
     mask: u32,
-    /// Something was read that the kernel may keep unacknowledged.
+    /// Something was read that is not acknowledged yet.
     has_read: bool,
     /// A write has failed: what was waiting may be half sent, and must not be sent again.
     is_broken: bool,
@@ -101,9 +101,9 @@ pub(crate) fn read(framing: &mut Framing, sender: &mut Sender) -> io::Result<usi
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the frame buffer is full"));
     }
     let most = spare.len().min(READ_BYTES_MAX);
-    // A call of the system for which no answer should wait: what was read before is acted upon.
+    // No answer should wait for this: what was read before is acted upon.
     if std::mem::take(&mut sender.has_read) {
-        sender.socket.acknowledge_quickly();
+        sender.socket.acknowledge();
     }
     let count = sender.socket.read(&mut spare[..most])?;
     framing.filled(count);
