@@ -21,7 +21,7 @@ use crate::decode::{message, swap};
 use crate::finality::Finality;
 use crate::flight::{Admitted, Attempt, Flight, Flights, Outcome, Settlement};
 use crate::growth::Growth;
-use crate::ids::WalletId;
+use crate::ids::{PoolId, WalletId};
 use crate::input::{Happening, Input};
 use crate::keccak;
 use crate::limits::RAW_TX_BYTES_MAX;
@@ -133,7 +133,8 @@ impl<S: StrategySet> Engine<S> {
         }
         self.take_in_newcomer();
         if self.waiting.arrivals() > swaps {
-            self.rehearsal.keep(frame);
+            let pool = self.waiting.newest().and_then(|target| target.hops().first());
+            self.rehearsal.keep(frame, pool.map_or(PoolId(0), |hop| hop.pool));
         }
     }
 

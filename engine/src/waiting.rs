@@ -189,6 +189,11 @@ impl Waiting {
         }
     }
 
+    /// The swap that came last, if it has not gone.
+    pub(crate) fn newest(&self) -> Option<&Target> {
+        self.entries.get(self.newest).map(|entry| &entry.target)
+    }
+
     /// How many swaps came, since the start.
     pub(crate) const fn arrivals(&self) -> u64 {
         self.arrivals
@@ -300,8 +305,7 @@ impl Waiting {
     /// A swap, by its hash.
     pub(crate) fn get(&self, hash: &B256) -> Option<&Target> {
         // Mostly it has just come.
-        let newest = self.entries.get(self.newest).map(|entry| &entry.target);
-        if let Some(newest) = newest.filter(|newest| newest.follow.hash == *hash) {
+        if let Some(newest) = self.newest().filter(|newest| newest.follow.hash == *hash) {
             return Some(newest);
         }
         let start = start_of(hash.as_slice());
