@@ -225,6 +225,17 @@ impl Default for Common {
 /// Runs the whole command line with the strategies of `S`, and gives the process's exit status.
 #[must_use]
 pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(complaint) = crate::processor::complaint() {
+        eprintln!("{complaint}");
+        return ExitCode::from(EXIT_FAILED);
+    }
+    fly::<S>()
+}
+
+/// Apart, so that nothing that the processor may not know stands before it was asked.
+#[inline(never)]
+fn fly<S: StrategySet + Send + 'static>() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return explain(&usage::with_tip(error, &Cli::command())),

@@ -45,6 +45,8 @@ mod locks;
 mod log;
 mod nodes;
 mod presigner;
+#[cfg(target_arch = "x86_64")]
+mod processor;
 mod progress;
 mod recorder;
 mod recording;

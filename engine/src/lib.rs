@@ -72,6 +72,7 @@ pub mod books;
 pub mod finality;
 pub mod note;
 pub mod outbox;
+mod prefetch;
 pub mod query;
 mod rehearsal;
 

@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 use alloy_primitives::{Address, B256};
 
 use crate::books::Books;
-use crate::decode::{message, swap};
+use crate::decode::message::{self, Message};
+use crate::decode::swap;
 use crate::finality::Finality;
 use crate::flight::{Admitted, Attempt, Flight, Flights, Outcome, Settlement};
 use crate::growth::Growth;
@@ -99,9 +100,14 @@ impl<S: StrategySet> Engine<S> {
             Happening::Frame { node, source, bytes, has_more } => {
                 is_last = !has_more;
                 self.tally.frames[source as usize] += 1;
-                match message::parse(bytes) {
-                    Ok(message) => {
-                        stamps.decoded = clock.now();
+                let mut message = Message::NONE;
+                let pools = &self.world.pools;
+                match message::parse_into(bytes, &mut message, |one| pools.prefetch(one)) {
+                    Ok(()) => {
+                        // A log is answered when its block is sealed, by what seals it.
+                        if !message.is_log() {
+                            stamps.decoded = clock.now();
+                        }
                         self.apply::<O>(&message, at, (node, source))
                     }
                     Err(error) => {
@@ -120,8 +126,11 @@ impl<S: StrategySet> Engine<S> {
             | Happening::Command(_)) => self.apply_other(other, at),
         };
         self.report_freshness(at);
-        stamps.applied = clock.now();
         let is_seal = matches!(change, Change::Block);
+        // Read only if something may come of it.
+        if is_seal || self.has_due || self.has_backlog() {
+            stamps.applied = clock.now();
+        }
         if is_seal {
             self.on_block(&mut stamps, clock, outbox);
         }

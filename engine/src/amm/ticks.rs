@@ -25,6 +25,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::ids::PoolId;
+use crate::prefetch::prefetch;
 
 /// Lowest and highest tick that a pool can have.
 pub const TICK_MAX: i32 = 887_272;
@@ -179,6 +180,14 @@ impl TickArena {
     /// Asks memory for where a pool's ticks are; the number means nothing.
     pub(crate) fn warm(&self, pool: PoolId) -> u32 {
         self.spans.get(pool.index()).map_or(0, |span| span.start)
+    }
+
+    /// Asks memory for where a pool's ticks are, and waits for nothing.
+    #[inline]
+    pub(crate) fn prefetch(&self, pool: PoolId) {
+        if let Some(span) = self.spans.get(pool.index()) {
+            prefetch(span);
+        }
     }
 
     /// A pool's ticks with all that is known of them, in order.

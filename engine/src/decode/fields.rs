@@ -168,30 +168,34 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// No members at all.
+    pub const NONE: Self = Self { tokens: [&[]; FIELD_COUNT] };
+
     /// Reads the object `span`.
     ///
     /// # Errors
     /// When it is not an object.
     #[inline]
     pub fn parse(span: &'a [u8]) -> Result<Self, JsonError> {
-        Self::scan(&mut Scanner::new(span))
+        let mut fields = Self::NONE;
+        fields.scan(&mut Scanner::new(span))?;
+        Ok(fields)
     }
 
-    /// Reads the object that `scanner` stands before.
+    /// Adds the members of the object that `scanner` stands before.
     ///
     /// # Errors
     /// When it is not an object.
     #[inline]
-    pub fn scan(scanner: &mut Scanner<'a>) -> Result<Self, JsonError> {
-        let mut fields = Self { tokens: [&[]; FIELD_COUNT] };
+    pub fn scan(&mut self, scanner: &mut Scanner<'a>) -> Result<(), JsonError> {
         scanner.object()?;
         while let Some(key) = scanner.next_key()? {
             let token = scanner.token()?;
             if let Some(field) = Field::of(key) {
-                fields.tokens[field as usize] = if token == b"null" { &[] } else { token };
+                self.tokens[field as usize] = if token == b"null" { &[] } else { token };
             }
         }
-        Ok(fields)
+        Ok(())
     }
 
     /// Whether it is there and not null.

@@ -7,7 +7,7 @@
 //!
 //! Temperature: hot.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 
 use crate::decode::DecodeError;
 use crate::decode::fields::{Field, Fields};
@@ -68,19 +68,47 @@ pub enum Item<'a> {
     Unknown(Value<'a>),
 }
 
+impl Message<'_> {
+    /// What says nothing: where a message is to be read to.
+    pub const NONE: Self = Self::ReplyError { id: None, code: 0, message: &[] };
+
+    /// Whether it announces a log.
+    #[must_use]
+    pub const fn is_log(&self) -> bool {
+        matches!(self, Self::Notification { item: Item::Log(_), .. })
+    }
+}
+
 /// Reads one message.
 ///
 /// # Errors
 /// When it is not a JSON-RPC message, or an item that it announces lacks a field.
 #[inline]
 pub fn parse(bytes: &[u8]) -> Result<Message<'_>, DecodeError> {
+    let mut message = Message::NONE;
+    parse_into(bytes, &mut message, |_| ())?;
+    Ok(message)
+}
+
+/// Reads one message in place: it has half a kilobyte, and each time it is handed on it is copied.
+/// `ahead` hears of a log's contract before the log is read, if it is named first (as geth and its
+/// kin do), so that memory can be asked meanwhile for what will change.
+///
+/// # Errors
+/// As [`parse`]; there is anything in `message` then.
+#[inline]
+pub fn parse_into<'a>(
+    bytes: &'a [u8],
+    message: &mut Message<'a>,
+    mut ahead: impl FnMut(&Address),
+) -> Result<(), DecodeError> {
     let mut scanner = Scanner::new(bytes);
     if scanner.peek() == Some(b'[') {
-        return Ok(Message::Batch(Batch { items: json::items(bytes)? }));
+        *message = Message::Batch(Batch { items: json::items(bytes)? });
+        return Ok(());
     }
-    let message = parse_one(&mut scanner)?;
-    scanner.finish()?;
-    Ok(message)
+    read_one(&mut scanner, message, &mut ahead)?;
+    Ok(scanner.finish()?)
 }
 
 /// The messages of a batch, in order. After an error inside of the array itself there are no more.
@@ -95,82 +123,127 @@ impl<'a> Iterator for Batch<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.items.next()? {
-            Ok(span) => Some(parse_one(&mut Scanner::new(span))),
+            Ok(span) => {
+                let mut message = Message::NONE;
+                let read = read_one(&mut Scanner::new(span), &mut message, &mut |_| ());
+                Some(read.map(|()| message))
+            }
             Err(error) => Some(Err(error.into())),
         }
     }
 }
 
+/// How a notification begins where nothing but its members is written.
+const NOTIFICATION: &[u8] = br#"{"jsonrpc":"2.0","method":"eth_subscription","params":"#;
+
 /// Reads the members of the message's outermost object.
 #[inline]
-fn parse_one<'a>(scanner: &mut Scanner<'a>) -> Result<Message<'a>, DecodeError> {
+fn read_one<'a>(
+    scanner: &mut Scanner<'a>,
+    message: &mut Message<'a>,
+    ahead: &mut impl FnMut(&Address),
+) -> Result<(), DecodeError> {
     let (mut id, mut result, mut error) = (Value::Null, None, Value::Null);
-    // Filled in place: an item has half a kilobyte, and each time it is handed on it is copied.
-    let (mut subscription, mut item): (&[u8], _) = (&[], None);
-    scanner.object()?;
-    while let Some(key) = scanner.next_key()? {
+    let mut has_item = false;
+    let mut next = if scanner.pass(NOTIFICATION) {
+        Some(&b"params"[..])
+    } else {
+        scanner.object()?;
+        scanner.next_key()?
+    };
+    while let Some(key) = next {
         match key {
             b"params" if scanner.peek() == Some(b'{') => {
-                subscription = read_params(scanner, &mut item)?;
+                has_item |= read_params(scanner, message, ahead)?;
             }
             b"id" => id = scanner.value()?,
             b"result" => result = Some(scanner.value()?),
             b"error" => error = scanner.value()?,
             _ => scanner.skip()?,
         }
+        next = scanner.next_key()?;
     }
-    if let Some(item) = item {
-        return Ok(Message::Notification { subscription, item });
+    if has_item {
+        return Ok(());
     }
     let id = id.scalar().and_then(|text| hex::quantity_u64(text).ok());
-    match (error, result) {
-        (Value::Null, None) => Err(DecodeError::NotRpc),
+    *message = match (error, result) {
+        (Value::Null, None) => return Err(DecodeError::NotRpc),
         (Value::Null, Some(result)) => {
-            Ok(Message::Reply { id: id.ok_or(DecodeError::ReplyId)?, result })
+            Message::Reply { id: id.ok_or(DecodeError::ReplyId)?, result }
         }
-        (error, _) => read_refusal(id, error),
-    }
+        (error, _) => read_refusal(id, error)?,
+    };
+    Ok(())
 }
 
-/// Reads a notification's parameters: its item, if there is one, and its subscription.
+/// Reads a notification's parameters; whether they have an item.
 #[inline]
 fn read_params<'a>(
     scanner: &mut Scanner<'a>,
-    item: &mut Option<Item<'a>>,
-) -> Result<&'a [u8], DecodeError> {
-    let mut subscription: &[u8] = &[];
+    message: &mut Message<'a>,
+    ahead: &mut impl FnMut(&Address),
+) -> Result<bool, DecodeError> {
+    let (mut name, mut has_item): (&[u8], _) = (&[], false);
     scanner.object()?;
     while let Some(key) = scanner.next_key()? {
         match key {
-            b"result" if scanner.peek() == Some(b'{') => read_object(scanner, item)?,
-            b"result" => *item = Some(read_other(scanner.value()?)),
-            b"subscription" => subscription = scanner.value()?.scalar().unwrap_or_default(),
+            b"result" => {
+                has_item = true;
+                if scanner.peek() == Some(b'{') {
+                    read_object(scanner, message, ahead)?;
+                } else {
+                    *message = notify(read_other(scanner.value()?));
+                }
+            }
+            b"subscription" => name = scanner.value()?.scalar().unwrap_or_default(),
             _ => scanner.skip()?,
         }
     }
-    Ok(subscription)
+    if has_item && let Message::Notification { subscription, .. } = message {
+        *subscription = name;
+    }
+    Ok(has_item)
+}
+
+/// A notification, whose subscription is not read yet.
+#[inline]
+const fn notify(item: Item<'_>) -> Message<'_> {
+    Message::Notification { subscription: &[], item }
 }
 
 /// Reads an item that is an object.
 #[inline]
 fn read_object<'a>(
     scanner: &mut Scanner<'a>,
-    item: &mut Option<Item<'a>>,
+    message: &mut Message<'a>,
+    ahead: &mut impl FnMut(&Address),
 ) -> Result<(), DecodeError> {
     scanner.peek();
     let rest = scanner.rest();
-    let fields = Fields::scan(scanner)?;
-    *item = Some(if fields.has(Field::ParentHash) {
-        Item::Head(Head::from_fields(&fields)?)
+    if let Some(address) = leading_address(rest) {
+        ahead(&address);
+    }
+    let mut fields = Fields::NONE;
+    fields.scan(scanner)?;
+    *message = if fields.has(Field::ParentHash) {
+        notify(Item::Head(Head::from_fields(&fields)?))
     } else if fields.has(Field::Topics) {
-        Item::Log(Log::from_fields(&fields)?)
+        notify(Item::Log(Log::from_fields(&fields)?))
     } else if is_transaction(&fields) {
-        Item::PendingTx(PendingTx::from_fields(&fields)?)
+        notify(Item::PendingTx(PendingTx::from_fields(&fields)?))
     } else {
         let span = rest.get(..rest.len() - scanner.rest().len()).unwrap_or_default();
-        Item::Unknown(Value::Object(span))
-    });
+        notify(Item::Unknown(Value::Object(span)))
+    };
     Ok(())
+}
+
+/// The address that an object begins with.
+#[inline]
+fn leading_address(object: &[u8]) -> Option<Address> {
+    let text = object.strip_prefix(br#"{"address":""#)?.get(..42)?;
+    hex::fixed(text).ok().map(Address::new)
 }
 
 /// Reads an item that is no object.
@@ -250,6 +323,51 @@ mod tests {
         };
         assert_eq!(subscription, b"0x3");
         assert_eq!(hash, b256!("363e8bc5d00092f035e48b2ceb5f6c4c527769326b73b32e5a1155af048fa2ff"));
+    }
+
+    #[test]
+    fn a_logs_contract_is_told_ahead_where_it_is_named_first() {
+        let address = Address::repeat_byte(0x5a);
+        let named = std::format!(r#""address":"{address:#x}""#);
+        let rest = concat!(
+            r#""topics":[],"data":"0x","blockNumber":"0x1","transactionIndex":"0x0","#,
+            r#""logIndex":"0x0""#
+        );
+        let hashes = std::format!(r#""blockHash":"{HASH}","transactionHash":"{HASH}""#);
+        let ahead_of = |result: String| {
+            let text = notification(&result);
+            let (mut message, mut heard) = (Message::NONE, Vec::new());
+            let read = parse_into(text.as_bytes(), &mut message, |address| heard.push(*address));
+            assert_eq!(read, Ok(()));
+            assert!(message.is_log(), "{message:?}");
+            heard
+        };
+        assert_eq!(ahead_of(std::format!("{{{named},{rest},{hashes}}}")), [address]);
+        // Elsewhere it is read like any member.
+        let none: [Address; 0] = [];
+        assert_eq!(ahead_of(std::format!("{{{rest},{named},{hashes}}}")), none);
+        assert_eq!(ahead_of(std::format!("{{ {named},{rest},{hashes}}}")), none);
+    }
+
+    #[test]
+    fn a_notification_reads_the_same_however_it_is_spaced() {
+        let tight = notification(&["\"", HASH, "\""].concat());
+        let begins = std::str::from_utf8(NOTIFICATION).unwrap_or_default();
+        assert!(tight.starts_with(begins), "the way that is taken at once");
+        for text in [tight.replace(':', " : "), tight.replace(',', " ,"), tight.replace('{', "{ ")]
+        {
+            let both = [tight.as_bytes(), text.as_bytes()].map(|text| match parse(text) {
+                Ok(Message::Notification { subscription, item: Item::PendingHash(hash) }) => {
+                    (subscription.to_vec(), hash)
+                }
+                other => unreachable!("{other:?}"),
+            });
+            assert_eq!(both[0], both[1], "{text}");
+        }
+        // Where it ends behind the start that is known, or goes on in another way.
+        assert!(parse(NOTIFICATION).is_err());
+        assert!(parse(&[NOTIFICATION, b"[]}"].concat()).is_err());
+        assert!(parse(&[NOTIFICATION, b"{}"].concat()).is_err());
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub enum HexError {
     Range,
 }
 
+/// Bytes of a word of the EVM.
+const WORD_BYTES: usize = 32;
+
 /// Longest hexadecimal quantity, in digits, that is looked at (256 bits are 64, the rest zeros).
 const QUANTITY_DIGITS_MAX: usize = 128;
 
@@ -34,11 +37,17 @@ const QUANTITY_DIGITS_MAX: usize = 128;
 #[inline]
 pub fn fixed<const N: usize>(text: &[u8]) -> Result<[u8; N], HexError> {
     let digits = digits(text)?;
-    let mut out = [0; N];
     if digits.len() != 2 * N {
         return Err(HexError::Length);
     }
-    decode(digits, &mut out)?;
+    let mut out = [0; N];
+    if N >= WORD_BYTES {
+        decode(digits, &mut out)?;
+    } else {
+        // A whole word goes through the vector unit, an address alone by its half.
+        let word = padded(digits)?;
+        out.copy_from_slice(&word[WORD_BYTES - N..]);
+    }
     Ok(out)
 }
 
@@ -47,8 +56,8 @@ pub fn fixed<const N: usize>(text: &[u8]) -> Result<[u8; N], HexError> {
 /// # Errors
 /// When one of them is not a digit.
 #[inline]
-pub fn word(digits: &[u8; 64]) -> Result<[u8; 32], HexError> {
-    let mut out = [0; 32];
+pub fn word(digits: &[u8; 2 * WORD_BYTES]) -> Result<[u8; WORD_BYTES], HexError> {
+    let mut out = [0; WORD_BYTES];
     decode(digits, &mut out)?;
     Ok(out)
 }
@@ -196,12 +205,16 @@ fn medium(digits: &[u8]) -> Result<u128, HexError> {
 
 #[inline]
 fn large(digits: &[u8]) -> Result<U256, HexError> {
-    let mut padded = [b'0'; 64];
+    padded(digits).map(U256::from_be_bytes)
+}
+
+/// Up to 64 digits as a word, which they end.
+#[inline]
+fn padded(digits: &[u8]) -> Result<[u8; WORD_BYTES], HexError> {
+    let mut padded = [b'0'; 2 * WORD_BYTES];
     let start = padded.len().checked_sub(digits.len()).ok_or(HexError::Range)?;
     padded[start..].copy_from_slice(digits);
-    let mut bytes = [0; 32];
-    decode(&padded, &mut bytes)?;
-    Ok(U256::from_be_bytes(bytes))
+    word(&padded)
 }
 
 fn decimal_u128(text: &[u8]) -> Result<u128, HexError> {

@@ -13,7 +13,7 @@
 //!
 //! Temperature: hot.
 
-use memchr::memchr2;
+use super::quotes::{hits, quote_or_backslash};
 
 /// Deepest nesting of a value that is skipped.
 pub const DEPTH_MAX: u32 = 64;
@@ -106,6 +106,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Passes over the start of an object, up to behind a key and its colon, if it is exactly this.
+    #[inline(always)]
+    pub fn pass(&mut self, start: &[u8]) -> bool {
+        let Some(rest) = self.rest.strip_prefix(start) else { return false };
+        (self.rest, self.is_fresh) = (rest, false);
+        true
+    }
+
     /// Enters an object.
     ///
     /// # Errors
@@ -134,6 +142,14 @@ impl<'a> Scanner<'a> {
     /// When neither a key nor the end of the object follows.
     #[inline(always)]
     pub fn next_key(&mut self) -> Result<Option<&'a [u8]>, JsonError> {
+        // As programs write it, without a space.
+        if !self.is_fresh
+            && let [b',', quoted @ ..] = self.rest
+            && let Some((key, [b':', rest @ ..])) = short_string(quoted)
+        {
+            self.rest = rest;
+            return Ok(Some(key));
+        }
         if !self.next_member(b'}')? {
             return Ok(None);
         }
@@ -169,10 +185,13 @@ impl<'a> Scanner<'a> {
     /// When no whole value follows.
     #[inline(always)]
     pub fn token(&mut self) -> Result<&'a [u8], JsonError> {
+        if let [b'"', ..] = self.rest {
+            return self.quoted();
+        }
         let first = self.peek().ok_or(JsonError::Truncated)?;
         self.is_fresh = false;
         let length = match first {
-            b'"' => string_end(self.rest, 1).ok_or(JsonError::Truncated)? + 1,
+            b'"' => return self.quoted(),
             b'{' | b'[' => container_end(self.rest)?,
             b'-' | b'0'..=b'9' => number_end(self.rest),
             b't' => literal_end(self.rest, b"true")?,
@@ -209,6 +228,14 @@ impl<'a> Scanner<'a> {
             None => Ok(()),
             Some(_) => Err(JsonError::Trailing),
         }
+    }
+
+    /// Reads a string with its quotes; the scanner stands at the first.
+    #[inline(always)]
+    fn quoted(&mut self) -> Result<&'a [u8], JsonError> {
+        self.is_fresh = false;
+        let end = string_end(self.rest, 1).ok_or(JsonError::Truncated)?;
+        self.take(end + 1)
     }
 
     /// Reads a string's contents; the scanner stands at its opening quote.
@@ -303,6 +330,17 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
+/// The contents of a string of less than a chunk without escapes that `bytes` start with, and what
+/// follows it; `None` if it is not one.
+#[inline(always)]
+fn short_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [b'"', rest @ ..] = bytes else { return None };
+    let hits = hits(rest.first_chunk()?);
+    let (contents, rest) = rest.split_at_checked(hits.trailing_zeros() as usize)?;
+    let [b'"', rest @ ..] = rest else { return None };
+    (hits != 0).then_some((contents, rest))
+}
+
 /// The place of the quote that closes a string whose contents start at `at`.
 #[inline]
 fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
@@ -315,65 +353,6 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
         // A backslash hides the byte after it.
         at += 2;
     }
-}
-
-/// The first quote or backslash at or after `at`.
-#[inline]
-pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> Option<usize> {
-    // Keys, quantities and hashes end within a few chunks, which is over before a search that is
-    // made for long texts has started.
-    let mut at = at;
-    for _ in 0..CHUNKS {
-        let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { break };
-        let hits = hits(chunk);
-        if hits != 0 {
-            return Some(at + hits.trailing_zeros() as usize);
-        }
-        at += chunk.len();
-    }
-    memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
-}
-
-/// As many as a hash has.
-const CHUNKS: usize = 5;
-
-/// Where quotes and backslashes are, a bit each, the first one lowest.
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "the instructions are named by the architecture alone")]
-#[inline]
-fn hits(chunk: &[u8; 16]) -> u32 {
-    // SAFETY: every processor of this architecture has SSE2.
-    unsafe { vector::hits(chunk) }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod vector {
-    use core::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
-    };
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn hits(chunk: &[u8; 16]) -> u32 {
-        let halves = chunk.as_chunks::<8>().0;
-        let [low, high] = [0, 1].map(|half| i64::from_le_bytes(halves[half]));
-        let chunk = _mm_set_epi64x(high, low);
-        let quotes = _mm_cmpeq_epi8(chunk, _mm_set1_epi8(b'"'.cast_signed()));
-        let backslashes = _mm_cmpeq_epi8(chunk, _mm_set1_epi8(b'\\'.cast_signed()));
-        _mm_movemask_epi8(_mm_or_si128(quotes, backslashes)).cast_unsigned()
-    }
-}
-
-/// Where quotes and backslashes are, a bit each, the first one lowest.
-#[cfg(not(target_arch = "x86_64"))]
-use self::hits_one_by_one as hits;
-
-/// The same without vectors.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-#[inline]
-fn hits_one_by_one(chunk: &[u8; 16]) -> u32 {
-    let bits = chunk.iter().rev().map(|byte| u32::from(matches!(byte, b'"' | b'\\')));
-    bits.fold(0, |hits, bit| (hits << 1) | bit)
 }
 
 /// Length of the object or array that `bytes` start with.
@@ -574,17 +553,6 @@ mod tests {
             let text = serde_json::to_vec(&serde_json::json!([value])).unwrap();
             let cut = cut.index(text.len());
             prop_assert_eq!(Scanner::new(&text[..cut]).token(), Err(JsonError::Truncated));
-        }
-
-        #[test]
-        fn quotes_are_found_wherever_they_stand(
-            chunk in proptest::array::uniform16(prop_oneof![Just(b'"'), Just(b'\\'), any::<u8>()]),
-            before in 0_usize..120,
-        ) {
-            prop_assert_eq!(hits(&chunk), hits_one_by_one(&chunk));
-            let text = [&b"a".repeat(before)[..], &chunk].concat();
-            let first = text.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-            prop_assert_eq!(quote_or_backslash(&text, 0), first);
         }
 
         #[test]

@@ -15,6 +15,7 @@
 pub mod hex;
 pub mod json;
 pub mod newline;
+mod quotes;
 pub mod rlp;
 pub mod websocket;
 

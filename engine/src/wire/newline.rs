@@ -14,7 +14,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-use super::json::quote_or_backslash;
+use super::quotes::quote_or_backslash;
 use super::{Message, WireError};
 
 /// Room beyond the longest value, in bytes, so that there is always some to read into.

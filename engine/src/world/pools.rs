@@ -10,16 +10,18 @@
 //! Temperature: hot.
 
 use alloc::vec::Vec;
+use core::hash::BuildHasher as _;
 use core::hint::black_box;
 
 use alloy_primitives::Address;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 
 use super::hash::FixedState;
 use super::standing::Standing;
 use crate::amm::ticks::{Range, TickArena, TickError};
 use crate::amm::{Pool, PoolView, Tick, Ticks};
 use crate::ids::{FactoryId, PoolId, TokenId};
+use crate::prefetch::prefetch;
 
 /// Why a table took no new entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +99,17 @@ pub struct PoolTable {
     entries: Vec<PoolEntry>,
     ids: Vec<PoolId>,
     capacity: usize,
-    by_address: HashMap<Address, PoolId, FixedState>,
+    /// A few bytes each: whoever looks for a pool reads its entry next anyway.
+    by_address: HashTable<Name>,
     ticks: TickArena,
     pairs: PairIndex,
+}
+
+/// A pool, and what tells it from almost every other without a look at its entry.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    hash: u32,
+    pool: PoolId,
 }
 
 /// The pools of each pair of tokens. It owns all that it needs, so that another thread can build.
@@ -148,7 +158,7 @@ impl PoolTable {
             entries: Vec::with_capacity(capacity),
             ids: Vec::with_capacity(capacity),
             capacity,
-            by_address: HashMap::with_capacity_and_hasher(capacity, FixedState),
+            by_address: HashTable::with_capacity(capacity),
             ticks: TickArena::new(capacity, ticks),
             pairs: PairIndex::default(),
         }
@@ -163,7 +173,7 @@ impl PoolTable {
         if entry.tokens[0] == entry.tokens[1] {
             return Err(Refused::SameToken);
         }
-        if self.by_address.contains_key(&entry.address) {
+        if self.id_of(&entry.address).is_some() {
             return Err(Refused::Known);
         }
         if self.entries.len() == self.capacity {
@@ -171,8 +181,11 @@ impl PoolTable {
         }
         let Ok(next) = u32::try_from(self.entries.len()) else { return Err(Refused::Full) };
         let id = PoolId(next);
-        self.by_address.insert(entry.address, id);
         self.entries.push(entry);
+        let hash = FixedState.hash_one(entry.address);
+        let entries = &self.entries;
+        let hash_of = |name: &Name| FixedState.hash_one(entries[name.pool.index()].address);
+        self.by_address.insert_unique(hash, Name { hash: low(hash), pool: id }, hash_of);
         self.ids.push(id);
         Ok(id)
     }
@@ -198,7 +211,22 @@ impl PoolTable {
     #[must_use]
     #[inline]
     pub fn id_of(&self, address: &Address) -> Option<PoolId> {
-        self.by_address.get(address).copied()
+        let hash = FixedState.hash_one(address);
+        let is_it = |name: &Name| {
+            name.hash == low(hash) && self.entries[name.pool.index()].address == *address
+        };
+        self.by_address.find(hash, is_it).map(|name| name.pool)
+    }
+
+    /// Asks memory for the pool at this address, and waits for nothing.
+    #[inline]
+    pub(crate) fn prefetch(&self, address: &Address) {
+        let hash = FixedState.hash_one(address);
+        // Perhaps it is another one; the entry itself, which would tell, is what is asked for.
+        if let Some(name) = self.by_address.find(hash, |name| name.hash == low(hash)) {
+            prefetch(self.get(name.pool));
+            self.ticks.prefetch(name.pool);
+        }
     }
 
     /// Asks memory for the pools at these addresses: they lie far apart, and are fetched together
@@ -320,6 +348,12 @@ impl PoolTable {
     pub(crate) const fn swap_pairs(&mut self, pairs: &mut PairIndex) {
         core::mem::swap(&mut self.pairs, pairs);
     }
+}
+
+/// The lower half of a hash.
+#[expect(clippy::cast_possible_truncation, reason = "the half is what is asked for")]
+const fn low(hash: u64) -> u32 {
+    hash as u32
 }
 
 /// A pair of tokens regardless of order.
