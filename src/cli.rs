@@ -227,7 +227,7 @@ impl Default for Common {
 pub fn main<S: StrategySet + Send + 'static>() -> ExitCode {
     #[cfg(target_arch = "x86_64")]
     if let Some(complaint) = crate::processor::complaint() {
-        eprintln!("{complaint}");
+        writeln!(std::io::stderr(), "{complaint}").unwrap_or_default();
         return ExitCode::from(EXIT_FAILED);
     }
     fly::<S>()

@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use alloy_primitives::{Address, B256};
 
 use crate::books::Books;
+use crate::decode::DecodeError;
 use crate::decode::message::{self, Message};
 use crate::decode::swap;
 use crate::finality::Finality;
@@ -42,6 +43,7 @@ use crate::targets::Newcomer;
 use crate::units::Nanos;
 use crate::verdict;
 use crate::waiting::Waiting;
+use crate::world::pools::PoolTable;
 use crate::world::{Freshness, World};
 
 /// The engine: all state that decisions rest on, and the one function that changes it.
@@ -88,6 +90,17 @@ pub struct Engine<S> {
     reported: Freshness,
 }
 
+/// Reads a message, and asks memory for what it will change. Not inlined, so that rehearsals keep
+/// the very same instructions in the caches.
+#[inline(never)]
+pub(crate) fn read<'a>(
+    bytes: &'a [u8],
+    message: &mut Message<'a>,
+    pools: &PoolTable,
+) -> Result<(), DecodeError> {
+    message::parse_into(bytes, message, |contract| pools.prefetch(contract))
+}
+
 impl<S: StrategySet> Engine<S> {
     /// The whole path, from bytes that came in to bytes that go out.
     pub fn on_input<O: Outbox>(&mut self, input: Input<'_>, clock: &impl Clock, outbox: &mut O) {
@@ -101,10 +114,10 @@ impl<S: StrategySet> Engine<S> {
                 is_last = !has_more;
                 self.tally.frames[source as usize] += 1;
                 let mut message = Message::NONE;
-                let pools = &self.world.pools;
-                match message::parse_into(bytes, &mut message, |one| pools.prefetch(one)) {
+                match read(bytes, &mut message, &self.world.pools) {
                     Ok(()) => {
-                        // A log is answered when its block is sealed, by what seals it.
+                        // A log is answered when its block is sealed, by what seals it; what waited
+                        // and is looked at behind it has its time for decoding told as the next.
                         if !message.is_log() {
                             stamps.decoded = clock.now();
                         }
@@ -141,9 +154,11 @@ impl<S: StrategySet> Engine<S> {
             self.cancel_due(&stamps, outbox);
         }
         self.take_in_newcomer();
-        if self.waiting.arrivals() > swaps {
-            let pool = self.waiting.newest().and_then(|target| target.hops().first());
-            self.rehearsal.keep(frame, pool.map_or(PoolId(0), |hop| hop.pool));
+        if self.waiting.arrivals() > swaps
+            && let Some(newest) = self.waiting.newest()
+        {
+            let pool = newest.hops().first().map_or(PoolId(0), |hop| hop.pool);
+            self.rehearsal.keep(frame, pool);
         }
     }
 

@@ -111,7 +111,7 @@ pub(crate) struct Waiting {
     briefs: Vec<Brief>,
     /// Which pools each moves: most plans meet none of them.
     pools: Vec<Pools>,
-    /// Where the last one was put.
+    /// Where the last one is; nowhere, once it has gone.
     newest: usize,
     /// The last one's place, while it has no rank.
     unrated: Option<usize>,
@@ -410,9 +410,11 @@ impl Waiting {
         if place < last || self.least == Some(place) {
             self.least = None;
         }
-        if self.newest == last {
-            self.newest = place;
-        }
+        self.newest = match self.newest {
+            newest if newest == place => usize::MAX,
+            newest if newest == last => place,
+            newest => newest,
+        };
         self.unrated = match self.unrated {
             Some(unrated) if unrated == place => None,
             Some(unrated) if unrated == last => Some(place),

@@ -44,10 +44,15 @@ impl Tls {
 
     /// Decrypts what is there; reads more records only when nothing is left.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut has_part = false;
         loop {
             match self.session.reader().read(out) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
+            }
+            // The rest of a record may wait for it.
+            if core::mem::replace(&mut has_part, true) {
+                acknowledge(&self.tcp);
             }
             if self.session.wants_write() {
                 self.push()?;
@@ -94,22 +99,13 @@ impl Socket {
         }
     }
 
-    /// Has the kernel acknowledge what was read, and nothing else by itself for a moment (40 ms).
-    ///
-    /// A node that batches small writes (Nagle) waits for the acknowledgement. One that the kernel
-    /// sends when data comes, or when it is read, is sent before the data is in our hands: a packet
-    /// through the whole stack, 2 µs on loopback. The kernel leaves it to us only on a connection
-    /// that it takes for a dialogue, which every wish for a quick one ends.
+    /// Has the kernel acknowledge what was read; see [`acknowledge`].
     pub(crate) fn acknowledge(&self) {
-        let tcp = match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => &tls.tcp,
-            Self::Unix(_) => return,
-        };
-        let tcp = SockRef::from(tcp);
-        // Wishes: a kernel that refuses them is slower, not wrong.
-        tcp.set_tcp_quickack(true).unwrap_or_default();
-        tcp.set_tcp_quickack(false).unwrap_or_default();
+        match self {
+            Self::Tcp(tcp) => acknowledge(tcp),
+            Self::Tls(tls) => acknowledge(&tls.tcp),
+            Self::Unix(_) => {}
+        }
     }
 
     /// The reactor's own handle of the descriptor: tells when there is something to read.
@@ -134,6 +130,20 @@ impl Socket {
             Self::Tcp(_) | Self::Unix(_) => Ok(()),
         }
     }
+}
+
+/// Has the kernel acknowledge what was read, and nothing else by itself for a moment (40 ms or
+/// more).
+///
+/// A node that batches small writes (Nagle) waits for the acknowledgement. One that the kernel
+/// sends when data comes, or when it is read, is sent before the data is in our hands: a packet
+/// through the whole stack, 2 µs on loopback. The kernel leaves it to us only on a connection that
+/// it takes for a dialogue, which every wish for a quick one ends.
+fn acknowledge(tcp: &TcpStream) {
+    let tcp = SockRef::from(tcp);
+    // Wishes: a kernel that refuses them is slower, not wrong.
+    tcp.set_tcp_quickack(true).unwrap_or_default();
+    tcp.set_tcp_quickack(false).unwrap_or_default();
 }
 
 impl Read for Socket {
@@ -191,7 +201,27 @@ mod tests {
             socket.read_exact(&mut read).expect("it comes");
             assert_eq!(&read, text);
             socket.acknowledge();
+            assert_eq!(unacknowledged(&far), 0);
             assert!(!is_quick(&socket));
         }
+    }
+
+    /// Bytes that the other end has not acknowledged, as the kernel's own table says.
+    fn unacknowledged(socket: &TcpStream) -> u64 {
+        let ports = [socket.local_addr(), socket.peer_addr()];
+        let ports =
+            ports.map(|address| format!(":{:04X}", address.expect("it is connected").port()));
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("there is a table");
+        let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let mut queues = rows.filter_map(|row| match row[..] {
+            [_, near, far, _, queues, ..]
+                if near.ends_with(&ports[0]) && far.ends_with(&ports[1]) =>
+            {
+                queues.split(':').next().map(str::to_owned)
+            }
+            _ => None,
+        });
+        let queue = queues.next().expect("the socket is in the table");
+        u64::from_str_radix(&queue, 16).expect("a number")
     }
 }

@@ -307,6 +307,19 @@ mod tests {
         }
 
         #[test]
+        fn an_address_is_read_as_any_data(
+            bytes in any::<[u8; 20]>(), at in 2_usize..42, other in any::<u8>(),
+        ) {
+            let (mut text, mut out) = ([0; 42], [0; 20]);
+            encode_into(&bytes, &mut text).unwrap();
+            prop_assert_eq!(fixed::<20>(&text), Ok(bytes));
+            text[at] = other;
+            let expected = bytes_into(&text, &mut out).map(|_| out);
+            prop_assert_eq!(fixed::<20>(&text).is_ok(), expected.is_ok());
+            prop_assert!(expected.is_err() || fixed(&text) == expected);
+        }
+
+        #[test]
         fn no_bytes_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut out = [0; 64];
             let _ignored = bytes_into(&text, &mut out);

@@ -8,9 +8,9 @@ use memchr::memchr2;
 const CHUNKS: usize = 5;
 
 /// Bytes of a chunk.
-#[cfg(target_feature = "avx2")]
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
 const CHUNK_BYTES: usize = 32;
-#[cfg(not(target_feature = "avx2"))]
+#[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
 const CHUNK_BYTES: usize = 16;
 
 /// The first quote or backslash at or after `at`.
@@ -31,17 +31,32 @@ pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Where quotes and backslashes are, a bit each, the first one lowest.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
 #[expect(unsafe_code, reason = "the instructions are there by what is built for")]
 #[inline]
 pub(super) fn hits(chunk: &[u8; CHUNK_BYTES]) -> u32 {
-    // SAFETY: every processor of this architecture has SSE2; AVX2 is used where the whole program
-    // is built for it.
-    unsafe { vector::hits(chunk) }
+    // SAFETY: the whole program is built for AVX2.
+    unsafe { avx2::hits(chunk) }
 }
 
-#[cfg(target_feature = "avx2")]
-mod vector {
+/// Where quotes and backslashes are, a bit each, the first one lowest.
+#[cfg(all(target_arch = "x86_64", not(target_feature = "avx2")))]
+#[expect(unsafe_code, reason = "the instructions are named by the architecture alone")]
+#[inline]
+pub(super) fn hits(chunk: &[u8; CHUNK_BYTES]) -> u32 {
+    // SAFETY: every processor of this architecture has SSE2.
+    unsafe { sse2::hits(chunk) }
+}
+
+/// Where quotes and backslashes are, a bit each, the first one lowest.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(super) fn hits(chunk: &[u8; CHUNK_BYTES]) -> u32 {
+    hits_one_by_one(chunk)
+}
+
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+mod avx2 {
     use core::arch::x86_64::{
         _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x,
         _mm256_set1_epi8,
@@ -59,8 +74,8 @@ mod vector {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", not(target_feature = "avx2")))]
-mod vector {
+#[cfg(all(target_arch = "x86_64", any(test, not(target_feature = "avx2"))))]
+mod sse2 {
     use core::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
     };
@@ -77,14 +92,10 @@ mod vector {
     }
 }
 
-/// Where quotes and backslashes are, a bit each, the first one lowest.
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) use self::hits_one_by_one as hits;
-
 /// The same without vectors.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline]
-fn hits_one_by_one(chunk: &[u8; CHUNK_BYTES]) -> u32 {
+fn hits_one_by_one<const N: usize>(chunk: &[u8; N]) -> u32 {
     let bits = chunk.iter().rev().map(|byte| u32::from(matches!(byte, b'"' | b'\\')));
     bits.fold(0, |hits, bit| (hits << 1) | bit)
 }
@@ -95,6 +106,17 @@ mod tests {
 
     use super::*;
 
+    fn start_of(chunk: &[u8; CHUNK_BYTES]) -> [u8; 16] {
+        chunk.first_chunk().copied().unwrap_or_default()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "the instructions are named by the architecture alone")]
+    fn hits_of_older_processors(chunk: &[u8; CHUNK_BYTES]) -> u32 {
+        // SAFETY: every processor of this architecture has SSE2.
+        unsafe { sse2::hits(&start_of(chunk)) }
+    }
+
     proptest! {
         #[test]
         fn quotes_are_found_wherever_they_stand(
@@ -102,6 +124,8 @@ mod tests {
             before in 0_usize..200,
         ) {
             prop_assert_eq!(hits(&chunk), hits_one_by_one(&chunk));
+            #[cfg(target_arch = "x86_64")]
+            prop_assert_eq!(hits_of_older_processors(&chunk), hits_one_by_one(&start_of(&chunk)));
             let text = [&b"a".repeat(before)[..], &chunk].concat();
             let first = text.iter().position(|byte| matches!(byte, b'"' | b'\\'));
             prop_assert_eq!(quote_or_backslash(&text, 0), first);
