@@ -424,3 +424,34 @@ impl Waiting {
         look
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Route;
+
+    fn push(waiting: &mut Waiting, sender: u8) {
+        let follow =
+            Follow { hash: B256::repeat_byte(sender), max_fee: Wei(1), priority_fee: Wei(1) };
+        let sender = Address::repeat_byte(sender);
+        let target = Target { follow, sender, nonce: 0, route: Route::new() };
+        waiting.push(&target, BlockNumber(1), Nanos(0));
+        waiting.rate(Wei(1));
+    }
+
+    #[test]
+    fn the_newest_is_who_came_last_and_nobody_once_it_has_gone() {
+        let mut waiting = Waiting::default();
+        (1..=3).for_each(|sender| push(&mut waiting, sender));
+        let newest = |waiting: &Waiting| waiting.newest().map(|target| target.sender[0]);
+        assert_eq!(newest(&waiting), Some(3));
+        // It moves into the place of who has gone.
+        waiting.forget(Gone::Landed, |target| target.sender[0] == 1);
+        assert_eq!(newest(&waiting), Some(3));
+        // Another one moves into its own.
+        waiting.forget(Gone::Landed, |target| target.sender[0] == 3);
+        assert_eq!(newest(&waiting), None);
+        push(&mut waiting, 4);
+        assert_eq!(newest(&waiting), Some(4));
+    }
+}
