@@ -30,7 +30,7 @@ use crate::state::Care;
 /// Notes on their way; a full ring is counted, never waited for.
 const RING: usize = 1 << 13;
 /// How often the scribe looks for notes.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// How often the state is put on the disk.
 const SAVE: Duration = Duration::from_secs(1);
 

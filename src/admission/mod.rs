@@ -58,7 +58,7 @@ const SLOW: Duration = Duration::from_secs(4);
 /// Lenders that are asked before a direction is given up.
 const LENDERS_MAX: usize = 3;
 /// How often the thread looks for what is due, and how long it waits when the node fails.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, park, park_timeout};
 use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
@@ -35,8 +35,6 @@ const LOANS_FAILED_MAX: u32 = 3;
 /// A reload that takes so many blocks is of no use: the world gives up a little later.
 const BEHIND_BLOCKS: u32 = 48;
 const _: () = assert!((BEHIND_BLOCKS as usize) < REORG_BLOCKS_MAX, "before the world gives up");
-/// How often the keeper looks for requests.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// What the hot thread asks for.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +107,15 @@ impl Keeper {
 
     /// Asks; false if the ring is full, which only a keeper that is gone can bring about.
     pub(crate) fn ask(&mut self, request: Request) -> bool {
-        self.requests.push(request).is_ok()
+        let is_taken = self.requests.push(request).is_ok();
+        self.wake();
+        is_taken
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
     /// What is ready, if anything.
@@ -121,6 +127,7 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
+        self.wake();
         // A keeper in the middle of a connection attempt is left behind; the process is ending.
         if let Some(thread) = self.thread.take()
             && thread.is_finished()
@@ -168,12 +175,13 @@ impl Shift {
                 self.todo.push(Task { request, due, pause: PAUSE_MIN });
             }
             let now = Instant::now();
-            match self.todo.iter().position(|task| task.due <= now) {
-                Some(place) => {
-                    let task = self.todo.swap_remove(place);
-                    self.attempt(&task);
-                }
-                None => std::thread::sleep(LOOK),
+            if let Some(place) = self.todo.iter().position(|task| task.due <= now) {
+                let task = self.todo.swap_remove(place);
+                self.attempt(&task);
+            } else if let Some(due) = self.todo.iter().map(|task| task.due).min() {
+                park_timeout(due.saturating_duration_since(now));
+            } else {
+                park();
             }
         }
     }

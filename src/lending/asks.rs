@@ -53,11 +53,11 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Asks if the world stands fresh at a block that was not asked about yet.
-    pub(super) fn work(&mut self, world: &World, ring: &mut Producer<Ask>) {
+    /// Asks if the world stands fresh at a block that was not asked about yet; whether it did.
+    pub(super) fn work(&mut self, world: &World, ring: &mut Producer<Ask>) -> bool {
         let loans = &world.loans;
         if loans.is_empty() {
-            return;
+            return false;
         }
         let tip = world.tip();
         let block = BlockRef { number: tip.number, hash: tip.hash };
@@ -65,7 +65,7 @@ impl Asker {
         // As long as there is no room, what was asked before is not read yet.
         let asked_at = Some((block, loans.serial()));
         if self.asked_at == asked_at || !is_standing || ring.slots() < BATCH_MAX {
-            return;
+            return false;
         }
         self.asked_at = asked_at;
         // A chain that began anew, far below, does not end this.
@@ -82,11 +82,13 @@ impl Asker {
         });
         let prices = if is_whole { 0 } else { self.ask_prices(world, ring) };
         // Vaults are read with whatever is, and in each block.
-        if wants + prices > 0 || is_whole || !loans.vaults().is_empty() {
+        let asks = wants + prices > 0 || is_whole || !loans.vaults().is_empty();
+        if asks {
             let end = Ask::End { block, is_whole, serial: loans.serial() };
             let is_closed = ring.push(end).is_ok();
             debug_assert!(is_closed, "there was room for all that a block can ask");
         }
+        asks
     }
 
     /// Asks for the prices that are read in each block, in turn where they are too many; how many.
@@ -159,8 +161,8 @@ mod tests {
         let mut asker = Asker::default();
         for number in 100..100 + 2 * WHOLE_EVERY {
             let world = world(number, 3, 2);
-            asker.work(&world, &mut ring);
-            asker.work(&world, &mut ring);
+            assert!(asker.work(&world, &mut ring), "{number}: whoever reads is to be woken");
+            assert!(!asker.work(&world, &mut ring), "{number}: and once");
             let is_whole = number % WHOLE_EVERY == 100 % WHOLE_EVERY;
             let (wants, mut prices, ends) = taken(&mut out);
             prices.sort_unstable();
@@ -176,7 +178,7 @@ mod tests {
     fn nothing_is_asked_if_there_is_nothing_to_ask_or_nobody_to_trust() {
         let (mut ring, mut out) = RingBuffer::new(RING);
         let mut asker = Asker { whole_at: BlockNumber(110), ..Asker::default() };
-        asker.work(&world(100, 0, 0), &mut ring);
+        assert!(!asker.work(&world(100, 0, 0), &mut ring));
         let mut stale = world(101, 3, 0);
         stale.set_stale(Stale::Lost, true);
         asker.work(&stale, &mut ring);

@@ -13,8 +13,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::thread::{JoinHandle, park};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use gannet_engine::chain::ChainSpec;
@@ -31,8 +31,6 @@ use crate::feed::rpc::Rpc;
 
 /// Answers on their way; there is one a block.
 const ANSWERS: usize = 8;
-/// How often the thread looks for asks: whoever can be liquidated waits for it.
-const LOOK: Duration = Duration::from_millis(1);
 
 /// The hot thread's end.
 #[derive(Debug)]
@@ -82,7 +80,16 @@ impl LoanKeeper {
 
     /// Asks for what is to be read, if the world stands at another block.
     pub(crate) fn work(&mut self, world: &World) {
-        self.asker.work(world, &mut self.asks);
+        if self.asker.work(world, &mut self.asks) {
+            self.wake();
+        }
+    }
+
+    /// Whoever can be liquidated waits for what it reads, so it is not to look now and then.
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
     /// What was read of these loans, which are the world's.
@@ -99,6 +106,7 @@ impl LoanKeeper {
 impl Drop for LoanKeeper {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
+        self.wake();
         // One that waits for its node is left behind; the process is ending.
         if let Some(thread) = self.thread.take()
             && thread.is_finished()
@@ -207,7 +215,7 @@ impl Desk {
     fn work(mut self) {
         while !self.is_over.load(Ordering::Relaxed) {
             let Some(newest) = self.newest() else {
-                std::thread::sleep(LOOK);
+                park();
                 continue;
             };
             // Of loans that are gone nothing is to be read.

@@ -30,7 +30,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, park_timeout};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -41,8 +41,9 @@ use serde::Serialize;
 
 use self::slab::{Moment, SLOTS, Slab};
 
-/// How often the cold thread looks for slabs that are to be filled.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often the cold thread looks for slabs that are to be filled. Nobody wakes it: that would be
+/// a call of the system before a signature.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What became of presignatures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -172,11 +173,12 @@ impl Presigner {
 impl Drop for Presigner {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        // It is back within one look, and its secrets are wiped then.
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that makes presignatures had panicked");
+        // Its secrets are wiped when it ends.
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the thread that makes presignatures had panicked");
+            }
         }
     }
 }
@@ -195,7 +197,7 @@ fn refill(
             empty.push(slab);
         }
         if outgoing.slots() == 0 || empty.is_empty() {
-            std::thread::sleep(LOOK);
+            park_timeout(LOOK);
             continue;
         }
         let Some(mut slab) = empty.pop() else { continue };
@@ -208,7 +210,7 @@ fn refill(
                 }
                 is_failing = true;
                 empty.push(slab);
-                std::thread::sleep(LOOK);
+                park_timeout(LOOK);
             }
         }
     }
