@@ -13,6 +13,7 @@ use std::task::Poll;
 
 use gannet_engine::ids::NodeId;
 use gannet_engine::input::Source;
+use gannet_engine::query::{QUERY_BYTES_MAX, Queries};
 use gannet_engine::units::Nanos;
 use gannet_engine::wire::WireError;
 use tokio::io::Interest;
@@ -79,6 +80,28 @@ impl Links {
     /// Where transactions leave by.
     pub(crate) fn exits(&mut self) -> Exits<'_> {
         Exits(&mut self.mouths)
+    }
+
+    /// Sends each node what it is asked, at one go, by way of `text`; how many questions could not
+    /// be sent.
+    pub(crate) fn ask(&mut self, queries: &Queries, text: &mut [u8; QUERY_BYTES_MAX]) -> u64 {
+        let mut dropped = 0;
+        if queries.as_slice().is_empty() {
+            return dropped;
+        }
+        for (node, mouths) in (0_u8..).map(NodeId).zip(&mut self.mouths) {
+            let Some(sender) = mouths[Source::Rpc as usize].as_mut() else { continue };
+            let mut count = 0;
+            for (_, query) in queries.iter().filter(|(asked, _)| *asked == node) {
+                let length = query.write(text);
+                let is_put = sender.put(&text[..length]).is_ok();
+                *(if is_put { &mut count } else { &mut dropped }) += 1;
+            }
+            if count > 0 && sender.flush().is_err() {
+                dropped += count;
+            }
+        }
+        dropped
     }
 
     /// Whether some connection has work left that no descriptor announces.
@@ -190,5 +213,61 @@ impl fmt::Display for Lost {
             Self::Framing(error) => write!(out, "the node broke the framing: {error:?}"),
             Self::Silent => out.write_str("nothing came, not even a pong"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use gannet_engine::query::Query;
+    use gannet_engine::wire::newline;
+
+    use super::*;
+    use crate::feed::socket::Socket;
+
+    /// So many nodes' links, and where what is asked of each comes out.
+    fn links(nodes: usize) -> (Links, Vec<UnixStream>) {
+        let mut links = Links::new(nodes);
+        let far = links.mouths.iter_mut().map(|mouths| {
+            let (near, far) = UnixStream::pair().unwrap();
+            far.set_nonblocking(true).unwrap();
+            let framing = Framing::Newline(newline::Reader::new(64));
+            mouths[Source::Rpc as usize] = Some(Wire::new(Socket::Unix(near), framing, 1).sender);
+            far
+        });
+        let far = far.collect();
+        (links, far)
+    }
+
+    fn questions(of: &[u8]) -> Queries {
+        let mut queries = Queries::default();
+        of.iter().for_each(|node| queries.ask_of(NodeId(*node), Query::LatestHead));
+        queries
+    }
+
+    #[test]
+    fn each_node_is_asked_what_is_meant_for_it_and_nothing_else() {
+        let (mut links, mut far) = links(3);
+        let mut text = [0; QUERY_BYTES_MAX];
+        assert_eq!(links.ask(&questions(&[0, 2, 0, 0]), &mut text), 0);
+        let mut heard = |node: usize| {
+            let mut bytes = vec![0; 4_096];
+            let count = far[node].read(&mut bytes).unwrap_or_default();
+            bytes[..count].iter().filter(|byte| **byte == b'\n').count()
+        };
+        assert_eq!([heard(0), heard(1), heard(2)], [3, 0, 1]);
+        assert_eq!([heard(0), heard(1), heard(2)], [0, 0, 0]);
+    }
+
+    #[test]
+    fn questions_that_a_broken_connection_did_not_take_are_counted() {
+        let (mut links, far) = links(2);
+        drop(far);
+        let mut text = [0; QUERY_BYTES_MAX];
+        assert_eq!(links.ask(&questions(&[0, 0, 1]), &mut text), 3);
+        assert_eq!(links.ask(&questions(&[1]), &mut text), 1, "it stays broken");
+        assert_eq!(links.ask(&questions(&[]), &mut text), 0);
     }
 }

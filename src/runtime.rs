@@ -7,7 +7,7 @@
 //! millisecond before the others get their turn; what it leaves is taken in the next. While pending
 //! swaps wait that could be looked at, each turn ends with a tick, for every input looks at a few.
 //! A loop that spins and has nothing to do goes through the motions, so that the path stays in its
-//! caches; it rests ten times as long as that took.
+//! caches, the kernel's part now and then; it rests ten times as long as that took.
 //!
 //! Temperature: hot.
 
@@ -353,13 +353,8 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
 
     /// Sends what the engine asks, and passes on its notes.
     fn after_input(&mut self) {
-        let mut dropped = 0;
-        for (node, query) in self.engine.queries.iter() {
-            let Some(sender) = self.links.mouth((node, Source::Rpc)) else { continue };
-            let length = query.write(&mut self.query);
-            // A broken connection is noticed by the next read; ticks ask again.
-            dropped += u64::from(sender.send(&self.query[..length]).is_err());
-        }
+        // A broken connection is noticed by the next read; ticks ask again.
+        let dropped = self.links.ask(&self.engine.queries, &mut self.query);
         self.engine.queries.dropped += dropped;
         self.engine.queries.clear();
         for note in self.engine.notes.iter() {

@@ -13,6 +13,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod keeper;
+pub(crate) mod loopback;
 pub(crate) mod rpc;
 pub(crate) mod socket;
 pub(crate) mod transcript;

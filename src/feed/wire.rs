@@ -139,6 +139,19 @@ impl Sender {
     }
 
     fn send_as(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        self.put_as(opcode, payload)?;
+        self.flush()
+    }
+
+    /// Puts one text message behind what is waiting; [`Self::flush`] sends it.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(crate) fn put(&mut self, text: &[u8]) -> io::Result<()> {
+        self.put_as(Opcode::Text, text)
+    }
+
+    fn put_as(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         if self.is_broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -158,7 +171,7 @@ impl Sender {
             self.pending.extend_from_slice(payload);
             self.pending.push(b'\n');
         }
-        self.flush()
+        Ok(())
     }
 
     /// Sends what is waiting, as far as the socket takes it.
