@@ -91,14 +91,17 @@ impl Links {
         }
         for (node, mouths) in (0_u8..).map(NodeId).zip(&mut self.mouths) {
             let Some(sender) = mouths[Source::Rpc as usize].as_mut() else { continue };
-            let mut count = 0;
+            let mut waiting = 0;
             for (_, query) in queries.iter().filter(|(asked, _)| *asked == node) {
                 let length = query.write(text);
-                let is_put = sender.put(&text[..length]).is_ok();
-                *(if is_put { &mut count } else { &mut dropped }) += 1;
+                if sender.put(&text[..length]).is_ok() {
+                    waiting += 1;
+                } else {
+                    dropped += 1;
+                }
             }
-            if count > 0 && sender.flush().is_err() {
-                dropped += count;
+            if waiting > 0 && sender.flush().is_err() {
+                dropped += waiting;
             }
         }
         dropped
@@ -223,15 +226,18 @@ mod tests {
 
     use gannet_engine::query::Query;
     use gannet_engine::wire::newline;
+    use socket2::{Domain, Type};
 
     use super::*;
     use crate::feed::socket::Socket;
 
-    /// So many nodes' links, and where what is asked of each comes out.
+    /// So many nodes' links, and where what is asked of each comes out: each write alone.
     fn links(nodes: usize) -> (Links, Vec<UnixStream>) {
         let mut links = Links::new(nodes);
         let far = links.mouths.iter_mut().map(|mouths| {
-            let (near, far) = UnixStream::pair().unwrap();
+            let pair = socket2::Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+            let [near, far] = <[_; 2]>::from(pair).map(|one| UnixStream::from(OwnedFd::from(one)));
+            near.set_nonblocking(true).unwrap();
             far.set_nonblocking(true).unwrap();
             let framing = Framing::Newline(newline::Reader::new(64));
             mouths[Source::Rpc as usize] = Some(Wire::new(Socket::Unix(near), framing, 1).sender);
@@ -241,6 +247,13 @@ mod tests {
         (links, far)
     }
 
+    /// The questions in the next write that comes out.
+    fn heard(far: &mut UnixStream) -> usize {
+        let mut bytes = vec![0; 1 << 20];
+        let count = far.read(&mut bytes).unwrap_or_default();
+        bytes[..count].iter().filter(|byte| **byte == b'\n').count()
+    }
+
     fn questions(of: &[u8]) -> Queries {
         let mut queries = Queries::default();
         of.iter().for_each(|node| queries.ask_of(NodeId(*node), Query::LatestHead));
@@ -248,17 +261,31 @@ mod tests {
     }
 
     #[test]
-    fn each_node_is_asked_what_is_meant_for_it_and_nothing_else() {
+    fn each_node_is_asked_what_is_meant_for_it_at_one_go() {
         let (mut links, mut far) = links(3);
         let mut text = [0; QUERY_BYTES_MAX];
         assert_eq!(links.ask(&questions(&[0, 2, 0, 0]), &mut text), 0);
-        let mut heard = |node: usize| {
-            let mut bytes = vec![0; 4_096];
-            let count = far[node].read(&mut bytes).unwrap_or_default();
-            bytes[..count].iter().filter(|byte| **byte == b'\n').count()
-        };
-        assert_eq!([heard(0), heard(1), heard(2)], [3, 0, 1]);
-        assert_eq!([heard(0), heard(1), heard(2)], [0, 0, 0]);
+        assert_eq!(far.iter_mut().map(heard).collect::<Vec<_>>(), [3, 0, 1]);
+        assert_eq!(far.iter_mut().map(heard).collect::<Vec<_>>(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn what_a_node_does_not_take_at_once_it_is_asked_later_and_each_question_once() {
+        let (mut links, mut far) = links(1);
+        let mut text = [0; QUERY_BYTES_MAX];
+        let mut asked = 0;
+        while links.mouths[0][Source::Rpc as usize].as_ref().is_some_and(|one| !one.is_waiting()) {
+            assert_eq!(links.ask(&questions(&[0; 3]), &mut text), 0);
+            asked += 3;
+        }
+        assert_eq!(links.ask(&questions(&[0; 2]), &mut text), 0, "it waits");
+        asked += 2;
+        let mut taken = 0;
+        for _ in 0..asked {
+            taken += heard(&mut far[0]);
+            links.mouth((NodeId(0), Source::Rpc)).unwrap().flush().unwrap();
+        }
+        assert_eq!(taken, asked);
     }
 
     #[test]

@@ -25,10 +25,11 @@ use crate::audit::{self, Auditor};
 use crate::bootstrap::{self, Grower, Loaded, Market, Renewal, Roster, Rosters, Shelf, growth};
 use crate::clock::Monotonic;
 use crate::commands::check;
-use crate::config::{Config, Mode, Node, Wallet};
+use crate::config::{Config, Endpoint, Mode, Node, Wallet};
 use crate::contracts::Executor;
 use crate::cores;
 use crate::feed::keeper::Keeper;
+use crate::feed::loopback::Loopback;
 use crate::lending::{Lenders, LoanKeeper, LoanSummary};
 use crate::locks::Lock;
 use crate::nodes::NodeCounts;
@@ -100,7 +101,18 @@ fn live<S: StrategySet>(
     let handles = Handles::of(world, wallets);
     let (state, legacy) = State::open(&config.runtime.state_dir, &owner, handles)?;
     let care = Some(state.care()?);
-    Ok(Outfit { port: LivePort::new(clock, state, presigner), legacy, care })
+    let port = LivePort::new(clock, state, presigner, loopback(config));
+    Ok(Outfit { port, legacy, care })
+}
+
+/// Where the loop that spins sends what keeps the kernel's way warm, if that is the nodes' way.
+fn loopback<S>(config: &Config<S>) -> Option<Loopback> {
+    let by_tcp = |node: &Node| matches!(node.endpoint, Endpoint::WebSocket { .. });
+    if !config.runtime.spin || !config.nodes.iter().any(by_tcp) {
+        return None;
+    }
+    let opened = Loopback::open();
+    opened.inspect_err(|error| tracing::info!(%error, "the kernel's way is not kept warm")).ok()
 }
 
 /// What differs from mode to mode.

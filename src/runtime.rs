@@ -222,6 +222,7 @@ impl<S: StrategySet, P: Port> Hot<S, P> {
         if self.engine.rehearse() {
             self.port.rehearse();
         }
+        self.port.send_nowhere(start);
         drop(watch);
         let now = self.clock.now();
         let rest = now.since(start).saturating_mul(REHEARSE_REST).max(REHEARSE_EVERY_NS);

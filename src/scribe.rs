@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, park_timeout};
 use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
@@ -157,7 +157,7 @@ impl Scribe {
                         }
                         state.ready();
                     }
-                    std::thread::sleep(LOOK);
+                    park_timeout(LOOK);
                 }
                 desk.work();
                 if let Some(state) = &mut state {
@@ -185,10 +185,11 @@ fn touch(ring: &mut Producer<Note>) {
 impl Drop for Scribe {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the scribe thread had panicked");
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the scribe thread had panicked");
+            }
         }
     }
 }

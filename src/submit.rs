@@ -4,6 +4,7 @@
 //! Temperature: hot.
 
 use std::hint::black_box;
+use std::io;
 
 use gannet_engine::flight::{Attempt, Flight};
 use gannet_engine::growth::Growth;
@@ -12,8 +13,10 @@ use gannet_engine::outbox::{Clock, Outbox, Settles, SignedTx, Stamps, Unsent};
 use gannet_engine::pipeline::Engine;
 use gannet_engine::query::sent_id;
 use gannet_engine::sign::presign::Presignature;
+use gannet_engine::units::Nanos;
 use gannet_engine::wire::hex;
 
+use crate::allocation::aside;
 use crate::clock::Monotonic;
 use crate::feed::loopback::Loopback;
 use crate::latency::Latency;
@@ -24,9 +27,9 @@ use crate::state::State;
 /// Longest request: the raw bytes in hex, and the JSON around them.
 const REQUEST_BYTES_MAX: usize = 2 * OWN_TX_BYTES_MAX + 128;
 
-/// So many rehearsals go as far as the signature before one is sent, too: that costs more than the
-/// rest, and what the kernel does stays in the caches for longer.
-const SEND_EVERY: u64 = 10;
+/// Time without anything sent after which something is. It takes about as long as the rest of a
+/// rehearsal, so it comes less often.
+const SEND_EVERY_NS: u64 = 1_000_000;
 
 /// Makes the outbox of a run for one input.
 pub(crate) trait Port {
@@ -50,6 +53,10 @@ pub(crate) trait Port {
     /// Keeps what sending takes in the caches; nothing is sent.
     fn rehearse(&mut self);
 
+    /// Keeps the kernel's part of it there, too, if that was not gone for a while: something is
+    /// sent to the bot itself.
+    fn send_nowhere(&mut self, _now: Nanos) {}
+
     /// What signatures are made of.
     fn presigner(&mut self) -> &mut Presigner;
 }
@@ -62,20 +69,29 @@ pub(crate) struct LivePort {
     request: Vec<u8>,
     state: State,
     presigner: Presigner,
-    /// Where rehearsals are sent.
+    /// Where rehearsals are sent, if they are.
     loopback: Option<Loopback>,
-    rehearsed: u64,
+    /// When something was sent.
+    sent_at: Nanos,
 }
 
 impl LivePort {
-    pub(crate) fn new(clock: Monotonic, state: State, presigner: Presigner) -> Self {
+    pub(crate) fn new(
+        clock: Monotonic,
+        state: State,
+        presigner: Presigner,
+        loopback: Option<Loopback>,
+    ) -> Self {
         let request = Vec::with_capacity(REQUEST_BYTES_MAX);
-        let loopback = Loopback::open();
-        if let Err(error) = &loopback {
-            tracing::info!(%error, "the way through the kernel is not kept warm");
-        }
-        let loopback = loopback.ok();
-        Self { clock, latency: Latency::new(), request, state, presigner, loopback, rehearsed: 0 }
+        let (latency, sent_at) = (Latency::new(), Nanos(0));
+        Self { clock, latency, request, state, presigner, loopback, sent_at }
+    }
+
+    /// A connection to itself that breaks is not made again.
+    #[cold]
+    fn give_up(&mut self, error: &io::Error) {
+        self.loopback = None;
+        aside(|| tracing::warn!(%error, "the kernel's way is not kept warm any more"));
     }
 }
 
@@ -103,15 +119,19 @@ impl Port for LivePort {
         let attempt = Attempt { ticket: 0, number: 0 };
         let tx = SignedTx { raw: &raw, attempt };
         black_box(write_request(&tx, &mut self.request));
-        self.rehearsed += 1;
-        if self.rehearsed.is_multiple_of(SEND_EVERY)
-            && let Some(loopback) = &mut self.loopback
-            && loopback.rehearse(&self.request).is_err()
-        {
-            self.loopback = None;
-        }
         self.state.rehearse(&raw);
         self.presigner.rehearse();
+    }
+
+    fn send_nowhere(&mut self, now: Nanos) {
+        if now.since(self.sent_at) > SEND_EVERY_NS
+            && let Some(loopback) = &mut self.loopback
+        {
+            self.sent_at = now;
+            if let Err(error) = loopback.rehearse(&self.request) {
+                self.give_up(&error);
+            }
+        }
     }
 
     fn presigner(&mut self) -> &mut Presigner {
@@ -146,6 +166,7 @@ impl Outbox for Live<'_> {
         // Before it leaves: whatever happens next, its nonce is known to have been used.
         let raw = if is_trade(tx) { tx.raw } else { &[] };
         self.port.state.record(flight, raw).map_err(|_told| Unsent::NotRecorded)?;
+        self.port.sent_at = stamps.signed;
         let mut has_left = false;
         for sender in self.exits.each() {
             // A broken connection is noticed by the read that follows; nothing was sent by it.

@@ -34,7 +34,7 @@ use crate::feed::rpc::Rpc;
 const RING: usize = 1_024;
 const DRIFTS: usize = 64;
 /// How often the thread looks for samples.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What the audits came to.
 #[derive(Clone, Copy, Debug, Default, Serialize)]

@@ -1,19 +1,22 @@
 //! A connection of the bot to itself: what is sent over it goes the kernel's way, and nowhere.
 //!
-//! Between two submissions other work takes the caches from what the kernel does to send a packet:
-//! after 25 ms it takes up to five times as long. So now and then the loop that spins sends its
-//! rehearsal, too.
+//! Between two submissions other work takes the caches from what the kernel does to send a packet.
+//! So the loop that spins sends something now and then (`wire_to_wire` shows what that brings).
+//! It is TCP's way, and the loopback interface's: a network card's driver it cannot keep warm.
 //!
 //! Temperature: hot.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use gannet_engine::wire::websocket;
 
 use super::socket::Socket;
 use super::wire::{Framing, Sender, Wire};
 
+/// To connect takes no longer where it works at all.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// More than is sent at a time, in bytes.
 const READ_BYTES: usize = 4 << 10;
 /// Frames are masked as those to a node are; by what is all the same here.
@@ -35,7 +38,7 @@ impl Loopback {
     #[cold]
     pub(crate) fn open() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let near = TcpStream::connect(listener.local_addr()?)?;
+        let near = TcpStream::connect_timeout(&listener.local_addr()?, PATIENCE)?;
         let (far, who) = listener.accept()?;
         if who != near.local_addr()? {
             return Err(io::Error::new(ErrorKind::AddrInUse, "somebody else connected"));
@@ -48,7 +51,7 @@ impl Loopback {
         Ok(Self { near: sender, far, heard: [0; READ_BYTES] })
     }
 
-    /// Sends a text, and takes it out at the other end.
+    /// Sends a text, and takes out what is there at the other end; how many bytes.
     ///
     /// # Errors
     /// When the connection is broken.

@@ -124,6 +124,12 @@ impl Sender {
         self.send_as(Opcode::Text, text)
     }
 
+    /// Whether the socket has not taken all that was sent.
+    #[cfg(test)]
+    pub(crate) const fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Answers a ping.
     pub(crate) fn pong(&mut self, payload: &[u8]) -> io::Result<()> {
         if self.is_websocket { self.send_as(Opcode::Pong, payload) } else { Ok(()) }

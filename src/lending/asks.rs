@@ -2,7 +2,7 @@
 //! no event tells of, and now and then all prices with all that they come from.
 //!
 //! Runs on the hot thread behind everything that an input has to do, once a block; what it asks is
-//! copied into a ring.
+//! copied into a ring, and whoever reads it is woken.
 //!
 //! Temperature: warm.
 

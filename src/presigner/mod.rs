@@ -28,9 +28,10 @@ mod slab;
 
 use std::fmt;
 use std::hint::black_box;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, park_timeout};
+use std::thread::{JoinHandle, park, park_timeout};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -41,9 +42,8 @@ use serde::Serialize;
 
 use self::slab::{Moment, SLOTS, Slab};
 
-/// How often the cold thread looks for slabs that are to be filled. Nobody wakes it: that would be
-/// a call of the system before a signature.
-const LOOK: Duration = Duration::from_millis(50);
+/// A slab that could not be filled is tried again after this.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What became of presignatures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -75,6 +75,9 @@ pub(crate) struct Presigner {
     current: Option<Slab>,
     full: Consumer<Slab>,
     spent: Producer<Slab>,
+    /// A slab was given back or taken, and nobody has been woken to fill one: that is a call of the
+    /// system, and no signature should wait for it.
+    owes_wake: bool,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     counts: PresignCounts,
@@ -108,7 +111,7 @@ impl Presigner {
             }
         };
         let counts = PresignCounts { fewest: u64::MAX, ..PresignCounts::default() };
-        Ok(Self { current: None, full, spent, is_over, thread, counts })
+        Ok(Self { current: None, full, spent, owes_wake: false, is_over, thread, counts })
     }
 
     /// One presignature, if there is one that may be used.
@@ -143,13 +146,30 @@ impl Presigner {
         }
     }
 
-    /// Gives an old slab back before anybody waits for what is in it. One at a time: the next ones
-    /// are about as old, and it takes a moment until this one comes back.
+    /// Gives an old slab back before anybody waits for what is in it, and has others filled. One at
+    /// a time: the next ones are about as old, so all that is to be ready is ready again before
+    /// another one goes.
     pub(crate) fn renew(&mut self) {
-        let now = Moment::now();
-        let is_fresh = self.current.as_ref().is_some_and(|slab| slab.is_fresh(now));
-        if !is_fresh && self.full.slots() > 0 {
+        self.renew_at(Moment::now());
+    }
+
+    fn renew_at(&mut self, now: Moment) {
+        let ready = self.full.slots();
+        let may_go = match &self.current {
+            Some(slab) => !slab.is_fresh(now) && ready == self.full.buffer().capacity(),
+            None => ready > 0,
+        };
+        if may_go {
             self.turn_over(now);
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if mem::take(&mut self.owes_wake)
+            && let Some(thread) = &self.thread
+        {
+            thread.thread().unpark();
         }
     }
 
@@ -161,6 +181,7 @@ impl Presigner {
             drop(self.spent.push(slab));
         }
         self.current = self.full.pop().ok();
+        self.owes_wake = true;
     }
 
     pub(crate) fn counts(&self) -> Option<PresignCounts> {
@@ -197,7 +218,7 @@ fn refill(
             empty.push(slab);
         }
         if outgoing.slots() == 0 || empty.is_empty() {
-            park_timeout(LOOK);
+            park();
             continue;
         }
         let Some(mut slab) = empty.pop() else { continue };
@@ -210,7 +231,7 @@ fn refill(
                 }
                 is_failing = true;
                 empty.push(slab);
-                park_timeout(LOOK);
+                park_timeout(PAUSE);
             }
         }
     }
@@ -232,8 +253,16 @@ mod tests {
         let start = Instant::now();
         while !is_so() {
             assert!(start.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
-            std::thread::sleep(LOOK);
+            std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Waits until so many slabs are ready, and has those filled that were given back.
+    fn wait_for_slabs(presigner: &mut Presigner, count: usize) {
+        wait("slabs", || {
+            presigner.wake();
+            presigner.full.slots() >= count
+        });
     }
 
     #[test]
@@ -241,7 +270,7 @@ mod tests {
         let mut presigner = Presigner::start(&[key()], 2 * SLOTS).unwrap();
         let mut seen = Vec::new();
         for _ in 0..20 {
-            wait("presignatures", || presigner.full.slots() > 0);
+            wait_for_slabs(&mut presigner, 1);
             while let Some(taken) = presigner.take() {
                 let signature = taken.finish(&key(), &B256::ZERO).unwrap();
                 seen.push(signature.r);
@@ -260,26 +289,52 @@ mod tests {
     #[test]
     fn a_clock_that_steps_discards_all_that_was_ready() {
         let mut presigner = Presigner::start(&[key()], SLOTS).unwrap();
-        wait("presignatures", || presigner.full.slots() > 0);
+        wait_for_slabs(&mut presigner, 1);
         assert!(presigner.take().is_some());
-        wait("the next slab", || presigner.full.slots() > 0);
+        wait_for_slabs(&mut presigner, 1);
         let now = Moment::now();
         let stepped = Moment { wall: now.wall + Duration::from_secs(5), ..now };
         assert!(presigner.take_at(stepped).is_none(), "two slabs, and none of them holds");
         assert_eq!(presigner.counts().unwrap().discarded, 2);
-        wait("fresh presignatures", || presigner.take().is_some());
+        wait("fresh presignatures", || {
+            presigner.wake();
+            presigner.take().is_some()
+        });
     }
 
     #[test]
     fn what_grows_old_is_replaced_before_anybody_waits_for_it() {
         let mut presigner = Presigner::start(&[key()], SLOTS).unwrap();
-        wait("presignatures", || presigner.full.slots() > 0);
+        wait_for_slabs(&mut presigner, 1);
         presigner.renew();
         assert_eq!(presigner.current.as_ref().map(Slab::left), Some(SLOTS));
         assert!(presigner.take().is_some());
-        wait("the next slab", || presigner.full.slots() > 0);
+        wait_for_slabs(&mut presigner, 1);
         presigner.renew();
         assert_eq!(presigner.current.as_ref().map(Slab::left), Some(SLOTS - 1), "it is fresh");
+    }
+
+    #[test]
+    fn slabs_that_grow_old_together_go_one_by_one_and_enough_stays_ready() {
+        const SLABS: usize = 4;
+        let mut presigner = Presigner::start(&[key()], SLABS * SLOTS).unwrap();
+        wait_for_slabs(&mut presigner, SLABS);
+        presigner.renew();
+        wait_for_slabs(&mut presigner, SLABS);
+        let now = Moment::now();
+        let age = Duration::from_secs(20);
+        let later = Moment { monotonic: now.monotonic + age, wall: now.wall + age };
+        let mut given_back = 0;
+        wait("all of them to be replaced", || {
+            let before = presigner.full.slots();
+            presigner.renew_at(later);
+            let after = presigner.full.slots();
+            given_back += usize::from(before == SLABS && after < SLABS);
+            let current = presigner.current.as_ref().map_or(0, Slab::left);
+            assert!(current + after * SLOTS >= SLABS * SLOTS, "{current} and {after} slabs");
+            given_back > SLABS
+        });
+        assert_eq!(presigner.counts().unwrap().discarded, 0);
     }
 
     #[test]

@@ -22,13 +22,16 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use gannet_engine::limits::WALLETS_MAX;
 use memmap2::{Advice, MmapRaw};
 use rustix::io::Errno;
 
 use super::{FILE_BYTES, PLACE_BYTES, PLACES, PLACES_AT};
 
-/// Places whose pages are made ready at a time: more than are written until the next time.
-const AHEAD: usize = 32;
+/// Places whose pages are made ready at a time: a record for each wallet, twice. More are seldom
+/// written until the next time, for a wallet has one submission on its way; the first write of a
+/// page that is not ready is late.
+const AHEAD: usize = 2 * WALLETS_MAX;
 /// What a processor reads at a time.
 const LINE_BYTES: usize = 64;
 const BITS: usize = u64::BITS as usize;

@@ -43,7 +43,7 @@ const RING: usize = 1;
 /// Boxes on their way back, to be freed.
 const BACK: usize = 64;
 /// How often the thread looks whether its box came back, or the run is over.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(50);
 /// Candidates whose states are read at once.
 const LOOKED_AT: usize = 256;
 /// Blocks that are searched once more, for a reorganisation may have changed what is in them.
