@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(10);
 const HEARTBEAT: Duration = Duration::from_millis(250);
 /// A bot that is not up to date by then has failed to start.
 const START: Duration = Duration::from_secs(60);
+/// What a bot has to say stands in its journal by then: it is written now and then, in one go.
+const WRITTEN: Duration = Duration::from_millis(500);
 /// How long a node that is restarted lets nobody in.
 const RESTART: Duration = Duration::from_millis(200);
 
@@ -234,7 +236,10 @@ impl<'a, B: Bot> Player<'a, B> {
             Expected::Equal => (self.until(within, true, Self::is_equal), "it stands elsewhere"),
             Expected::Fresh => (self.until(within, true, Self::is_fresh), "it is stale"),
             Expected::Stale => (self.until(within, false, Self::was_stale), "it was fresh"),
-            Expected::StaysFresh => (!self.was_astray(), "it was stale"),
+            Expected::StaysFresh => {
+                sleep(WRITTEN);
+                (!self.was_astray(), "it was stale")
+            }
             Expected::Trade => (self.until(within, false, has_traded), "nothing was sent"),
             Expected::NoTrade => (!self.until(within, false, has_traded), "something was sent"),
             Expected::Landed => {
