@@ -28,6 +28,9 @@ const SHARE_BPS: u128 = 300;
 const WALLETS: usize = 16;
 /// After a block: it is sealed, and what the client asks is answered.
 pub(crate) const PAUSE: Duration = Duration::from_millis(25);
+/// A node that waits looks so often, and all the time when so little is left.
+const DOZE: Duration = Duration::from_micros(100);
+const AWAKE: Duration = Duration::from_micros(250);
 /// By this a transaction is told from a question.
 const SENDS: &[u8] = b"eth_sendRawTransaction";
 
@@ -137,11 +140,25 @@ impl Rig {
         }
     }
 
-    /// The same, for so long.
+    /// Lets clients in, and answers what they ask, for so long.
     pub(crate) fn serve_for(&mut self, time: Duration) {
-        let start = Instant::now();
-        while start.elapsed() < time {
+        self.serve_until(Instant::now() + time);
+    }
+
+    /// The same until then. It dozes, so that whatever else the machine has to do finds this core
+    /// idle and does not take the client's; and is wide awake when the time comes.
+    pub(crate) fn serve_until(&mut self, due: Instant) {
+        loop {
             self.serve();
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            if left > AWAKE {
+                std::thread::sleep(DOZE.min(left - AWAKE));
+            } else {
+                std::thread::yield_now();
+            }
         }
     }
 
@@ -257,6 +274,8 @@ impl Rig {
             if Instant::now() >= until {
                 return None;
             }
+            // A client without a core of its own may want to run on this one.
+            std::thread::yield_now();
         }
     }
 

@@ -94,9 +94,7 @@ fn play_on(rig: &mut Rig, client: Client, rounds: usize, score: &mut Score) -> R
         let mut due = Instant::now() + GAP;
         for trader in 0..rig.round() {
             let (tx, bytes) = rig.swap(trader, round % 2 == 0);
-            while Instant::now() < due {
-                rig.serve();
-            }
+            rig.serve_until(due);
             let start = Instant::now();
             // A node that was held up itself gives the client its time all the same.
             let next = due.max(start) + GAP + GAP.mul_f64(chance.share());
