@@ -76,6 +76,8 @@ pub(crate) struct Rig {
     pub(crate) pongs: Vec<Instant>,
     /// How many transactions were announced.
     pub(crate) announced: u64,
+    /// The client has no core of its own.
+    pub(crate) shares_core: bool,
 }
 
 impl Rig {
@@ -96,6 +98,7 @@ impl Rig {
             traders: Vec::new(),
             pongs: Vec::new(),
             announced: 0,
+            shares_core: false,
         };
         for _ in 0..rig.chain.market.wallets.len() {
             let trader = rig.chain.stranger();
@@ -157,8 +160,15 @@ impl Rig {
             if left > AWAKE {
                 std::thread::sleep(DOZE.min(left - AWAKE));
             } else {
-                std::thread::yield_now();
+                self.look_around();
             }
+        }
+    }
+
+    /// Lets a client run that has no core of its own and may want this one.
+    fn look_around(&self) {
+        if self.shares_core {
+            std::thread::yield_now();
         }
     }
 
@@ -274,8 +284,7 @@ impl Rig {
             if Instant::now() >= until {
                 return None;
             }
-            // A client without a core of its own may want to run on this one.
-            std::thread::yield_now();
+            self.look_around();
         }
     }
 

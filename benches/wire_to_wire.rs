@@ -49,6 +49,11 @@ const CLIENTS: [&str; 6] = [
     "alloy_multi_thread",
 ];
 
+/// Whether a client is kept on a core.
+fn has_core(name: &str) -> bool {
+    name != "alloy_multi_thread"
+}
+
 /// A client that runs.
 enum Client {
     Bot(Bot),
@@ -81,6 +86,7 @@ struct Score {
 /// Announces `rounds` rounds of swaps to a client.
 fn play(name: &str, rounds: usize, score: &mut Score) -> Result<(), String> {
     let mut rig = Rig::start(TOKENS)?;
+    rig.shares_core = !has_core(name);
     // Started here, for it would inherit the core that the node is kept on.
     let client = Client::start(name, &rig)?;
     on_core(NODE_CORE, || play_on(&mut rig, client, rounds, score))
@@ -113,7 +119,7 @@ fn play_on(rig: &mut Rig, client: Client, rounds: usize, score: &mut Score) -> R
 }
 
 fn measure(options: &Options) -> Result<(), String> {
-    let (turns, rounds) = options.pick((1, 2), (1, 60), (4, 100));
+    let (turns, rounds) = options.pick((1, 2), (4, 15), (12, 34));
     let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
     for _ in 0..turns {
         for name in CLIENTS {
@@ -149,7 +155,7 @@ fn measure(options: &Options) -> Result<(), String> {
 /// What this program is told to be.
 fn play_role(role: &str) -> Result<(), String> {
     let url = std::env::var(URL).map_err(|error| error.to_string())?;
-    let is_alone = role != "alloy_multi_thread";
+    let is_alone = has_core(role);
     if is_alone && !core_affinity::set_for_current(core_affinity::CoreId { id: CLIENT_CORE }) {
         eprintln!("there is no core {CLIENT_CORE}: {role} shares one with the node");
     }
