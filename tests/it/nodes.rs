@@ -397,9 +397,12 @@ impl Chain {
     /// Replaces the newest `depth` blocks by empty ones, and returns the hash of the first that
     /// went.
     pub(crate) fn reorganise(&mut self, depth: u64) -> B256 {
+        // None is mined in between, or another would go.
+        self.ask("evm_setIntervalMining", &json!([0]));
         let first = U256::from(self.height() + 1 - depth);
         let block = self.ask("eth_getBlockByNumber", &json!([first, false]));
         self.ask("anvil_reorg", &json!([depth, []]));
+        self.ask("evm_setIntervalMining", &json!([1]));
         text(&block["hash"]).parse().expect("this is a hash")
     }
 }
