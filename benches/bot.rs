@@ -87,7 +87,7 @@ impl Bot {
             if start.elapsed() > PATIENCE {
                 return Err("the bot does not end".to_owned());
             }
-            rig.serve();
+            rig.serve_for(Duration::from_millis(1));
         }
         let text = std::fs::read_to_string(&self.summary);
         let text = text.map_err(|error| format!("{}: {error}", self.summary.display()))?;
@@ -111,11 +111,12 @@ pub(crate) fn warm_up(rig: &mut Rig) -> Result<(), String> {
         for trader in 0..rig.round() {
             let (tx, bytes) = rig.swap(trader, is_forth);
             let until = Instant::now() + Duration::from_millis(3);
-            answered += usize::from(rig.ask(tx, &bytes, until).is_some());
+            answered += usize::from(rig.ask(tx, &bytes, until));
         }
         is_forth = !is_forth;
         rig.settle();
         if answered == rig.round() {
+            rig.start_counting();
             return Ok(());
         }
         // Pools are still being tried, or nonces asked for.

@@ -1,11 +1,13 @@
-//! A node on loopback that does one thing at a time, on one thread that never sleeps while it
-//! measures: what it says leaves when it is due, and what comes in is stamped when it is read.
+//! A node on loopback that does one thing at a time, on one thread: it is awake from shortly before
+//! it has something to say until that is answered, and dozes in between. What it says leaves when
+//! it is due, and what comes in is stamped when it is read.
 //!
 //! Behind it is the scripted node's chain: swaps of known traders, the bot's transactions, blocks
 //! with both.
 //!
 //! Temperature: cold.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -28,8 +30,9 @@ const SHARE_BPS: u128 = 300;
 const WALLETS: usize = 16;
 /// After a block: it is sealed, and what the client asks is answered.
 pub(crate) const PAUSE: Duration = Duration::from_millis(25);
-/// A node that waits looks so often, and all the time when so little is left.
+/// Between two looks of a node that waits.
 const DOZE: Duration = Duration::from_micros(100);
+/// With less than this left it stays awake: a sleep may last that much longer than it should.
 const AWAKE: Duration = Duration::from_micros(250);
 /// By this a transaction is told from a question.
 const SENDS: &[u8] = b"eth_sendRawTransaction";
@@ -76,7 +79,14 @@ pub(crate) struct Rig {
     pub(crate) pongs: Vec<Instant>,
     /// How many transactions were announced.
     pub(crate) announced: u64,
-    /// The client has no core of its own.
+    /// When swaps were announced that are not answered yet, the oldest first.
+    asked: VecDeque<Instant>,
+    /// From an announcement's write to its answer's read; the client answers in order.
+    pub(crate) answers: Vec<Duration>,
+    /// So many had no answer at the end of their round; they stand among the answers, too, with the
+    /// time until then.
+    pub(crate) unanswered: usize,
+    /// The client may run on the node's core.
     pub(crate) shares_core: bool,
 }
 
@@ -98,6 +108,9 @@ impl Rig {
             traders: Vec::new(),
             pongs: Vec::new(),
             announced: 0,
+            asked: VecDeque::new(),
+            answers: Vec::new(),
+            unanswered: 0,
             shares_core: false,
         };
         for _ in 0..rig.chain.market.wallets.len() {
@@ -160,13 +173,13 @@ impl Rig {
             if left > AWAKE {
                 std::thread::sleep(DOZE.min(left - AWAKE));
             } else {
-                self.look_around();
+                self.make_way();
             }
         }
     }
 
-    /// Lets a client run that has no core of its own and may want this one.
-    fn look_around(&self) {
+    /// Lets a client run that may want this core.
+    fn make_way(&self) {
         if self.shares_core {
             std::thread::yield_now();
         }
@@ -191,12 +204,11 @@ impl Rig {
         }
     }
 
-    /// Reads a connection once, and takes note of the whole frames; when the read returned, if it
-    /// brought anything.
-    fn read(&mut self, place: usize) -> Option<Instant> {
+    /// Reads a connection once, and takes note of the whole frames.
+    fn read(&mut self, place: usize) {
         let link = &mut self.links[place];
         if !link.is_open {
-            return None;
+            return;
         }
         let count = match link.socket.read(&mut link.buffer[link.used..]) {
             Ok(0) => 0,
@@ -204,7 +216,7 @@ impl Rig {
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
-                return None;
+                return;
             }
             Err(_broken) => 0,
         };
@@ -213,13 +225,16 @@ impl Rig {
         link.used += count;
         let mut start = 0;
         while let Some((opcode, payload, size)) = unmasked(&link.buffer[start..link.used]) {
-            link.is_exit |= contains(&payload, SENDS);
+            if contains(&payload, SENDS) {
+                link.is_exit = true;
+                let asked = self.asked.pop_front();
+                self.answers.extend(asked.map(|start| at.duration_since(start)));
+            }
             self.heard.push(Heard { link: place, opcode, payload, at });
             start += size;
         }
         link.buffer.copy_within(start..link.used, 0);
         link.used -= start;
-        Some(at)
     }
 
     /// The swap that a trader announces next: the frame, for every connection that wants it.
@@ -251,44 +266,37 @@ impl Rig {
         }
     }
 
-    /// Announces a swap, and waits for a transaction until then; how long that took from the write
-    /// on. The client is answered afterwards.
-    pub(crate) fn ask(&mut self, tx: Tx, bytes: &[u8], until: Instant) -> Option<Duration> {
+    /// Announces a swap, and listens until all are answered, or until then; whether all are. The
+    /// client is told afterwards what became of its transactions.
+    pub(crate) fn ask(&mut self, tx: Tx, bytes: &[u8], until: Instant) -> bool {
         self.announced += 1;
-        let start = Instant::now();
+        self.asked.push_back(Instant::now());
         self.announce(bytes);
-        let answer = self.transaction(start, until);
+        self.listen(until);
         // What its pool refuses could not have been announced.
         let (tip, id) = (self.chain.tip(), self.chain.id);
         assert!(self.chain.pool.add(tx, &tip.state, id).is_ok(), "a trader's swap is valid");
         for heard in std::mem::take(&mut self.heard) {
             self.hear(&heard);
         }
-        answer
+        self.asked.is_empty()
     }
 
-    fn transaction(&mut self, start: Instant, until: Instant) -> Option<Duration> {
+    fn listen(&mut self, until: Instant) {
         let any = self.links.iter().any(|link| link.is_exit && link.is_open);
-        loop {
+        while !self.asked.is_empty() && Instant::now() < until {
             for place in 0..self.links.len() {
                 // Until somebody has sent one, it may come from anywhere.
-                if any && !self.links[place].is_exit {
-                    continue;
-                }
-                let before = self.heard.len();
-                let Some(at) = self.read(place) else { continue };
-                if self.heard[before..].iter().any(|heard| contains(&heard.payload, SENDS)) {
-                    return Some(at.duration_since(start));
+                if !any || self.links[place].is_exit {
+                    self.read(place);
                 }
             }
-            if Instant::now() >= until {
-                return None;
-            }
-            self.look_around();
+            self.make_way();
         }
     }
 
-    /// Mines what waits, and what the client has to say to that, until there is nothing.
+    /// Mines what waits, and what the client has to say to that, until there is nothing; then the
+    /// round is over.
     pub(crate) fn settle(&mut self) {
         self.mine();
         self.serve_for(PAUSE);
@@ -296,6 +304,14 @@ impl Rig {
             self.mine();
             self.serve_for(PAUSE);
         }
+        self.unanswered += self.asked.len();
+        self.answers.extend(self.asked.drain(..).map(|start| start.elapsed()));
+    }
+
+    /// What was answered until now does not count.
+    pub(crate) fn start_counting(&mut self) {
+        self.answers.clear();
+        self.unanswered = 0;
     }
 
     /// Mines what waits, and announces the block.

@@ -394,15 +394,27 @@ impl Chain {
         }
     }
 
-    /// Replaces the newest `depth` blocks by empty ones, and returns the hash of the first that
-    /// went.
-    pub(crate) fn reorganise(&mut self, depth: u64) -> B256 {
-        // None is mined in between, or another would go.
+    /// Blocks come no more by themselves.
+    pub(crate) fn hold_blocks(&mut self) {
         self.ask("evm_setIntervalMining", &json!([0]));
+        // One that is being mined still comes.
+        sleep(5 * LOOK);
+    }
+
+    /// They come every second again.
+    pub(crate) fn go_on(&mut self) {
+        self.ask("evm_setIntervalMining", &json!([1]));
+    }
+
+    /// Replaces the newest `depth` blocks of a chain that mines each second by empty ones, and
+    /// returns the hash of the first that went.
+    pub(crate) fn reorganise(&mut self, depth: u64) -> B256 {
+        // A block between the look at the height and the reorg would shift which ones go.
+        self.hold_blocks();
         let first = U256::from(self.height() + 1 - depth);
         let block = self.ask("eth_getBlockByNumber", &json!([first, false]));
         self.ask("anvil_reorg", &json!([depth, []]));
-        self.ask("evm_setIntervalMining", &json!([1]));
+        self.go_on();
         text(&block["hash"]).parse().expect("this is a hash")
     }
 }

@@ -81,19 +81,10 @@ fn nonces(chain: &mut Chain, field: &Field) -> Vec<Value> {
     (0..field.keys().len()).map(ask).collect()
 }
 
-/// Blocks come no more by themselves.
-fn hold_blocks(chain: &mut Chain) {
-    chain.ask("evm_setIntervalMining", &json!([0]));
-}
-
-fn go_on(chain: &mut Chain) {
-    chain.ask("evm_setIntervalMining", &json!([1]));
-}
-
 /// Holds the blocks, and trades until a submission waits in the node's pool, behind its target.
 fn wait_for_follower(chain: &mut Chain, bot: &mut Bot<'_>) -> Value {
     wait_for("a follower that waits to be mined", || {
-        hold_blocks(chain);
+        chain.hold_blocks();
         let before = bot.journal().len();
         chain.swap();
         let found = (0..LOOKS).find_map(|_| {
@@ -107,7 +98,7 @@ fn wait_for_follower(chain: &mut Chain, bot: &mut Bot<'_>) -> Value {
             (is_pending(chain, ours) && is_pending(chain, target)).then(|| follower.clone())
         });
         if found.is_none() {
-            go_on(chain);
+            chain.go_on();
             chain.next_blocks(2);
         }
         found
@@ -357,7 +348,7 @@ fn a_submission_that_is_not_mined_in_time_frees_its_wallet() {
     // Blocks are too small for it, but not for what takes it back.
     let stuck = wait_for_follower(&mut chain, &mut bot);
     chain.ask("evm_setBlockGasLimit", &json!([U256::from(60_000)]));
-    go_on(&mut chain);
+    chain.go_on();
     bot.wait("a submission to be taken back", |journal| {
         outcome_of(journal, &stuck["hash"]) == Some("cancelled")
     });
@@ -369,7 +360,7 @@ fn a_submission_that_is_not_mined_in_time_frees_its_wallet() {
     let left = wait_for_follower(&mut chain, &mut bot);
     let base_fee = U256::from(1_000_000_000_000_u64);
     chain.ask("anvil_setNextBlockBaseFeePerGas", &json!([base_fee]));
-    go_on(&mut chain);
+    chain.go_on();
     bot.wait("its end", |journal| outcome_of(journal, &left["hash"]).is_some());
     let end = outcome_of(&bot.journal(), &left["hash"]).map(str::to_owned);
     assert!(matches!(end.as_deref(), Some("cancelled" | "dropped")), "{end:?}");
@@ -406,7 +397,7 @@ fn a_follower_whose_target_is_replaced_is_taken_back_at_the_same_nonce() {
     bot.wait("a follower to be taken back", |journal| {
         journal.iter().any(|line| takes_back(line, &follower))
     });
-    go_on(&mut chain);
+    chain.go_on();
     bot.wait("its end", |journal| outcome_of(journal, &follower["hash"]).is_some());
     assert_eq!(outcome_of(&bot.journal(), &follower["hash"]), Some("cancelled"));
     trade_until_it_submits(&mut chain, &mut bot);
@@ -429,7 +420,7 @@ fn a_run_that_is_cut_short_while_draining_is_taken_up_by_the_next() {
     first.kill();
     let mut second = start(&field, &folder, "second", &[]);
     assert!(second.stderr().contains("an earlier run left submissions"), "{}", second.stderr());
-    go_on(&mut chain);
+    chain.go_on();
     second.wait("its end", |journal| outcome_of(journal, &killed["hash"]).is_some());
 
     let cut = wait_for_follower(&mut chain, &mut second);
@@ -437,7 +428,7 @@ fn a_run_that_is_cut_short_while_draining_is_taken_up_by_the_next() {
     let second = second.end("INT");
     assert_eq!(second.code, Some(130), "{}", second.stderr);
     let mut third = start(&field, &folder, "third", &[]);
-    go_on(&mut chain);
+    chain.go_on();
     third.wait("its end", |journal| outcome_of(journal, &cut["hash"]).is_some());
     trade_until_it_submits(&mut chain, &mut third);
     assert_books(&mut chain, &field, &third.end("TERM"));
